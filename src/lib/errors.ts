@@ -1,0 +1,93 @@
+/**
+ * The errors a client can be told about. One class a public code: `code`, HTTP status and extensions are fixed here, and
+ * `src/graphql/plugins/errors.ts` is the one place that turns them into GraphQL errors. Whatever is not a `FoveaError`
+ * was not caused by the client: it is masked there and logged with its request id.
+ */
+export abstract class FoveaError extends Error {
+  abstract readonly code: string;
+  /** The HTTP status of an answer that consists of this error alone. */
+  readonly status: number = 200;
+  /** What a program may read beside the code, e.g. `retryAfterMs`. */
+  readonly extensions: Readonly<Record<string, unknown>>;
+
+  constructor(message: string, extensions: Record<string, unknown> = {}) {
+    super(message);
+    this.name = new.target.name;
+    this.extensions = extensions;
+  }
+}
+
+export class UnauthenticatedError extends FoveaError {
+  readonly code = 'UNAUTHENTICATED';
+  override readonly status = 401;
+}
+
+export class ForbiddenError extends FoveaError {
+  readonly code = 'FORBIDDEN';
+  override readonly status = 403;
+}
+
+/** A value the contract does not allow: the message names the field and the limit. */
+export class BadUserInputError extends FoveaError {
+  readonly code = 'BAD_USER_INPUT';
+}
+
+export class NotFoundError extends FoveaError {
+  readonly code = 'NOT_FOUND';
+}
+
+export class RateLimitedError extends FoveaError {
+  readonly code = 'RATE_LIMITED';
+  override readonly status = 429;
+  constructor(message: string, extensions: { retryAfterMs: number }) {
+    super(message, extensions);
+  }
+}
+
+export class QuotaExceededError extends FoveaError {
+  readonly code = 'QUOTA_EXCEEDED';
+  constructor(message: string, extensions: { remaining: number; resetsAt: string }) {
+    super(message, extensions);
+  }
+}
+
+export class ConcurrencyLimitedError extends FoveaError {
+  readonly code = 'CONCURRENCY_LIMITED';
+  override readonly status = 503;
+  constructor(message: string, extensions: { retryAfterMs: number }) {
+    super(message, extensions);
+  }
+}
+
+export class OverloadedError extends FoveaError {
+  readonly code = 'OVERLOADED';
+  override readonly status = 503;
+  constructor(message: string, extensions: { retryAfterMs: number }) {
+    super(message, extensions);
+  }
+}
+
+export class DeadlineExceededError extends FoveaError {
+  readonly code = 'DEADLINE_EXCEEDED';
+}
+
+export class IdempotencyConflictError extends FoveaError {
+  readonly code = 'IDEMPOTENCY_CONFLICT';
+}
+
+export class QueryTooComplexError extends FoveaError {
+  readonly code = 'QUERY_TOO_COMPLEX';
+}
+
+/**
+ * A mistake of the operator (a setting, a command's argument, a manifest, a directory in use): printed as its message
+ * alone, without a stack, and the process exits with `exitCode` (1; 2 for usage and settings).
+ */
+export class OperatorError extends Error {
+  readonly exitCode: number;
+  constructor(message: string, exitCode = 1) {
+    super(message);
+    this.name = 'OperatorError';
+    this.exitCode = exitCode;
+  }
+}
