@@ -1,0 +1,27 @@
+/** What the process was told, validated. Made by `readEnvironment`; tests make their own. */
+export interface Config {
+  /** null: 4000, or the next free port above it. 0: any free one. */
+  readonly port: number | null;
+  readonly host: string;
+  /** Absolute. Holds the embedded database, artefacts and the log of both. */
+  readonly dataDir: string;
+  /** Open Inference Protocol base URLs of workers that share `dataDir`'s artefacts; none: one local worker. */
+  readonly workers: readonly string[];
+  /** Threads of the local worker's engine. */
+  readonly workerThreads: number;
+  /** Images admitted and not yet answered, at most; one more is OVERLOADED. */
+  readonly maxQueuedImages: number;
+  readonly introspection: boolean;
+  readonly logLevel: string;
+  readonly firstBoot: { readonly tenant: string; readonly email: string };
+}
+
+/** Kept apart from `Config`, so that a config can be logged. */
+export interface Secrets {
+  /** null: the embedded server. */
+  readonly databaseUrl: string | null;
+  /** A login of its own for migrations; null: `databaseUrl`'s. */
+  readonly migrateUrl: string | null;
+  readonly initPassword: string | null;
+  readonly initApiKey: string | null;
+}

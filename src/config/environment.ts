@@ -1,0 +1,115 @@
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { OperatorError } from '../lib/errors.ts';
+import type { Config, Secrets } from './config.ts';
+
+const integer = (low: number, high: number) =>
+  z
+    .string()
+    .regex(/^\d+$/)
+    .transform(Number)
+    .refine((value) => value >= low && value <= high);
+
+const httpUrl = (value: string) => /^https?:$/.test(URL.parse(value)?.protocol ?? '');
+const postgresUrl = (value: string) => /^postgres(ql)?:$/.test(URL.parse(value)?.protocol ?? '');
+
+/** A setting: how it is read, what is wanted in words, and whether its value may be shown in a message or a log. */
+interface Setting<Value> {
+  readonly schema: z.ZodType<Value, string>;
+  readonly wanted: string;
+  readonly secret?: true;
+}
+
+const setting = <Value>(schema: z.ZodType<Value, string>, wanted: string): Setting<Value> => ({ schema, wanted });
+const secret = <Value>(schema: z.ZodType<Value, string>, wanted: string): Setting<Value> => ({
+  schema,
+  wanted,
+  secret: true,
+});
+
+const settings = {
+  PORT: setting(integer(0, 65_535), 'a port number, 0..65535 (0: any free one)'),
+  FOVEA_HOST: setting(z.string().regex(/^[A-Za-z0-9.:-]+$/), 'an address or host name to listen on'),
+  FOVEA_DATA_DIR: setting(z.string(), 'a directory'),
+  DATABASE_URL: secret(z.string().refine(postgresUrl), 'postgresql://user:password@host:port/database'),
+  FOVEA_MIGRATE_URL: secret(z.string().refine(postgresUrl), 'postgresql://user:password@host:port/database'),
+  FOVEA_WORKERS: setting(
+    z
+      .string()
+      .transform((list) => list.split(',').map((url) => url.trim().replace(/\/+$/, '')))
+      .refine((urls) => urls.every(httpUrl)),
+    'base URLs of workers, separated by commas, e.g. http://worker:8001',
+  ),
+  FOVEA_WORKER_THREADS: setting(integer(1, 256), 'a number of threads, 1..256'),
+  FOVEA_MAX_QUEUED_IMAGES: setting(integer(32, 1_000_000), 'a number of images, 32..1000000'),
+  FOVEA_INTROSPECTION: setting(
+    z.enum(['on', 'off', 'true', 'false']).transform((value) => value === 'on' || value === 'true'),
+    'on or off',
+  ),
+  FOVEA_LOG_LEVEL: setting(
+    z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']),
+    'fatal, error, warn, info, debug or silent',
+  ),
+  FOVEA_INIT_TENANT: setting(z.string().max(200), "the initial tenant's name, 1..200 characters"),
+  FOVEA_INIT_EMAIL: setting(z.email(), "the initial owner's e-mail address"),
+  FOVEA_INIT_PASSWORD: secret(z.string().min(12).max(256), 'a password of 12..256 characters'),
+  FOVEA_INIT_API_KEY: secret(
+    z.string().regex(/^fov_[A-Za-z0-9]{8}_[A-Za-z0-9]{43}[0-9a-f]{8}$/),
+    'an API key as Fovea makes them: fov_<8>_<43><8 hexadecimal digits>',
+  ),
+};
+
+type Settings = typeof settings;
+type Values = { [Name in keyof Settings]: z.output<Settings[Name]['schema']> | undefined };
+
+export interface Environment {
+  readonly config: Config;
+  readonly secrets: Secrets;
+  /** `FOVEA_…` variables that no setting is named by: likely misspelt. */
+  readonly unknown: readonly string[];
+}
+
+/**
+ * Reads every setting once. An empty variable counts as unset.
+ *
+ * @throws OperatorError (exit 2) that names every fault at once: the variable, what was found, what is wanted
+ */
+export function readEnvironment(env: Record<string, string | undefined>): Environment {
+  const values: Partial<Record<keyof Settings, unknown>> = {};
+  const faults: string[] = [];
+  for (const name of Object.keys(settings) as (keyof Settings)[]) {
+    const text = env[name];
+    if (text === undefined || text === '') continue;
+    const { schema, wanted, secret }: Setting<unknown> = settings[name];
+    const parsed = schema.safeParse(text);
+    if (parsed.success) values[name] = parsed.data;
+    else faults.push(`  ${name}: found ${secret ? '(not shown)' : JSON.stringify(text)}, wanted ${wanted}`);
+  }
+  if (faults.length > 0) throw new OperatorError(`These settings cannot be used:\n${faults.join('\n')}`, 2);
+
+  const read = values as Values;
+  return {
+    config: {
+      port: read.PORT ?? null,
+      host: read.FOVEA_HOST ?? '127.0.0.1',
+      dataDir: resolve(read.FOVEA_DATA_DIR ?? '.fovea'),
+      workers: read.FOVEA_WORKERS ?? [],
+      workerThreads: read.FOVEA_WORKER_THREADS ?? availableParallelism(),
+      maxQueuedImages: read.FOVEA_MAX_QUEUED_IMAGES ?? 1_024,
+      introspection: read.FOVEA_INTROSPECTION ?? true,
+      logLevel: read.FOVEA_LOG_LEVEL ?? 'info',
+      firstBoot: {
+        tenant: read.FOVEA_INIT_TENANT ?? 'Operator',
+        email: read.FOVEA_INIT_EMAIL ?? 'owner@fovea.localhost',
+      },
+    },
+    secrets: {
+      databaseUrl: read.DATABASE_URL ?? null,
+      migrateUrl: read.FOVEA_MIGRATE_URL ?? null,
+      initPassword: read.FOVEA_INIT_PASSWORD ?? null,
+      initApiKey: read.FOVEA_INIT_API_KEY ?? null,
+    },
+    unknown: Object.keys(env).filter((name) => name.startsWith('FOVEA_') && !(name in settings)),
+  };
+}

@@ -1,0 +1,231 @@
+import type { Clock } from '../../lib/clock.ts';
+import { DeadlineExceededError, OverloadedError } from '../../lib/errors.ts';
+import { ImageError } from '../images/image-error.ts';
+import { OipError, WorkerLostError } from '../oip/errors.ts';
+import type { InferenceWorker } from '../pool/worker.ts';
+import type { Priority } from '../request.ts';
+import { bytesPerElement, elementCount, type Tensor } from '../tensor.ts';
+import type { Variant } from '../variant.ts';
+import { ComputeEstimate } from './compute-estimate.ts';
+import { Scheduler, type Work } from './scheduler.ts';
+
+/** What the images of one request have in common. */
+export interface Ticket {
+  readonly tenant: string;
+  readonly weight: number;
+  readonly priority: Priority;
+  /** Milliseconds since the epoch. */
+  readonly deadline: number;
+  /** Aborted when nobody waits for the answer any more: what is queued leaves the queue, with the signal's reason. */
+  readonly abandoned: AbortSignal;
+  /** Set with the first batch that carries one of its images. */
+  dispatched: boolean;
+}
+
+/** What a batch answered about one image. */
+export interface ImageOutput {
+  /** The image's slice of each of the graph's outputs, shape without the batch axis. */
+  readonly outputs: readonly Tensor[];
+  readonly device: string;
+  readonly batchSize: number;
+  readonly queueMs: number;
+  /** Of the whole batch. */
+  readonly inferenceMs: number;
+}
+
+interface QueuedImage {
+  readonly variant: Variant;
+  readonly ticket: Ticket;
+  readonly pixels: Uint8Array;
+  readonly queuedAt: number;
+  /** Batches it was in that died with their worker. */
+  lost: number;
+  readonly resolve: (output: ImageOutput) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export interface DispatcherOptions {
+  /** Images admitted and not yet answered, at most. */
+  readonly maxAdmitted: number;
+}
+
+/** Carries images from the scheduler to the workers, a batch in flight for each, and their answers back. */
+export class Dispatcher {
+  readonly #scheduler = new Scheduler<QueuedImage>();
+  readonly #estimate = new ComputeEstimate();
+  readonly #workers: readonly InferenceWorker[];
+  readonly #busy = new Set<InferenceWorker>();
+  readonly #clock: Clock;
+  readonly #maxAdmitted: number;
+  #admitted = 0;
+
+  constructor(workers: readonly InferenceWorker[], clock: Clock, options: DispatcherOptions) {
+    this.#workers = workers;
+    this.#clock = clock;
+    this.#maxAdmitted = options.maxAdmitted;
+    for (const worker of workers) worker.onReady(() => this.#dispatch());
+  }
+
+  get admitted(): number {
+    return this.#admitted;
+  }
+
+  get queueDepth(): number {
+    return this.#scheduler.depth;
+  }
+
+  /** Estimated compute time of one image of a variant in a batch of its own, milliseconds; null: never measured. */
+  latencyMs(variantKey: string): number | null {
+    return this.#estimate.batchMs(variantKey, 1);
+  }
+
+  /**
+   * Takes places for `images` images, before any of them is decoded.
+   *
+   * @returns gives the places back, once
+   * @throws OverloadedError with the time after which as many places should be free
+   */
+  admit(images: number): () => void {
+    if (this.#admitted + images > this.#maxAdmitted) {
+      const excess = this.#admitted + images - this.#maxAdmitted;
+      throw new OverloadedError(
+        `The queue is full: ${this.#admitted} of ${this.#maxAdmitted} images are waiting or running. Try again later.`,
+        { retryAfterMs: this.#estimate.drainMs(excess) },
+      );
+    }
+    this.#admitted += images;
+    let taken = true;
+    return () => {
+      if (taken) this.#admitted -= images;
+      taken = false;
+    };
+  }
+
+  /**
+   * Queues one decoded image.
+   *
+   * @param pixels `uint8 [height, width, 3]` of the variant's input size
+   * @throws DeadlineExceededError, OverloadedError (two workers died under it), ImageError INFERENCE_FAILED, or the
+   *   reason for which the ticket was abandoned
+   */
+  run(variant: Variant, ticket: Ticket, pixels: Uint8Array): Promise<ImageOutput> {
+    return new Promise<ImageOutput>((resolve, reject) => {
+      ticket.abandoned.throwIfAborted();
+      const now = this.#clock.now();
+      const image: QueuedImage = { variant, ticket, pixels, queuedAt: now, lost: 0, resolve, reject };
+      this.#enqueue(image);
+      this.#dispatch();
+    });
+  }
+
+  #enqueue(image: QueuedImage): void {
+    const work = this.#workFor(image);
+    this.#scheduler.enqueue(work, this.#clock.now());
+    image.ticket.abandoned.addEventListener(
+      'abort',
+      () => {
+        this.#scheduler.remove(work);
+        image.reject(image.ticket.abandoned.reason);
+      },
+      { once: true },
+    );
+  }
+
+  #workFor(image: QueuedImage): Work<QueuedImage> {
+    const { variant, ticket } = image;
+    return {
+      variantKey: variant.key,
+      maxBatch: variant.maxBatch,
+      tenant: ticket.tenant,
+      weight: ticket.weight,
+      priority: ticket.priority,
+      cost: this.#estimate.batchMs(variant.key, 1) ?? 1,
+      deadline: ticket.deadline,
+      payload: image,
+    };
+  }
+
+  #dispatch(): void {
+    for (const worker of this.#workers) {
+      if (this.#busy.has(worker) || !worker.ready) continue;
+      const { batch, expired } = this.#scheduler.next(this.#clock.now());
+      for (const { payload } of expired) {
+        payload.reject(new DeadlineExceededError('the deadline passed while the image waited for a worker'));
+      }
+      if (!batch) return;
+      const images = batch.works.map(({ payload }) => payload);
+      for (const image of images) image.ticket.dispatched = true;
+      this.#busy.add(worker);
+      void this.#runBatch(worker, images).finally(() => {
+        this.#busy.delete(worker);
+        this.#dispatch();
+      });
+    }
+  }
+
+  async #runBatch(worker: InferenceWorker, images: readonly QueuedImage[]): Promise<void> {
+    const { variant } = images[0]!;
+    const dispatchedAt = this.#clock.now();
+    try {
+      const { outputs, computeMs, device } = await worker.infer(variant, [batchTensor(variant, images)]);
+      this.#estimate.learn(variant.key, images.length, computeMs);
+      images.forEach((image, position) => {
+        image.resolve({
+          outputs: outputs.map((output) => sliceOfBatch(output, position, images.length)),
+          device,
+          batchSize: images.length,
+          queueMs: dispatchedAt - image.queuedAt,
+          inferenceMs: computeMs,
+        });
+      });
+    } catch (error) {
+      if (error instanceof WorkerLostError) this.#retryLost(images);
+      else for (const image of images) image.reject(failureOf(error));
+    }
+  }
+
+  /** An image whose worker died is run once more, elsewhere or later; if that one dies too, the image may be the cause. */
+  #retryLost(images: readonly QueuedImage[]): void {
+    for (const image of images) {
+      image.lost += 1;
+      if (image.lost === 1) this.#enqueue(image);
+      else {
+        image.reject(
+          new OverloadedError('The inference worker stopped twice while it ran this image. Try again later.', {
+            retryAfterMs: 1_000,
+          }),
+        );
+      }
+    }
+  }
+}
+
+function batchTensor(variant: Variant, images: readonly QueuedImage[]): Tensor {
+  const { tensor, width, height } = variant.input;
+  const size = width * height * 3;
+  let data = images[0]!.pixels;
+  if (images.length > 1) {
+    data = new Uint8Array(size * images.length);
+    images.forEach(({ pixels }, position) => {
+      data.set(pixels, position * size);
+    });
+  }
+  return { name: tensor, datatype: 'UINT8', shape: [images.length, height, width, 3], data };
+}
+
+function sliceOfBatch({ name, datatype, shape, data }: Tensor, position: number, batchSize: number): Tensor {
+  if (shape[0] !== batchSize) {
+    throw new ImageError(
+      'INFERENCE_FAILED',
+      `the model's output ${name} has shape [${shape.join(', ')}] for ${batchSize} images`,
+    );
+  }
+  const rest = shape.slice(1);
+  const bytes = elementCount(rest) * bytesPerElement[datatype];
+  return { name, datatype, shape: rest, data: data.subarray(position * bytes, (position + 1) * bytes) };
+}
+
+function failureOf(error: unknown): Error {
+  if (error instanceof OipError) return new ImageError('INFERENCE_FAILED', 'the model could not be run on this image');
+  return error instanceof Error ? error : new Error(String(error));
+}
