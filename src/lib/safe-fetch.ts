@@ -37,7 +37,20 @@ const redirectStatuses = new Set([301, 302, 303, 307, 308]);
  * a second answer of the resolver (DNS rebinding), nor a redirect, nor another spelling of an address gets past. Proxy settings
  * of the environment are not used: a proxy would resolve by itself.
  */
-export class SafeFetch {
+export interface SafeFetch {
+  /**
+   * The body of a 2xx answer.
+   * @throws FetchRefusedError, FetchFailedError (FetchTooLargeError), or the signal's reason once it aborts
+   */
+  get(url: string, signal?: AbortSignal): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+export function createSafeFetch(options?: SafeFetchOptions): SafeFetch {
+  return new GuardedFetch(options);
+}
+
+class GuardedFetch implements SafeFetch {
   readonly #agent: Agent;
   readonly #maxBytes: number;
   readonly #timeoutMs: number;
@@ -55,10 +68,6 @@ export class SafeFetch {
     this.#agent = new Agent({ connect: guardedConnector(guard, timeoutMs), allowH2: false });
   }
 
-  /**
-   * The body of a 2xx answer.
-   * @throws FetchRefusedError, FetchFailedError (FetchTooLargeError), or the signal's reason once it aborts
-   */
   async get(url: string, signal?: AbortSignal): Promise<Uint8Array> {
     const timeout = AbortSignal.timeout(this.#timeoutMs);
     try {

@@ -1,5 +1,6 @@
 import type { Metadata, Sharp } from 'sharp';
 import type { InputGeometry } from '../variant.ts';
+import { DecodeGate } from './decode-gate.ts';
 import { type Placement, placeImage, type Size } from './geometry.ts';
 import { ImageError } from './image-error.ts';
 import { sharp } from './libvips.ts';
@@ -12,6 +13,7 @@ export interface DecodedImage {
   readonly height: number;
   /** `geometry.height · geometry.width · 3` bytes: rows from the top, RGB. */
   readonly pixels: Uint8Array;
+  /** Without the wait for a free thread. */
   readonly decodeMs: number;
 }
 
@@ -27,9 +29,20 @@ const maxResizedSide = 100_000_000;
  * Makes any picture a model's input, off the event loop. EXIF orientation is applied, alpha dropped, 16-bit scaled to 8, grey
  * spread to RGB, CMYK converted by its profile; other profiles are ignored, as the reference decoders do. A picture that
  * already has the input's size is not resampled: its pixels come through exactly.
- * @throws ImageError
+ * @throws ImageError, or the signal's reason where it aborts while the picture waits for its turn
  */
-export async function decodeImage(bytes: Uint8Array, geometry: InputGeometry): Promise<DecodedImage> {
+export function decodeImage(
+  bytes: Uint8Array,
+  geometry: InputGeometry,
+  signal?: AbortSignal,
+): Promise<DecodedImage> {
+  return gate.run(() => decode(bytes, geometry), signal);
+}
+
+/** One for the process, as libuv's threads are. */
+const gate = new DecodeGate();
+
+async function decode(bytes: Uint8Array, geometry: InputGeometry): Promise<DecodedImage> {
   const started = performance.now();
   const format = sniffFormat(bytes);
   if (format === null) throw unsupported(bytes);
