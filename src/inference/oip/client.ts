@@ -1,0 +1,156 @@
+import { Readable } from 'node:stream';
+import { type Dispatcher, Pool } from 'undici';
+import { bytesPerElement, type DataType, type Tensor, type TensorMetadata } from '../tensor.ts';
+import {
+  headerLengthField,
+  type InferResponse,
+  jsonMessage,
+  type Parameters,
+  parseResponse,
+  type WireMessage,
+  writeRequest,
+} from './codec.ts';
+import { OipError, WorkerLostError } from './errors.ts';
+import { isRecord } from './tensor-entries.ts';
+
+/** Where a worker listens: a Unix socket, or an HTTP address such as `http://gpu-1:8000`. */
+export type OipTarget = { readonly socketPath: string } | { readonly baseUrl: string };
+
+export interface ModelMetadata {
+  readonly inputs: TensorMetadata[];
+  readonly outputs: TensorMetadata[];
+}
+
+export interface InferOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly parameters?: Parameters;
+  /** The outputs wanted; all where it is left out. */
+  readonly outputs?: readonly string[];
+}
+
+/**
+ * Speaks the Open Inference Protocol v2 to one server. Every call throws OipError for an answer that is an error,
+ * WorkerLostError where no answer came, and the signal's reason once it is aborted. Nothing is retried.
+ */
+export class OipClient {
+  readonly #pool: Pool;
+  readonly #basePath: string;
+
+  constructor(target: OipTarget) {
+    const socketPath = 'socketPath' in target ? target.socketPath : undefined;
+    const url = new URL('socketPath' in target ? 'http://worker' : target.baseUrl);
+    this.#basePath = url.pathname.replace(/\/+$/, '');
+    this.#pool = new Pool(url.origin, {
+      ...(socketPath !== undefined && { socketPath }),
+      connections: 16,
+      // A worker is silent while it computes. How long that may take is the caller's signal to say.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+  }
+
+  serverReady(signal?: AbortSignal): Promise<boolean> {
+    return this.#isReady('/v2/health/ready', signal);
+  }
+
+  modelReady(name: string, signal?: AbortSignal): Promise<boolean> {
+    return this.#isReady(`/v2/models/${encodeURIComponent(name)}/ready`, signal);
+  }
+
+  async modelMetadata(name: string, signal?: AbortSignal): Promise<ModelMetadata> {
+    const { body } = await this.#call('GET', `/v2/models/${encodeURIComponent(name)}`, undefined, signal);
+    const answer: unknown = JSON.parse(body.toString('utf8'));
+    if (!isRecord(answer)) throw new OipError(502, `the metadata of model '${name}' is not an object`);
+    return { inputs: readMetadata(answer.inputs, name), outputs: readMetadata(answer.outputs, name) };
+  }
+
+  async infer(model: string, inputs: readonly Tensor[], options: InferOptions = {}): Promise<InferResponse> {
+    const path = `/v2/models/${encodeURIComponent(model)}/infer`;
+    const { headers, body } = await this.#call('POST', path, writeRequest(inputs, options), options.signal);
+    const headerLength = headers[headerLengthField];
+    return parseResponse(body, typeof headerLength === 'string' ? headerLength : undefined);
+  }
+
+  async load(name: string, parameters: Parameters, signal?: AbortSignal): Promise<void> {
+    const path = `/v2/repository/models/${encodeURIComponent(name)}/load`;
+    await this.#call('POST', path, jsonMessage({ parameters }), signal);
+  }
+
+  async unload(name: string, signal?: AbortSignal): Promise<void> {
+    await this.#call(
+      'POST',
+      `/v2/repository/models/${encodeURIComponent(name)}/unload`,
+      jsonMessage({}),
+      signal,
+    );
+  }
+
+  /** Ends every connection; calls in flight reject with WorkerLostError. */
+  close(): Promise<void> {
+    return this.#pool.destroy();
+  }
+
+  /** Servers differ on the body of a readiness answer: the status alone counts. */
+  async #isReady(path: string, signal?: AbortSignal): Promise<boolean> {
+    try {
+      await this.#call('GET', path, undefined, signal);
+      return true;
+    } catch (error) {
+      if (error instanceof OipError || error instanceof WorkerLostError) return false;
+      throw error;
+    }
+  }
+
+  async #call(method: 'GET' | 'POST', path: string, message: WireMessage | undefined, signal?: AbortSignal) {
+    let answer: { status: number; headers: Dispatcher.ResponseData['headers']; body: Buffer };
+    try {
+      const response = await this.#pool.request({
+        method,
+        path: this.#basePath + path,
+        ...(message && {
+          headers: message.headers,
+          // A stream of the pieces: joining them would copy the pixels.
+          body: Readable.from(message.chunks, { objectMode: false }),
+        }),
+        ...(signal && { signal }),
+      });
+      const body = Buffer.from(await response.body.arrayBuffer());
+      answer = { status: response.statusCode, headers: response.headers, body };
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw new WorkerLostError(`the worker did not answer ${method} ${path}: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+    if (answer.status >= 200 && answer.status < 300) return answer;
+    throw new OipError(
+      answer.status,
+      errorText(answer.body) ?? `the worker answered ${answer.status} to ${path}`,
+    );
+  }
+}
+
+function errorText(body: Buffer): string | null {
+  try {
+    const answer: unknown = JSON.parse(body.toString('utf8'));
+    return isRecord(answer) && typeof answer.error === 'string' ? answer.error : null;
+  } catch {
+    return null; // A proxy's page, or nothing at all: the status has to do.
+  }
+}
+
+function readMetadata(value: unknown, model: string): TensorMetadata[] {
+  const broken = () =>
+    new OipError(502, `the metadata of model '${model}' lists a tensor that cannot be read`);
+  if (!Array.isArray(value)) throw broken();
+  return value.map((entry: unknown): TensorMetadata => {
+    if (!isRecord(entry) || typeof entry.name !== 'string' || typeof entry.datatype !== 'string')
+      throw broken();
+    if (!Object.hasOwn(bytesPerElement, entry.datatype)) throw broken();
+    const shape: unknown = entry.shape;
+    // Servers of other makes send dimensions as strings, as protobuf's JSON does for 64-bit numbers.
+    const lengths = Array.isArray(shape) ? shape.map(Number) : [Number.NaN];
+    if (!lengths.every(Number.isInteger)) throw broken();
+    return { name: entry.name, datatype: entry.datatype as DataType, shape: lengths };
+  });
+}

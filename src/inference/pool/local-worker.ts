@@ -1,0 +1,194 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { Logger } from '../../lib/logger.ts';
+import { OipError, WorkerLostError } from '../oip/errors.ts';
+import type { Tensor } from '../tensor.ts';
+import type { Variant } from '../variant.ts';
+import { orAborted } from './or-aborted.ts';
+import { Readiness } from './readiness.ts';
+import { loadParameters, VariantLoader } from './variant-loader.ts';
+import type { BatchOutput, InferenceWorker, WorkerStats } from './worker.ts';
+import { WorkerProcess } from './worker-process.ts';
+
+const main = fileURLToPath(new URL('../../main.ts', import.meta.url));
+
+export interface LocalWorkerOptions {
+  /** The artefact store's folder. */
+  readonly artifacts: string;
+  /** Threads one inference computes with. */
+  readonly threads: number;
+  /** What `worker --listen …` is appended to; this program by default. */
+  readonly command?: readonly string[];
+  /** A batch that takes longer has hung: the process is killed and replaced. 60 s. */
+  readonly inferTimeoutMs?: number;
+}
+
+/** Bounds in milliseconds. Loading includes warming up, and a large graph takes seconds to optimise. */
+const startTimeoutMs = 30_000;
+const loadTimeoutMs = 120_000;
+const stopGraceMs = 5_000;
+const backOffMs = { first: 100, most: 5_000, forgottenAfter: 30_000 };
+
+interface Running {
+  readonly worker: WorkerProcess;
+  readonly loader: VariantLoader;
+}
+
+/** Keeps one worker process running on this machine, and holding what it was asked to hold. Starts it at once. */
+export class LocalWorker implements InferenceWorker {
+  readonly #options: LocalWorkerOptions;
+  readonly #logger: Logger;
+  readonly #readiness = new Readiness<Running>();
+  readonly #closing = new AbortController();
+  readonly #supervision: Promise<void>;
+  /** What a fresh process loads before it is ready. */
+  readonly #held = new Map<string, Variant>();
+  #process: WorkerProcess | null = null;
+  #restarts = 0;
+
+  constructor(options: LocalWorkerOptions, logger: Logger) {
+    this.#options = options;
+    this.#logger = logger;
+    this.#supervision = this.#supervise();
+  }
+
+  get ready(): boolean {
+    return this.#readiness.current !== null;
+  }
+
+  onReady(callback: () => void): void {
+    this.#readiness.onReady(callback);
+  }
+
+  stats(): WorkerStats {
+    const { current, closed } = this.#readiness;
+    return {
+      state: closed ? 'closed' : current ? 'ready' : 'starting',
+      restarts: this.#restarts,
+      pid: this.#process?.pid ?? null,
+      rssBytes: this.#process?.rssBytes ?? null,
+    };
+  }
+
+  async ensureLoaded(variant: Variant): Promise<void> {
+    const { loader } = await this.#readiness.wait();
+    await loader.ensure(variant);
+    this.#held.set(variant.key, variant);
+  }
+
+  /** An aborted call stops waiting; the batch, once sent, runs on, and is still killed where it hangs. */
+  infer(variant: Variant, inputs: readonly Tensor[], signal?: AbortSignal): Promise<BatchOutput> {
+    return orAborted(this.#infer(variant, inputs, signal), signal);
+  }
+
+  /** What runs is answered first where that takes no longer than 5 s. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#readiness.close();
+    await this.#process?.stop(stopGraceMs);
+    await this.#supervision;
+  }
+
+  killNow(): void {
+    this.#closing.abort();
+    this.#readiness.close();
+    this.#process?.kill();
+  }
+
+  async #infer(
+    variant: Variant,
+    inputs: readonly Tensor[],
+    signal: AbortSignal | undefined,
+  ): Promise<BatchOutput> {
+    const { worker, loader } = await this.#readiness.wait();
+    await loader.ensure(variant);
+    this.#held.set(variant.key, variant);
+    signal?.throwIfAborted();
+    const timeoutMs = this.#options.inferTimeoutMs ?? 60_000;
+    const { outputs, parameters } = await this.#bounded(worker, timeoutMs, (bound) =>
+      worker.client.infer(variant.key, inputs, { signal: bound }),
+    );
+    return { outputs, computeMs: Number(parameters.compute_ms), device: String(parameters.device) };
+  }
+
+  /** Whatever it was that kept the process from answering, it is replaced: only an answer shows that it is well. */
+  async #bounded<T>(worker: WorkerProcess, ms: number, call: (bound: AbortSignal) => Promise<T>): Promise<T> {
+    const bound = AbortSignal.timeout(ms);
+    try {
+      return await call(bound);
+    } catch (error) {
+      if (error instanceof OipError) throw error;
+      // Before its end is noticed: nobody shall be sent to it any more.
+      if (this.#readiness.current?.worker === worker) this.#readiness.clear();
+      worker.kill();
+      if (error instanceof WorkerLostError) throw error;
+      throw new WorkerLostError(`the worker did not answer within ${ms} ms and was killed`, { cause: error });
+    }
+  }
+
+  async #supervise(): Promise<void> {
+    const { signal } = this.#closing;
+    let delay = backOffMs.first;
+    while (!signal.aborted) {
+      const healthyMs = await this.#runOnce();
+      if (signal.aborted) return;
+      if (healthyMs >= backOffMs.forgottenAfter) delay = backOffMs.first;
+      await sleep(delay, undefined, { signal }).catch(() => undefined); // Aborted: the loop's condition sees it.
+      delay = Math.min(2 * delay, backOffMs.most);
+      this.#restarts += 1;
+    }
+  }
+
+  /** One process from its start to its end. Answers how long it was ready, in milliseconds. */
+  async #runOnce(): Promise<number> {
+    let readyAt = Number.POSITIVE_INFINITY;
+    try {
+      const {
+        artifacts,
+        threads,
+        command = [process.execPath, '--disable-warning=ExperimentalWarning', main],
+      } = this.#options;
+      const worker = new WorkerProcess(command, artifacts, threads);
+      this.#process = worker;
+      const loader = new VariantLoader((variant) =>
+        this.#bounded(worker, loadTimeoutMs, (bound) =>
+          worker.client.load(variant.key, loadParameters(variant), bound),
+        ),
+      );
+      try {
+        await worker.listening(startTimeoutMs);
+        await this.#reload(loader);
+        readyAt = performance.now();
+        this.#readiness.set({ worker, loader });
+      } catch (error) {
+        worker.kill();
+        throw error;
+      } finally {
+        const how = await worker.ended;
+        if (!this.#closing.signal.aborted)
+          this.#logger.error({ how }, 'inference worker ended; starting another');
+      }
+    } catch (error) {
+      if (!this.#closing.signal.aborted)
+        this.#logger.error({ err: error }, 'inference worker did not become ready');
+    }
+    this.#readiness.clear();
+    return Math.max(0, performance.now() - readyAt);
+  }
+
+  /**
+   * A variant that cannot be loaded any more, or that takes the process down, is not tried again with the next process: one
+   * bad artefact must not keep the others from being served. Whoever asks for it next has it loaded, or hears why not.
+   */
+  async #reload(loader: VariantLoader): Promise<void> {
+    for (const variant of this.#held.values()) {
+      try {
+        await loader.ensure(variant);
+      } catch (error) {
+        this.#held.delete(variant.key);
+        this.#logger.error({ err: error, variant: variant.key }, 'variant could not be loaded again');
+        if (!(error instanceof OipError)) throw error;
+      }
+    }
+  }
+}

@@ -1,0 +1,160 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from '../../lib/logger.ts';
+import { OipClient } from '../oip/client.ts';
+import type { InferResponse } from '../oip/codec.ts';
+import { OipError, WorkerLostError } from '../oip/errors.ts';
+import type { Tensor } from '../tensor.ts';
+import type { Variant } from '../variant.ts';
+import { orAborted } from './or-aborted.ts';
+import { Readiness } from './readiness.ts';
+import { loadParameters, VariantLoader } from './variant-loader.ts';
+import type { BatchOutput, InferenceWorker, WorkerStats } from './worker.ts';
+
+export interface RemoteWorkerOptions {
+  /** A server of the Open Inference Protocol v2, e.g. `http://gpu-1:8000`. */
+  readonly baseUrl: string;
+  /** A batch that takes longer is given up. 60 s. */
+  readonly inferTimeoutMs?: number;
+  /** Between two looks at whether it is ready. 1 s. */
+  readonly pollMs?: number;
+}
+
+/** A look waits behind the batch that another client runs, hence far longer than an answer takes. */
+const pollTimeoutMs = 10_000;
+const loadTimeoutMs = 120_000;
+
+/** A worker that somebody else runs, with the artefact store in reach or its models loaded already. */
+export class RemoteWorker implements InferenceWorker {
+  readonly #options: RemoteWorkerOptions;
+  readonly #logger: Logger;
+  readonly #client: OipClient;
+  readonly #readiness = new Readiness<VariantLoader>();
+  readonly #closing = new AbortController();
+  readonly #watch: Promise<void>;
+  #running = 0;
+  #returns = -1;
+
+  constructor(options: RemoteWorkerOptions, logger: Logger) {
+    this.#options = options;
+    this.#logger = logger;
+    this.#client = new OipClient({ baseUrl: options.baseUrl });
+    this.#watch = this.#watchReadiness();
+  }
+
+  get ready(): boolean {
+    return this.#readiness.current !== null;
+  }
+
+  onReady(callback: () => void): void {
+    this.#readiness.onReady(callback);
+  }
+
+  stats(): WorkerStats {
+    const { current, closed } = this.#readiness;
+    const state = closed ? 'closed' : current ? 'ready' : 'starting';
+    return { state, restarts: Math.max(0, this.#returns), pid: null, rssBytes: null };
+  }
+
+  async ensureLoaded(variant: Variant): Promise<void> {
+    const loader = await this.#readiness.wait();
+    await loader.ensure(variant);
+  }
+
+  async infer(variant: Variant, inputs: readonly Tensor[], signal?: AbortSignal): Promise<BatchOutput> {
+    const loader = await orAborted(this.#readiness.wait(), signal);
+    await orAborted(loader.ensure(variant), signal);
+    const start = performance.now();
+    const { outputs, parameters } = await this.#inferLoaded(loader, variant, inputs, signal);
+    const { compute_ms: computeMs, device } = parameters;
+    return {
+      outputs,
+      computeMs: typeof computeMs === 'number' ? computeMs : performance.now() - start,
+      device: typeof device === 'string' ? device : 'remote',
+    };
+  }
+
+  async close(): Promise<void> {
+    this.killNow();
+    await this.#watch;
+  }
+
+  killNow(): void {
+    this.#closing.abort();
+    this.#readiness.close();
+    void this.#client.close();
+  }
+
+  /** A worker that restarted between two looks has lost its models, which only its error shows: load and ask once more. */
+  async #inferLoaded(
+    loader: VariantLoader,
+    variant: Variant,
+    inputs: readonly Tensor[],
+    signal: AbortSignal | undefined,
+  ): Promise<InferResponse> {
+    const infer = () =>
+      this.#bounded(this.#options.inferTimeoutMs ?? 60_000, signal, (bound) =>
+        this.#client.infer(variant.key, inputs, { signal: bound }),
+      );
+    try {
+      return await infer();
+    } catch (error) {
+      if (!(error instanceof OipError) || (await this.#holds(variant))) throw error;
+      loader.forget(variant);
+      await orAborted(loader.ensure(variant), signal);
+      return infer();
+    }
+  }
+
+  /** A variant's key names its artefact: a model of that name, whoever loaded it, is the one that is meant. */
+  async #load(variant: Variant): Promise<void> {
+    if (await this.#holds(variant)) return;
+    await this.#bounded(loadTimeoutMs, undefined, (bound) =>
+      this.#client.load(variant.key, loadParameters(variant), bound),
+    );
+  }
+
+  #holds(variant: Variant): Promise<boolean> {
+    return this.#bounded(pollTimeoutMs, undefined, (bound) => this.#client.modelReady(variant.key, bound));
+  }
+
+  async #bounded<T>(
+    ms: number,
+    signal: AbortSignal | undefined,
+    call: (bound: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const timeout = AbortSignal.timeout(ms);
+    this.#running += 1;
+    try {
+      return await call(signal ? AbortSignal.any([timeout, signal]) : timeout);
+    } catch (error) {
+      if (error instanceof OipError || signal?.aborted) throw error;
+      this.#readiness.clear();
+      if (error instanceof WorkerLostError) throw error;
+      throw new WorkerLostError(`${this.#options.baseUrl} did not answer within ${ms} ms`, { cause: error });
+    } finally {
+      this.#running -= 1;
+    }
+  }
+
+  async #watchReadiness(): Promise<void> {
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      // While it computes for us it cannot answer, and its answer will show that it is well.
+      if (this.#running === 0) await this.#look();
+      await sleep(this.#options.pollMs ?? 1_000, undefined, { signal }).catch(() => undefined); // Aborted: as above.
+    }
+  }
+
+  async #look(): Promise<void> {
+    const ready = await this.#client.serverReady(AbortSignal.timeout(pollTimeoutMs)).catch(() => false);
+    // A batch that was sent meanwhile keeps it from answering, and says nothing against it.
+    if (ready === this.ready || this.#running > 0 || this.#closing.signal.aborted) return;
+    this.#logger.info({ worker: this.#options.baseUrl, ready }, 'remote worker');
+    if (!ready) {
+      this.#readiness.clear();
+      return;
+    }
+    this.#returns += 1;
+    this.#readiness.set(new VariantLoader((variant) => this.#load(variant)));
+  }
+}

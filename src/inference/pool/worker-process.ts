@@ -1,0 +1,99 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { OipClient } from '../oip/client.ts';
+import { WorkerLostError } from '../oip/errors.ts';
+
+/**
+ * One worker process, from its start to its end. It has a process group of its own, so that Ctrl-C ends the parent alone,
+ * which then ends it in order; and the parent's end of its standard input, so that it ends however the parent dies.
+ */
+export class WorkerProcess {
+  readonly client: OipClient;
+  /** Settles with how it ended, for the log; never rejects. */
+  readonly ended: Promise<string>;
+  readonly #child: ChildProcess;
+  readonly #folder: string;
+  #running = true;
+
+  constructor(command: readonly string[], artifacts: string, threads: number) {
+    // Unguessable and 0700: whoever may connect may run models.
+    this.#folder = mkdtempSync(join(tmpdir(), 'fovea-'));
+    const socketPath = join(this.#folder, 'worker');
+    const [program = process.execPath, ...first] = command;
+    this.#child = spawn(
+      program,
+      [
+        ...first,
+        'worker',
+        ...['--listen', `unix:${socketPath}`],
+        ...['--artifacts', artifacts],
+        ...['--threads', String(threads)],
+        '--exit-with-parent',
+      ],
+      // Its standard output goes to standard error too: on ours a program waits for lines of its own.
+      { detached: true, stdio: ['pipe', 2, 2] },
+    );
+    this.client = new OipClient({ socketPath });
+    this.ended = new Promise<string>((resolve) => {
+      this.#child.on('error', (error) => resolve(`could not be started: ${error.message}`));
+      this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
+    }).then(async (how) => {
+      this.#running = false;
+      // Calls in flight end now, not when their connections notice.
+      await this.client.close();
+      this.#removeFolder();
+      return how;
+    });
+  }
+
+  get pid(): number | null {
+    return this.#running ? (this.#child.pid ?? null) : null;
+  }
+
+  get rssBytes(): number | null {
+    if (this.pid === null) return null;
+    try {
+      const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))?.[1];
+      return kilobytes === undefined ? null : Number(kilobytes) * 1024;
+    } catch {
+      return null; // Not Linux, or just gone.
+    }
+  }
+
+  /** Settles when it answers. Throws WorkerLostError where it ends before, or does not answer in `timeoutMs`. */
+  async listening(timeoutMs: number): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    while (!(await this.client.serverReady(AbortSignal.timeout(timeoutMs)).catch(() => false))) {
+      if (!this.#running) throw new WorkerLostError(`the worker did not start: ${await this.ended}`);
+      if (Date.now() > deadline) throw new WorkerLostError(`the worker did not start within ${timeoutMs} ms`);
+      await sleep(20);
+    }
+  }
+
+  /** Asks it to end, and makes it end after `graceMs`. */
+  async stop(graceMs: number): Promise<void> {
+    this.#child.kill('SIGTERM');
+    const force = setTimeout(() => this.kill(), graceMs);
+    await this.ended;
+    clearTimeout(force);
+  }
+
+  /** Ends it and whatever it started, at once. */
+  kill(): void {
+    if (this.pid === null) return;
+    try {
+      process.kill(-this.pid, 'SIGKILL');
+    } catch (error) {
+      // It ended on its own between the two lines.
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+    this.#removeFolder();
+  }
+
+  #removeFolder(): void {
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,50 @@
+import type { Tensor } from '../tensor.ts';
+import type { Variant } from '../variant.ts';
+
+/** What a batch came to. */
+export interface BatchOutput {
+  /** Every output of the graph. */
+  readonly outputs: Tensor[];
+  /** Milliseconds of the engine alone; of the whole call where the worker does not tell. */
+  readonly computeMs: number;
+  readonly device: string;
+}
+
+export interface WorkerStats {
+  readonly state: 'starting' | 'ready' | 'closed';
+  /** How often a lost worker was replaced or came back. */
+  readonly restarts: number;
+  /** null: not a process of this machine, or none runs. */
+  readonly pid: number | null;
+  /** Resident memory in bytes; null where it is not known. */
+  readonly rssBytes: number | null;
+}
+
+/**
+ * A process that holds models and answers tensors, wherever it runs. It is replaced or waited for when it goes away, and
+ * holds its variants again before it is ready.
+ */
+export interface InferenceWorker {
+  readonly ready: boolean;
+  /**
+   * Settles when the worker holds the variant. Waits for a worker that is not ready.
+   *
+   * @throws OipError where the worker refuses the artefact, WorkerLostError where it went away
+   */
+  ensureLoaded(variant: Variant): Promise<void>;
+  /**
+   * Runs one batch, loading the variant first where the worker does not hold it. Waits for a worker that is not ready, so
+   * calling again after a WorkerLostError runs on a fresh one.
+   *
+   * @throws OipError where the worker answered an error: asking again changes nothing; WorkerLostError where it went away
+   *   or hung; the signal's reason once it is aborted
+   */
+  infer(variant: Variant, inputs: readonly Tensor[], signal?: AbortSignal): Promise<BatchOutput>;
+  /** Called each time the worker becomes ready. */
+  onReady(callback: () => void): void;
+  stats(): WorkerStats;
+  /** Ends it for good, or the connection to it where somebody else runs it. */
+  close(): Promise<void>;
+  /** Ends it for good and at once, synchronously: for a process that is about to exit. */
+  killNow(): void;
+}

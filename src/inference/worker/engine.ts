@@ -1,0 +1,26 @@
+import type { Tensor, TensorMetadata } from '../tensor.ts';
+
+/** What runs artefacts of one format. */
+export interface Engine {
+  /** The `platform` of the models' metadata, e.g. `onnxruntime_onnx`. */
+  readonly platform: string;
+  /** Throws an Error in the engine's words where the artefact is not a graph it can run. */
+  load(artifact: Uint8Array): Promise<LoadedModel>;
+}
+
+export interface LoadedModel {
+  readonly inputs: readonly TensorMetadata[];
+  readonly outputs: readonly TensorMetadata[];
+  /** What computes, e.g. `cpu`. */
+  readonly device: string;
+  /**
+   * Runs once. `inputs` fit the metadata; `outputs` names those wanted, all of them known. One run at a time: the caller
+   * sees to it. The tensors may share the engine's memory.
+   */
+  run(inputs: readonly Tensor[], outputs: readonly string[]): Promise<Tensor[]>;
+  /** Frees the model; no run may be under way. */
+  dispose(): Promise<void>;
+}
+
+/** An engine by an artefact's format. Imported when first asked for: an idle worker carries none. */
+export type EngineLoader = () => Promise<Engine>;

@@ -1,0 +1,128 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import {
+  AttributeProto_AttributeType,
+  AttributeProtoSchema,
+  type GraphProto,
+  GraphProtoSchema,
+  ModelProtoSchema,
+  type NodeProto,
+  NodeProtoSchema,
+  type TensorProto,
+  TensorProto_DataType,
+  TensorProtoSchema,
+  type ValueInfoProto,
+  ValueInfoProtoSchema,
+} from '../../src/models/onnx/generated/onnx_pb.ts';
+
+const { FLOAT, UINT8, INT64, BOOL } = TensorProto_DataType;
+
+export interface FixtureOptions {
+  /** null: free. */
+  batch?: number | null;
+  /** Makes files, hence hashes, differ. */
+  note?: string;
+}
+
+/**
+ * `images` uint8 [batch, size, size, 3] → `means` float32 [batch, 3]: the mean of every channel times `gain`. Tiny, and its
+ * right answer can be said without it.
+ */
+export function meanModel(
+  size: number,
+  gain: number,
+  { batch = null, note = '' }: FixtureOptions = {},
+): Uint8Array {
+  const weights = [gain, 0, 0, 0, gain, 0, 0, 0, gain];
+  const graph = create(GraphProtoSchema, {
+    name: `mean${note}`,
+    input: [valueInfo('images', UINT8, [batch, size, size, 3])],
+    output: [valueInfo('means', FLOAT, [batch, 3])],
+    initializer: [floats('weights', [3, 3], weights)],
+    node: [...means('images', 'raw'), node('MatMul', ['raw', 'weights'], ['means'])],
+  });
+  return model(graph);
+}
+
+/**
+ * As `meanModel` with gain 1 or -1, but it takes as long as it is told to: the channels' means are negated `rounds` (int64
+ * [1]) times, some million rounds a second. `counted` (int64 [1]) is `rounds` again.
+ */
+export function slowModel(size: number): Uint8Array {
+  const body = create(GraphProtoSchema, {
+    name: 'body',
+    input: [
+      valueInfo('round', INT64, []),
+      valueInfo('go_on', BOOL, []),
+      valueInfo('before', FLOAT, [null, 3]),
+    ],
+    output: [valueInfo('still', BOOL, []), valueInfo('after', FLOAT, [null, 3])],
+    node: [node('Identity', ['go_on'], ['still']), node('Neg', ['before'], ['after'])],
+  });
+  const loop = node('Loop', ['rounds', '', 'raw'], ['means']);
+  loop.attribute.push(
+    create(AttributeProtoSchema, { name: 'body', type: AttributeProto_AttributeType.GRAPH, g: body }),
+  );
+  const graph = create(GraphProtoSchema, {
+    name: 'slow',
+    input: [valueInfo('images', UINT8, [null, size, size, 3]), valueInfo('rounds', INT64, [1])],
+    output: [valueInfo('means', FLOAT, [null, 3]), valueInfo('counted', INT64, [1])],
+    node: [...means('images', 'raw'), loop, node('Identity', ['rounds'], ['counted'])],
+  });
+  return model(graph);
+}
+
+/** A graph that declares a free batch and takes one image alone. */
+export function singleImageModel(size: number): Uint8Array {
+  const graph = create(GraphProtoSchema, {
+    name: 'single',
+    input: [valueInfo('images', UINT8, [null, size, size, 3])],
+    output: [valueInfo('means', FLOAT, [null, 3])],
+    initializer: [
+      create(TensorProtoSchema, { name: 'one', dims: [2n], dataType: INT64, int64Data: [1n, 3n] }),
+    ],
+    node: [...means('images', 'raw'), node('Reshape', ['raw', 'one'], ['means'])],
+  });
+  return model(graph);
+}
+
+function means(input: string, output: string): NodeProto[] {
+  const cast = node('Cast', [input], [`${input}_float`]);
+  cast.attribute.push(
+    create(AttributeProtoSchema, { name: 'to', type: AttributeProto_AttributeType.INT, i: BigInt(FLOAT) }),
+  );
+  const reduce = node('ReduceMean', [`${input}_float`], [output]);
+  reduce.attribute.push(
+    create(AttributeProtoSchema, { name: 'axes', type: AttributeProto_AttributeType.INTS, ints: [1n, 2n] }),
+    create(AttributeProtoSchema, { name: 'keepdims', type: AttributeProto_AttributeType.INT, i: 0n }),
+  );
+  return [cast, reduce];
+}
+
+function model(graph: GraphProto): Uint8Array {
+  const proto = create(ModelProtoSchema, {
+    irVersion: 8n,
+    opsetImport: [{ domain: '', version: 13n }],
+    graph,
+  });
+  return toBinary(ModelProtoSchema, proto);
+}
+
+function node(opType: string, input: string[], output: string[]): NodeProto {
+  return create(NodeProtoSchema, { opType, input, output, name: output.join('_') });
+}
+
+function floats(name: string, dims: number[], values: number[]): TensorProto {
+  return create(TensorProtoSchema, { name, dims: dims.map(BigInt), dataType: FLOAT, floatData: values });
+}
+
+function valueInfo(name: string, elemType: number, dims: (number | null)[]): ValueInfoProto {
+  const dim = dims.map((length) =>
+    length === null
+      ? { value: { case: 'dimParam' as const, value: 'N' } }
+      : { value: { case: 'dimValue' as const, value: BigInt(length) } },
+  );
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: { value: { case: 'tensorType', value: { elemType, shape: { dim } } } },
+  });
+}
