@@ -1,0 +1,14 @@
+import type { Transaction } from '../db/database.ts';
+
+export const changedChannel = 'fovea_changed';
+
+/** What may have changed: a tenant (its plan and members too), a key by its short id, a session, the signing keys. */
+export type Change = `tenant:${string}` | `key:${string}` | `session:${string}` | 'signing-keys';
+
+/**
+ * Tells every process what `tx` changed. PostgreSQL delivers it when `tx` commits and not at all when it does not, so
+ * whoever reads again on hearing it reads the new state.
+ */
+export async function announce(tx: Transaction, change: Change): Promise<void> {
+  await tx.$executeRaw`SELECT pg_notify(${changedChannel}, ${change})`;
+}

@@ -1,0 +1,63 @@
+import { v7 as uuidv7 } from 'uuid';
+import type { Database } from '../db/database.ts';
+import { givenKey, insertKey } from './api-keys.ts';
+import { generateApiKey } from './key-format.ts';
+import { insertOwner, newOwner } from './owner.ts';
+import type { Passwords } from './passwords.ts';
+import { SCOPES } from './types.ts';
+
+/** The largest of the plans that come with Fovea. */
+const operatorPlan = 'Scale';
+
+export interface FirstBootSettings {
+  readonly tenantName: string;
+  readonly email: string;
+  /** null: one is made up. */
+  readonly password: string | null;
+  /** The text of the first API key; null: one is made. */
+  readonly apiKey: string | null;
+}
+
+/** What to tell the operator, this once. */
+export interface FirstBoot {
+  readonly tenantId: string;
+  /** The tenant's name. */
+  readonly tenant: string;
+  readonly email: string;
+  /** The password that was made up; null where one was given. */
+  readonly password: string | null;
+  readonly apiKey: string;
+}
+
+/**
+ * Makes the operator's tenant on the largest plan, its owner and a key with every scope: all of it, or nothing. null where the
+ * installation has its operator already; of several processes that boot at once, one makes it. Throws OperatorError for a
+ * setting without a valid form.
+ */
+export async function initialise(
+  database: Database,
+  passwords: Passwords,
+  { tenantName, email, password, apiKey }: FirstBootSettings,
+): Promise<FirstBoot | null> {
+  const key = apiKey === null ? generateApiKey() : givenKey(apiKey);
+  const id = uuidv7();
+  return database.asTenant(id, async (tx) => {
+    // The unique index on the operator decides: a process that comes second waits here for the first, then inserts nothing.
+    // Row-level security hides another tenant's row from a SELECT, but not from an index.
+    const inserted = await tx.$executeRaw`
+      INSERT INTO tenant (id, name, plan_id, is_operator)
+      SELECT ${id}::uuid, ${tenantName}, plan.id, true FROM plan WHERE name = ${operatorPlan} ORDER BY version DESC LIMIT 1
+      ON CONFLICT (is_operator) WHERE is_operator DO NOTHING`;
+    if (inserted === 0) return null;
+    const owner = await newOwner(passwords, email, password);
+    await insertOwner(tx, id, owner);
+    await insertKey(tx, id, { name: 'first key', scopes: SCOPES }, key, null);
+    return {
+      tenantId: id,
+      tenant: tenantName,
+      email: owner.email,
+      password: owner.madeUpPassword,
+      apiKey: key.text,
+    };
+  });
+}

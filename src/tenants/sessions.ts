@@ -1,0 +1,192 @@
+import { randomUUID } from 'node:crypto';
+import ipaddr from 'ipaddr.js';
+import type { Database } from '../db/database.ts';
+import { type Clock, systemClock } from '../lib/clock.ts';
+import { BadUserInputError, RateLimitedError, UnauthenticatedError } from '../lib/errors.ts';
+import type { AccessTokens } from './access-tokens.ts';
+import { announce } from './changes.ts';
+import type { Credentials } from './credentials.ts';
+import { normalEmail } from './email.ts';
+import type { Passwords } from './passwords.ts';
+import { randomText } from './random-text.ts';
+import type { RateLimit, RateLimiter } from './rate-limiter.ts';
+import { isSecret, sha256 } from './secrets.ts';
+import type { Principal } from './types.ts';
+
+/** A signed-in member: `token` for requests, `refreshToken` for the next pair of the two. */
+export interface Session {
+  readonly token: string;
+  readonly expiresAt: Date;
+  readonly refreshToken: string;
+  readonly refreshExpiresAt: Date;
+  readonly principal: Principal;
+}
+
+export interface SessionsParts {
+  readonly database: Database;
+  readonly credentials: Credentials;
+  readonly passwords: Passwords;
+  readonly tokens: AccessTokens;
+  readonly rateLimiter: RateLimiter;
+  readonly clock?: Clock;
+}
+
+const refreshLifetimeMs = 30 * 24 * 3600 * 1000;
+
+// Failed sign-ins. One address may stand for an office, one e-mail address for one person who mistypes.
+const perEmail: RateLimit = { burst: 10, pointsPerSecond: 1 / 60 };
+const perAddress: RateLimit = { burst: 50, pointsPerSecond: 1 / 6 };
+
+const refreshTokenForm = /^fovr_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})_([A-Za-z0-9]{43})$/;
+
+export class Sessions {
+  readonly #database: Database;
+  readonly #credentials: Credentials;
+  readonly #passwords: Passwords;
+  readonly #tokens: AccessTokens;
+  readonly #rateLimiter: RateLimiter;
+  readonly #clock: Clock;
+
+  constructor({ database, credentials, passwords, tokens, rateLimiter, clock = systemClock }: SessionsParts) {
+    this.#database = database;
+    this.#credentials = credentials;
+    this.#passwords = passwords;
+    this.#tokens = tokens;
+    this.#rateLimiter = rateLimiter;
+    this.#clock = clock;
+  }
+
+  /** Throws UnauthenticatedError, the same whoever the address belongs to; RateLimitedError after many that failed. */
+  async signIn(email: string, password: string, clientAddress: string): Promise<Session> {
+    const address = normalEmail(email);
+    const member = await this.#limited(address, clientAddress, async () => {
+      const found = await this.#database.presenting(address, (tx) =>
+        tx.member.findUnique({ where: { email: address } }),
+      );
+      const matches = await this.#passwords.matches(password, found?.passwordHash ?? null);
+      return matches && found !== null && found.disabledAt === null ? found : null;
+    });
+    if (member === null) throw new UnauthenticatedError('The e-mail address or the password is wrong.');
+
+    const now = this.#clock.now();
+    const sessionId = randomUUID();
+    const secret = randomText(43);
+    const expiresAt = new Date(now + refreshLifetimeMs);
+    await this.#database.asTenant(member.tenantId, async (tx) => {
+      await tx.session.deleteMany({ where: { memberId: member.id, expiresAt: { lt: new Date(now) } } });
+      await tx.session.create({
+        data: {
+          id: sessionId,
+          tenantId: member.tenantId,
+          memberId: member.id,
+          refreshSha256: sha256(secret),
+          expiresAt,
+        },
+      });
+    });
+    return this.#session(sessionId, secret, expiresAt);
+  }
+
+  /**
+   * Answers the next pair of tokens. A refresh token works once: presented again it has two holders, one of whom stole it, so the
+   * session ends for both. Throws UnauthenticatedError.
+   */
+  async refresh(refreshToken: string): Promise<Session> {
+    const { sessionId, tenantId, secret } = await this.#presented(refreshToken);
+    const now = new Date(this.#clock.now());
+    const expiresAt = new Date(now.getTime() + refreshLifetimeMs);
+    const next = randomText(43);
+    const rotated = await this.#database.asTenant(tenantId, async (tx) => {
+      // One statement tests and sets: of two that present the same token at once, the row's lock lets one find it current.
+      const count = await tx.$executeRaw`
+        UPDATE session SET refresh_sha256 = ${sha256(next)}, expires_at = ${expiresAt}
+         WHERE id = ${sessionId}::uuid AND refresh_sha256 = ${sha256(secret)} AND revoked_at IS NULL AND expires_at > ${now}`;
+      return count === 1;
+    });
+    if (!rotated) {
+      // Only the session's own tokens name it, and each of those may end it: there is no need to remember the older ones.
+      await this.#revoke(tenantId, sessionId);
+      throw refreshRefused();
+    }
+    return this.#session(sessionId, next, expiresAt);
+  }
+
+  /** Ends the session of a signed-in principal, or the one whose current refresh token is given. */
+  async signOut(by: Principal | string): Promise<void> {
+    if (typeof by !== 'string') {
+      if (by.sessionId === null) {
+        throw new BadUserInputError(
+          'An API key has no session to sign out of: revoke the key with revokeApiKey.',
+        );
+      }
+      return this.#revoke(by.tenant.id, by.sessionId);
+    }
+    const { tenantId, sessionId, secret, storedSha256 } = await this.#presented(by);
+    if (!isSecret(secret, storedSha256)) throw refreshRefused();
+    await this.#revoke(tenantId, sessionId);
+  }
+
+  async #session(sessionId: string, secret: string, refreshExpiresAt: Date): Promise<Session> {
+    const principal = await this.#credentials.session(sessionId);
+    if (principal === null || principal.memberId === null) throw refreshRefused(); // disabled or signed out meanwhile
+    const { token, expiresAt } = await this.#tokens.issue({ memberId: principal.memberId, sessionId });
+    return { token, expiresAt, refreshToken: `fovr_${sessionId}_${secret}`, refreshExpiresAt, principal };
+  }
+
+  async #presented(refreshToken: string) {
+    const match = refreshTokenForm.exec(refreshToken);
+    if (match === null) throw refreshRefused();
+    const sessionId = match[1]!;
+    const secret = match[2]!;
+    const found = await this.#database.presenting(sessionId, (tx) =>
+      tx.session.findUnique({ where: { id: sessionId }, select: { tenantId: true, refreshSha256: true } }),
+    );
+    if (found === null) throw refreshRefused();
+    return { sessionId, secret, tenantId: found.tenantId, storedSha256: found.refreshSha256 };
+  }
+
+  async #revoke(tenantId: string, sessionId: string): Promise<void> {
+    await this.#database.asTenant(tenantId, async (tx) => {
+      await tx.session.updateMany({
+        where: { id: sessionId, revokedAt: null },
+        data: { revokedAt: new Date(this.#clock.now()) },
+      });
+      await announce(tx, `session:${sessionId}`);
+    });
+    this.#credentials.forget(`session:${sessionId}`);
+  }
+
+  /** Takes a point before the attempt, so that many at once cannot slip through together, and gives it back on success. */
+  async #limited<T>(
+    email: string,
+    clientAddress: string,
+    attempt: () => Promise<T | null>,
+  ): Promise<T | null> {
+    const limits = [
+      { key: `sign-in:address:${network(clientAddress)}`, limit: perAddress },
+      { key: `sign-in:email:${email}`, limit: perEmail },
+    ];
+    for (const { key, limit } of limits) {
+      const { admitted, retryAfterMs } = await this.#rateLimiter.take(key, 1, limit);
+      if (!admitted) {
+        throw new RateLimitedError('Too many sign-ins failed: wait before the next.', { retryAfterMs });
+      }
+    }
+    const result = await attempt();
+    if (result !== null) {
+      for (const { key, limit } of limits) await this.#rateLimiter.take(key, -1, limit);
+    }
+    return result;
+  }
+}
+
+function refreshRefused(): UnauthenticatedError {
+  return new UnauthenticatedError('The session has ended: sign in again.');
+}
+
+/** What one client can hold of the address space: an IPv4 address, or an IPv6 network of 64 bits. */
+function network(address: string): string {
+  if (!ipaddr.isValid(address)) return address;
+  const parsed = ipaddr.process(address);
+  return parsed.kind() === 'ipv4' ? parsed.toString() : parsed.toByteArray().slice(0, 8).join('.');
+}

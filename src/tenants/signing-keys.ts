@@ -1,0 +1,88 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { ChangedCache } from '../db/changed-cache.ts';
+import type { Database, Transaction } from '../db/database.ts';
+import type { SigningKey } from '../db/generated/client.ts';
+import type { Notifications } from '../db/notifications.ts';
+import { type Clock, systemClock } from '../lib/clock.ts';
+import { announce } from './changes.ts';
+import { randomText } from './random-text.ts';
+
+/** How long an access token is good for, in seconds: also how long a retired key is needed to verify with. */
+export const accessTokenSeconds = 900;
+
+/**
+ * The keys that access tokens are signed with, shared by all processes through their table. A unique index lets one be active:
+ * processes that find none, or rotate at the same moment, end up with the same one.
+ */
+export class SigningKeys {
+  readonly #database: Database;
+  readonly #clock: Clock;
+  readonly #cache: ChangedCache<SigningKey[]>;
+
+  constructor(database: Database, notifications: Notifications, clock: Clock = systemClock) {
+    this.#database = database;
+    this.#clock = clock;
+    this.#cache = new ChangedCache(notifications, { max: 1, ttlMs: 300_000, tagsOf: () => ['signing-keys'] });
+  }
+
+  /** What to sign with; made on first use. */
+  async active(): Promise<{ kid: string; privatePem: string }> {
+    const active = activeOf(await this.#usable());
+    if (active) return active;
+    await this.#change(install);
+    const made = activeOf(await this.#usable());
+    if (!made) throw new Error('The signing key that was just made cannot be read back.');
+    return made;
+  }
+
+  /** What to verify with, or null where no such key is trusted (any more). */
+  async publicPem(kid: string): Promise<string | null> {
+    return (await this.#usable()).find((key) => key.kid === kid)?.publicPem ?? null;
+  }
+
+  /** From now on another key signs; the present one verifies until its last token has expired. */
+  async rotate(): Promise<void> {
+    await this.#change(async (tx) => {
+      await tx.signingKey.updateMany({
+        where: { retiredAt: null },
+        data: { retiredAt: new Date(this.#clock.now()), privatePem: null },
+      });
+      await install(tx);
+    });
+  }
+
+  async #usable(): Promise<SigningKey[]> {
+    const keys = await this.#cache.get('all', () =>
+      this.#database.asOperator((tx) => tx.signingKey.findMany()),
+    );
+    const oldestRetired = this.#clock.now() - accessTokenSeconds * 1000;
+    return (keys ?? []).filter(({ retiredAt }) => retiredAt === null || retiredAt.getTime() > oldestRetired);
+  }
+
+  async #change(work: (tx: Transaction) => Promise<void>): Promise<void> {
+    await this.#database.asOperator(async (tx) => {
+      await work(tx);
+      await announce(tx, 'signing-keys');
+    });
+    this.#cache.invalidate('signing-keys');
+  }
+}
+
+function activeOf(keys: SigningKey[]): { kid: string; privatePem: string } | null {
+  for (const { kid, privatePem } of keys) {
+    if (privatePem !== null) return { kid, privatePem };
+  }
+  return null;
+}
+
+/** Waits for another process that does the same, and then leaves its key be. */
+async function install(tx: Transaction): Promise<void> {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const key = {
+    kid: randomText(16),
+    algorithm: 'ES256',
+    privatePem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    publicPem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+  };
+  await tx.signingKey.createMany({ data: key, skipDuplicates: true });
+}

@@ -1,0 +1,60 @@
+import type { Database } from '../db/database.ts';
+import type { Notifications } from '../db/notifications.ts';
+import { type Clock, systemClock } from '../lib/clock.ts';
+import type { Logger } from '../lib/logger.ts';
+import { AccessTokens } from './access-tokens.ts';
+import { ApiKeys } from './api-keys.ts';
+import { Authenticator } from './authenticator.ts';
+import { Credentials } from './credentials.ts';
+import { KeyUsage } from './key-usage.ts';
+import { Passwords } from './passwords.ts';
+import { MemoryRateLimiter, type RateLimiter } from './rate-limiter.ts';
+import { Sessions } from './sessions.ts';
+import { SigningKeys } from './signing-keys.ts';
+import { Tenants } from './tenants.ts';
+
+export interface TenancyOptions {
+  readonly database: Database;
+  readonly notifications: Notifications;
+  readonly logger: Logger;
+  /** Limits failed sign-ins. */
+  readonly rateLimiter?: RateLimiter;
+  readonly clock?: Clock;
+}
+
+/** The services of this folder, wired to each other: they share one memory of credentials. */
+export interface Tenancy {
+  readonly tenants: Tenants;
+  readonly apiKeys: ApiKeys;
+  readonly sessions: Sessions;
+  readonly authenticator: Authenticator;
+  readonly signingKeys: SigningKeys;
+  readonly passwords: Passwords;
+  readonly keyUsage: KeyUsage;
+  /** Writes what is still to be written. */
+  close(): Promise<void>;
+}
+
+export function createTenancy({
+  database,
+  notifications,
+  logger,
+  rateLimiter = new MemoryRateLimiter(),
+  clock = systemClock,
+}: TenancyOptions): Tenancy {
+  const credentials = new Credentials(database, notifications);
+  const passwords = new Passwords();
+  const signingKeys = new SigningKeys(database, notifications, clock);
+  const tokens = new AccessTokens(signingKeys, clock);
+  const keyUsage = new KeyUsage(database, logger, clock);
+  return {
+    tenants: new Tenants(database, credentials, passwords),
+    apiKeys: new ApiKeys(database, credentials, clock),
+    sessions: new Sessions({ database, credentials, passwords, tokens, rateLimiter, clock }),
+    authenticator: new Authenticator({ credentials, tokens, keyUsage, clock }),
+    signingKeys,
+    passwords,
+    keyUsage,
+    close: () => keyUsage.close(),
+  };
+}
