@@ -1,0 +1,20 @@
+/** A period is a calendar month in UTC, named by its first instant. */
+export function periodOf(instant: Date): Date {
+  return new Date(Date.UTC(instant.getUTCFullYear(), instant.getUTCMonth(), 1));
+}
+
+/** When the period that begins at `start` ends, and its quota starts anew. */
+export function periodAfter(start: Date): Date {
+  return new Date(Date.UTC(start.getUTCFullYear(), start.getUTCMonth() + 1, 1));
+}
+
+/**
+ * When the request was named: a UUIDv7 begins with its milliseconds since the epoch. Taking the time from the id makes one fact
+ * of two, so that a request retried across midnight or a month's end is still booked where it happened.
+ */
+export function occurredAt(requestId: string): Date {
+  if (!/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i.test(requestId)) {
+    throw new TypeError(`The request id is "${requestId}", expected a UUIDv7.`);
+  }
+  return new Date(Number.parseInt(requestId.slice(0, 8) + requestId.slice(9, 13), 16));
+}
