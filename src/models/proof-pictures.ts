@@ -1,0 +1,75 @@
+import type { Tensor } from '../inference/tensor.ts';
+import { lumaWeights, type Preprocessing } from './onnx/wrap-input.ts';
+
+/**
+ * Three pictures, `height · width · 3` RGB bytes each, the same on every run: noise over all levels, dark noise, and a
+ * slope under noise. They differ enough that a model which answers the same to all of them does not look at its input.
+ */
+export function proofPictures(width: number, height: number): Uint8Array[] {
+  const random = mulberry32(20_261_123);
+  const picture = (level: (noise: number, position: number) => number) =>
+    Uint8Array.from({ length: width * height * 3 }, (_, index) =>
+      level(random(), index / (width * height * 3)),
+    );
+  return [
+    picture((noise) => noise * 256),
+    picture((noise) => noise * 64),
+    picture((noise, position) => position * 192 + noise * 64),
+  ];
+}
+
+export function pixelTensor(
+  name: string,
+  pictures: readonly Uint8Array[],
+  { width, height }: Preprocessing,
+): Tensor {
+  return {
+    name,
+    datatype: 'UINT8',
+    shape: [pictures.length, height, width, 3],
+    data: Buffer.concat(pictures),
+  };
+}
+
+/**
+ * What the original graph must be fed, worked out one number at a time from the manifest's formula. On purpose it shares
+ * nothing with the nodes that `wrapInput` adds: the proof compares the two.
+ */
+export function originalTensor(
+  { name, datatype }: { name: string; datatype: 'FP32' | 'UINT8' },
+  pictures: readonly Uint8Array[],
+  { layout, width, height, color, scale, mean, std }: Preprocessing,
+): Tensor {
+  const channels = mean.length;
+  const length = channels * height * width;
+  const values = new (datatype === 'FP32' ? Float32Array : Uint8Array)(length * pictures.length);
+  for (const [batch, picture] of pictures.entries()) {
+    for (let pixel = 0; pixel < width * height; pixel += 1) {
+      for (let channel = 0; channel < channels; channel += 1) {
+        const level = levelOf(picture, pixel * 3, color, channel);
+        const at = layout === 'NCHW' ? channel * height * width + pixel : pixel * channels + channel;
+        values[batch * length + at] =
+          datatype === 'FP32' ? (level * scale - mean[channel]!) / std[channel]! : Math.round(level);
+      }
+    }
+  }
+  const shape = layout === 'NCHW' ? [channels, height, width] : [height, width, channels];
+  return { name, datatype, shape: [pictures.length, ...shape], data: new Uint8Array(values.buffer) };
+}
+
+function levelOf(picture: Uint8Array, at: number, color: Preprocessing['color'], channel: number): number {
+  const [red, green, blue] = [picture[at]!, picture[at + 1]!, picture[at + 2]!];
+  if (color === 'GRAY') return lumaWeights[0] * red + lumaWeights[1] * green + lumaWeights[2] * blue;
+  return (color === 'RGB' ? [red, green, blue] : [blue, green, red])[channel]!;
+}
+
+/** A small generator of numbers in [0, 1) with a seed, which `Math.random` has not. */
+function mulberry32(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
