@@ -1,0 +1,86 @@
+/**
+ * Writes the sources that are made from other sources: `npm run generate`. With `--check` it then fails if any of them
+ * differs from what is committed, which is how a forgotten run is found.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { codegen } from '@graphql-codegen/core';
+import * as typescript from '@graphql-codegen/typescript';
+import * as typescriptResolvers from '@graphql-codegen/typescript-resolvers';
+import { readTypeDefinitions } from '../src/graphql/type-definitions.ts';
+
+/** Every generated folder with what fills it. */
+const generators: Readonly<Record<string, () => void | Promise<void>>> = {
+  'src/graphql/generated': generateResolverTypes,
+  'src/db/generated': generateDatabaseClient,
+};
+
+/** What stands behind a type of the schema where it is not the generated type itself: resolvers answer these. */
+const mappers = {
+  ApiKey: '../../tenants/api-keys.ts#ApiKeyRecord',
+  Classification: '../../inference/request.ts#Classification as ClassifiedImage',
+  ClassifyPayload: '../../inference/request.ts#ClassifyAnswer',
+  CreateApiKeyPayload: '../../tenants/api-keys.ts#CreatedApiKey',
+  ImageError: '../../inference/request.ts#FailedImage',
+  Model: '../../models/registry.ts#ServedModel',
+  ModelVariant: '../../models/registry.ts#StoredVariant',
+  SignInPayload: '../../tenants/sessions.ts#Session',
+  Tenant: '../../tenants/types.ts#TenantRecord',
+  UsagePoint: '../../metering/usage.ts#UsagePoint as BookedUsage',
+  Viewer: '../../tenants/types.ts#Principal',
+};
+
+for (const [folder, generate] of Object.entries(generators)) {
+  await generate();
+  process.stdout.write(`${folder}\n`);
+}
+if (process.argv.includes('--check')) requireCommitted(Object.keys(generators));
+
+async function generateResolverTypes(): Promise<void> {
+  const filename = 'src/graphql/generated/resolvers-types.ts';
+  const text = await codegen({
+    filename,
+    documents: [],
+    schema: readTypeDefinitions(),
+    config: {
+      enumsAsTypes: true,
+      immutableTypes: true,
+      useTypeImports: true,
+      strictScalars: true,
+      // An argument with a default is always there.
+      avoidOptionals: { defaultValue: true },
+      scalars: {
+        DateTime: 'Date',
+        URL: 'string',
+        BigInt: { input: 'bigint', output: 'bigint | number' },
+      },
+      contextType: '../context.ts#GraphqlContext',
+      mappers,
+    },
+    plugins: [{ typescript: {} }, { 'typescript-resolvers': {} }],
+    pluginMap: { typescript, 'typescript-resolvers': typescriptResolvers },
+  });
+  mkdirSync(dirname(filename), { recursive: true });
+  writeFileSync(filename, text);
+}
+
+/**
+ * Prisma wants to fetch a schema engine before it generates, and runs it never: naming any executable that exists spares
+ * the download.
+ */
+function generateDatabaseClient(): void {
+  execFileSync(process.execPath, ['node_modules/prisma/build/index.js', 'generate'], {
+    env: { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: process.execPath },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+}
+
+function requireCommitted(folders: readonly string[]): void {
+  const changed = execFileSync('git', ['status', '--porcelain', '--', ...folders], { encoding: 'utf8' });
+  if (changed === '') return;
+  process.stderr.write(
+    `Generated sources differ from what is committed: run \`npm run generate\` and commit\n${changed}`,
+  );
+  process.exitCode = 1;
+}

@@ -1,0 +1,129 @@
+import { readFileSync } from 'node:fs';
+import type { ApolloServer } from '@apollo/server';
+import { expressMiddleware } from '@as-integrations/express5';
+import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express';
+import type { Registry } from 'prom-client';
+import type { Logger } from '../lib/logger.ts';
+import type { GraphqlContext, Services } from './context.ts';
+import { type Exchange, openExchange } from './exchange.ts';
+import { type PublicError, retryAfterOf, toPublicError } from './plugins/errors.ts';
+import { AbortedBodyError, discardBody, MAX_BODY_BYTES, readJsonBody } from './request-body.ts';
+import type { RequestMetrics } from './request-metrics.ts';
+
+export interface HttpAppOptions {
+  readonly logger: Logger;
+  readonly metrics: Registry;
+  readonly requests: RequestMetrics;
+  readonly ready: () => Promise<true | string>;
+  readonly trustProxy?: boolean | number | string;
+  readonly maxBodyBytes?: number;
+}
+
+const landingPage = readFileSync(new URL('landing.html', import.meta.url), 'utf8');
+
+/** Every path that is answered over HTTP. */
+export function createHttpApp(
+  apollo: ApolloServer<GraphqlContext>,
+  services: Services,
+  options: HttpAppOptions,
+): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  // An ETag would hash every answer, and no answer is to be kept by anyone.
+  app.disable('etag');
+  app.set('trust proxy', options.trustProxy ?? false);
+  app.use(securityHeaders);
+
+  app.get('/', (request, response) => {
+    // The host is the client's own word: only what a host can look like is put into the page.
+    const host = request.get('host') ?? '';
+    const origin = /^[\w.:[\]-]+$/.test(host) ? `${request.protocol}://${host}` : '';
+    response.type('html').send(landingPage.replaceAll('{{origin}}', origin));
+  });
+  app.get('/health/live', (_request, response) => {
+    response.json({ status: 'live' });
+  });
+  app.get('/health/ready', async (_request, response) => {
+    const ready = await options.ready();
+    if (ready === true) response.json({ status: 'ready' });
+    else response.status(503).json({ status: 'not ready', reason: ready });
+  });
+  app.get('/metrics', async (_request, response) => {
+    response.type(options.metrics.contentType).send(await options.metrics.metrics());
+  });
+
+  app.use('/graphql', openBooks(services, options), identifyAndRead(options), serve(apollo));
+
+  app.use((_request, response) => {
+    response.status(404).json({ error: 'Nothing is served here: the API is POST /graphql.' });
+  });
+  app.use(lastResort(options.logger));
+  return app;
+}
+
+const securityHeaders: RequestHandler = (_request, response, next) => {
+  response.set({
+    'cache-control': 'no-store',
+    // The page for people is all markup there is: it loads nothing and is framed by nobody.
+    'content-security-policy':
+      "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    'referrer-policy': 'no-referrer',
+    'x-content-type-options': 'nosniff',
+  });
+  next();
+};
+
+function openBooks(services: Services, { logger, requests }: HttpAppOptions): RequestHandler {
+  return (request, response, next) => {
+    response.locals.exchange = openExchange(request, response, { services, logger, metrics: requests });
+    next();
+  };
+}
+
+/** The caller first: a body of many megabytes is not taken in from one whose credential is bad. */
+function identifyAndRead({ maxBodyBytes = MAX_BODY_BYTES }: HttpAppOptions): RequestHandler {
+  return async (request, response, next) => {
+    const exchange = exchangeOf(response);
+    try {
+      exchange.principal = await exchange.services.authenticator.authenticate(request.get('authorization'));
+      request.body = await readJsonBody(request, maxBodyBytes);
+    } catch (error) {
+      if (error instanceof AbortedBodyError) return;
+      const told = toPublicError(error, exchange.requestId);
+      if (told.fault) exchange.logger.error({ err: told.fault }, 'a request could not be taken in');
+      refuse(response, exchange, told);
+      discardBody(request, maxBodyBytes);
+      return;
+    }
+    next();
+  };
+}
+
+/** Answers a request that never came to be an operation, in GraphQL's shape. */
+function refuse(response: Response, exchange: Exchange, error: PublicError): void {
+  exchange.record.codes = [String(error.body.extensions?.code)];
+  const retryAfterMs = retryAfterOf([error]);
+  if (retryAfterMs !== null) response.set('retry-after', String(Math.ceil(retryAfterMs / 1000)));
+  if (error.status === 401) response.set('www-authenticate', 'Bearer');
+  response
+    .status(error.status ?? 400)
+    .json({ errors: [error.body], extensions: { requestId: exchange.requestId } });
+}
+
+function serve(apollo: ApolloServer<GraphqlContext>): RequestHandler {
+  return expressMiddleware(apollo, { context: async ({ res }) => exchangeOf(res) });
+}
+
+function exchangeOf(response: Response): Exchange {
+  return response.locals.exchange as Exchange;
+}
+
+/** What a handler above threw: a client learns that it failed, the log learns why. */
+function lastResort(logger: Logger): ErrorRequestHandler {
+  return (error, _request, response, next) => {
+    const { fault, body } = toPublicError(error, response.get('x-request-id') ?? null);
+    if (fault) logger.error({ err: fault }, 'a request failed outside GraphQL');
+    if (response.headersSent) next(error);
+    else response.status(500).json({ errors: [body] });
+  };
+}

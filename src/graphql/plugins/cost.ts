@@ -1,0 +1,232 @@
+import {
+  type DocumentNode,
+  type FieldNode,
+  type FragmentDefinitionNode,
+  type GraphQLField,
+  GraphQLIncludeDirective,
+  type GraphQLNamedType,
+  type GraphQLSchema,
+  GraphQLSkipDirective,
+  getArgumentValues,
+  getDirectiveValues,
+  getNamedType,
+  getVariableValues,
+  type InlineFragmentNode,
+  isInterfaceType,
+  isObjectType,
+  Kind,
+  type OperationDefinitionNode,
+  type SelectionNode,
+  type SelectionSetNode,
+} from 'graphql';
+import { BadUserInputError, QueryTooComplexError } from '../../lib/errors.ts';
+
+export const MAX_FIRST = 100;
+export const MAX_IMAGES = 32;
+
+/**
+ * A field without a price of its own costs nothing however often it stands in a document, so what a document may make
+ * the server do for its one point is bounded here. The reading of a document stops at the first bound it passes:
+ * fragments that unfold into ever more fields cost no more than `selections` steps.
+ */
+export const bounds = {
+  /** Fields below one another. */
+  depth: 12,
+  /** The same within introspection: the standard query of clients goes 15 deep. */
+  introspectionDepth: 20,
+  /** Selections of the whole operation with its fragments unfolded. */
+  selections: 10_000,
+  /** Fields without a price that stand beside the same field under another name. */
+  repeats: 100,
+  /** The same within introspection, whose fields are long lists. */
+  introspectionRepeats: 4,
+} as const;
+
+/** A selection set and the type it is of; null within introspection. */
+interface Scope {
+  readonly type: GraphQLNamedType | null;
+  readonly selectionSet: SelectionSetNode;
+}
+
+/** Field nodes of one answer key in one type: the executor runs them as one field. */
+interface MergedField {
+  readonly parent: GraphQLNamedType | null;
+  readonly nodes: [FieldNode, ...FieldNode[]];
+}
+
+/**
+ * The points that `operation` costs: 1, and for every field that takes images as many as it has, for every field that
+ * takes `first` as many as that says. Throws BadUserInputError, naming field and limit, where `first` or the number of
+ * images is out of range or an argument is not of its type; QueryTooComplexError past one of `bounds`. Variables that
+ * do not fit cost 1: the executor refuses them.
+ */
+export function operationCost(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  variables: Readonly<Record<string, unknown>>,
+): number {
+  const { coerced } = getVariableValues(schema, operation.variableDefinitions ?? [], variables);
+  const root = schema.getRootType(operation.operation);
+  if (!coerced || !root) return 1;
+  return (
+    1 +
+    new CostReader(schema, document, coerced).costOf(
+      [{ type: root, selectionSet: operation.selectionSet }],
+      1,
+    )
+  );
+}
+
+class CostReader {
+  readonly #schema: GraphQLSchema;
+  readonly #fragments: ReadonlyMap<string, FragmentDefinitionNode>;
+  readonly #variables: Readonly<Record<string, unknown>>;
+  #selections = 0;
+  #repeats = 0;
+  #introspectionRepeats = 0;
+
+  constructor(schema: GraphQLSchema, document: DocumentNode, variables: Readonly<Record<string, unknown>>) {
+    this.#schema = schema;
+    this.#variables = variables;
+    this.#fragments = new Map(
+      document.definitions
+        .filter((definition) => definition.kind === Kind.FRAGMENT_DEFINITION)
+        .map((definition) => [definition.name.value, definition]),
+    );
+  }
+
+  /** The points of what is selected in `scopes`, all of one object. */
+  costOf(scopes: readonly Scope[], depth: number): number {
+    const fields = new Map<string, MergedField>();
+    const visited = new Set<string>();
+    for (const { type, selectionSet } of scopes) this.#collect(type, selectionSet, visited, fields);
+
+    const seen = new Set<string>();
+    let cost = 0;
+    for (const { parent, nodes } of fields.values()) {
+      const name = nodes[0].name.value;
+      const field = definitionOf(parent, name);
+      const introspects = !field && name !== '__typename';
+      const limit = introspects ? bounds.introspectionDepth : bounds.depth;
+      if (depth > limit) throw new QueryTooComplexError(`The operation nests fields deeper than ${limit}.`);
+
+      const price = field ? priceOf(field, nodes[0], this.#variables) : 0;
+      const place = `${parent?.name}.${name}`;
+      if (price === 0 && seen.has(place)) this.#countRepeat(name, introspects);
+      seen.add(place);
+
+      const type = field && getNamedType(field.type);
+      const below = nodes.flatMap(({ selectionSet }) => (selectionSet ? [{ type, selectionSet }] : []));
+      cost += price + (below.length > 0 ? this.costOf(below, depth + 1) : 0);
+    }
+    return cost;
+  }
+
+  /** As the executor does it: each fragment once an object, the skipped left out, fields of one answer key together. */
+  #collect(
+    type: GraphQLNamedType | null,
+    { selections }: SelectionSetNode,
+    visited: Set<string>,
+    fields: Map<string, MergedField>,
+  ): void {
+    for (const selection of selections) {
+      this.#selections += 1;
+      if (this.#selections > bounds.selections) {
+        throw new QueryTooComplexError(
+          `The operation selects more than ${bounds.selections} fields and fragments.`,
+        );
+      }
+      if (!this.#included(selection)) continue;
+      if (selection.kind === Kind.FIELD) {
+        const key = `${type?.name}.${(selection.alias ?? selection.name).value}`;
+        const merged = fields.get(key);
+        if (merged) merged.nodes.push(selection);
+        else fields.set(key, { parent: type, nodes: [selection] });
+      } else {
+        const fragment = this.#fragmentOf(selection, visited);
+        if (fragment) this.#collect(this.#narrow(type, fragment), fragment.selectionSet, visited, fields);
+      }
+    }
+  }
+
+  #fragmentOf(
+    selection: Exclude<SelectionNode, FieldNode>,
+    visited: Set<string>,
+  ): FragmentDefinitionNode | InlineFragmentNode | undefined {
+    if (selection.kind === Kind.INLINE_FRAGMENT) return selection;
+    const name = selection.name.value;
+    if (visited.has(name)) return undefined;
+    visited.add(name);
+    return this.#fragments.get(name);
+  }
+
+  /** The type within a fragment: its condition's, so that fields are looked up where they are declared. */
+  #narrow(
+    type: GraphQLNamedType | null,
+    { typeCondition }: FragmentDefinitionNode | InlineFragmentNode,
+  ): GraphQLNamedType | null {
+    if (type === null || !typeCondition) return type;
+    return this.#schema.getType(typeCondition.name.value) ?? type;
+  }
+
+  #included(selection: SelectionNode): boolean {
+    const skip = getDirectiveValues(GraphQLSkipDirective, selection, this.#variables);
+    if (skip?.if === true) return false;
+    const include = getDirectiveValues(GraphQLIncludeDirective, selection, this.#variables);
+    return include?.if !== false;
+  }
+
+  #countRepeat(name: string, introspection: boolean): void {
+    if (introspection) this.#introspectionRepeats += 1;
+    else this.#repeats += 1;
+    if (this.#repeats > bounds.repeats || this.#introspectionRepeats > bounds.introspectionRepeats) {
+      const limit = introspection ? bounds.introspectionRepeats : bounds.repeats;
+      throw new QueryTooComplexError(
+        `The operation repeats fields under other names more than ${limit} times, last ${name}: send them apart.`,
+      );
+    }
+  }
+}
+
+/** null for fields of introspection, which no type declares. */
+function definitionOf(parent: GraphQLNamedType | null, name: string): GraphQLField<unknown, unknown> | null {
+  if (!isObjectType(parent) && !isInterfaceType(parent)) return null;
+  return parent.getFields()[name] ?? null;
+}
+
+function priceOf(
+  field: GraphQLField<unknown, unknown>,
+  node: FieldNode,
+  variables: Readonly<Record<string, unknown>>,
+): number {
+  if (field.args.length === 0) return 0;
+  const { first, input } = argumentsOf(field, node, variables);
+  const images = (input as { images?: unknown } | undefined)?.images;
+  if (typeof first === 'number') return within(first, MAX_FIRST, `${field.name}: first`);
+  if (Array.isArray(images)) return within(images.length, MAX_IMAGES, `${field.name}: the number of images`);
+  return 0;
+}
+
+/**
+ * Coerces a field's arguments ahead of the executor, because what fails here is the caller's doing and can be told so:
+ * a null in a variable whose type allows it, for an argument that does not, is found only now.
+ */
+function argumentsOf(
+  field: GraphQLField<unknown, unknown>,
+  node: FieldNode,
+  variables: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  try {
+    return getArgumentValues(field, node, variables);
+  } catch (error) {
+    throw new BadUserInputError(
+      `${field.name}: ${error instanceof Error ? error.message : 'invalid argument'}`,
+    );
+  }
+}
+
+function within(value: number, limit: number, what: string): number {
+  if (value >= 1 && value <= limit) return value;
+  throw new BadUserInputError(`${what} must be 1 to ${limit}, but is ${value}.`);
+}

@@ -1,0 +1,60 @@
+import type { ApolloServerPlugin } from '@apollo/server';
+import { QueryTooComplexError, RateLimitedError } from '../../lib/errors.ts';
+import type { RateLimit } from '../../tenants/rate-limiter.ts';
+import { rateLimitAddress } from '../client-address.ts';
+import type { GraphqlContext } from '../context.ts';
+import { operationCost } from './cost.ts';
+
+/** What callers without a credential have, each by its address: enough for signing in and for reading the schema. */
+export const anonymousLimit: RateLimit = { pointsPerSecond: 10, burst: 64 };
+
+/**
+ * Charges an operation before it runs: by what it costs, to the tenant, or to the client's address where nobody is
+ * known. Reports on every response what was charged and what is left, and the request's id.
+ */
+export function limitsPlugin(): ApolloServerPlugin<GraphqlContext> {
+  return {
+    async requestDidStart({ contextValue }) {
+      const plan = contextValue.principal?.tenant.plan ?? anonymousLimit;
+      let cost: { requested: number; limit: number; remaining: number; restoreRate: number } | null = null;
+
+      return {
+        async didResolveOperation({ schema, document, operation, operationName, request }) {
+          contextValue.record.operationName = operationName;
+          if (!operation) return; // Which one to run is not said: the executor answers that, and runs nothing.
+          const requested = operationCost(schema, document, operation, request.variables ?? {});
+          contextValue.record.cost = requested;
+          if (requested > plan.burst) {
+            throw new QueryTooComplexError(
+              `The operation costs ${requested} points, above the burst of ${plan.burst}: send it in parts.`,
+            );
+          }
+          const { admitted, remaining, retryAfterMs } = await contextValue.services.rateLimiter.take(
+            rateLimitKey(contextValue),
+            requested,
+            plan,
+          );
+          cost = { requested, limit: plan.burst, remaining, restoreRate: plan.pointsPerSecond };
+          if (!admitted) {
+            throw new RateLimitedError(
+              `The operation costs ${requested} points and ${remaining} are left: send it again in ${retryAfterMs} ms.`,
+              { retryAfterMs },
+            );
+          }
+        },
+        async willSendResponse({ response: { body } }) {
+          if (body.kind !== 'single') return;
+          body.singleResult.extensions = {
+            ...body.singleResult.extensions,
+            ...(cost && { cost }),
+            requestId: contextValue.requestId,
+          };
+        },
+      };
+    },
+  };
+}
+
+function rateLimitKey({ principal, clientAddress }: GraphqlContext): string {
+  return principal ? `tenant:${principal.tenant.id}` : `address:${rateLimitAddress(clientAddress)}`;
+}
