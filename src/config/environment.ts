@@ -21,7 +21,10 @@ interface Setting<Value> {
   readonly secret?: true;
 }
 
-const setting = <Value>(schema: z.ZodType<Value, string>, wanted: string): Setting<Value> => ({ schema, wanted });
+const setting = <Value>(schema: z.ZodType<Value, string>, wanted: string): Setting<Value> => ({
+  schema,
+  wanted,
+});
 const secret = <Value>(schema: z.ZodType<Value, string>, wanted: string): Setting<Value> => ({
   schema,
   wanted,

@@ -19,7 +19,7 @@ export interface VariantWish {
 }
 
 /** The models as inference sees them. */
-export interface ModelCatalogue {
+export interface ModelSelection {
   /**
    * @throws NotFoundError: no such model for this tenant (another's and none at all read the same), or no such variant,
    *   naming those that exist

@@ -7,7 +7,7 @@ import { HOLD_OUTLIVES_DEADLINE_MS, hold, type KeptAnswer, requestHash } from '.
 import { decodeImage } from './images/decode.ts';
 import { ImageError } from './images/image-error.ts';
 import { type ImageSource, readSource } from './images/source.ts';
-import type { ChosenVariant, ModelCatalogue } from './model-catalogue.ts';
+import type { ChosenVariant, ModelSelection } from './model-selection.ts';
 import type {
   Caller,
   Classification,
@@ -23,7 +23,7 @@ import { DEFAULT_TIMEOUT_MS, validateClassify } from './validate.ts';
 import type { Task, Variant } from './variant.ts';
 
 export interface InferenceDependencies {
-  readonly catalogue: ModelCatalogue;
+  readonly selection: ModelSelection;
   readonly ledger: Ledger;
   readonly dispatcher: Dispatcher;
   /** Inference requests in flight by tenant; null: one more is too many. */
@@ -62,7 +62,11 @@ export class InferenceService {
     return this.#serve<Classification>(caller, 'CLASSIFY', request, ({ outputs }, variant, size) => {
       const scores = outputs.find(({ name }) => name === variant.output.tensor)!;
       const row = new Float32Array(scores.data.buffer, scores.data.byteOffset, scores.data.byteLength / 4);
-      return { kind: 'classification', ...size, labels: classify(row, variant.output, variant.labels, request) };
+      return {
+        kind: 'classification',
+        ...size,
+        labels: classify(row, variant.output, variant.labels, request),
+      };
     });
   }
 
@@ -72,7 +76,7 @@ export class InferenceService {
     request: InferenceRequest,
     read: ReadOutput<Result>,
   ): Promise<{ results: (Result | FailedImage)[]; receipt: Receipt }> {
-    const { catalogue, concurrency, dispatcher } = this.#dependencies;
+    const { selection, concurrency, dispatcher } = this.#dependencies;
     const leave = concurrency.enter(caller.tenantId, caller.concurrency);
     if (!leave) {
       throw new ConcurrencyLimitedError(
@@ -81,7 +85,7 @@ export class InferenceService {
       );
     }
     try {
-      const chosen = await catalogue.choose(caller.tenantId, {
+      const chosen = await selection.choose(caller.tenantId, {
         ...request,
         task,
         latencyMs: (variantKey) => dispatcher.latencyMs(variantKey),
@@ -107,6 +111,8 @@ class Serving<Result> {
   readonly #chosen: ChosenVariant;
   readonly #read: ReadOutput<Result>;
   readonly #startedAt: number;
+  /** The same moment, on the clock of `Clock.elapsed`. */
+  readonly #started: number;
   readonly #timeoutMs: number;
   readonly #requestId: string;
   readonly #idempotency: { key: string; requestHash: Uint8Array } | null;
@@ -129,6 +135,7 @@ class Serving<Result> {
     this.#chosen = chosen;
     this.#read = read;
     this.#startedAt = dependencies.clock.now();
+    this.#started = dependencies.clock.elapsed();
     this.#timeoutMs = request.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     this.#requestId = uuidv7({ msecs: this.#startedAt });
     const key = request.idempotencyKey;
@@ -166,7 +173,8 @@ class Serving<Result> {
       this.#abandon(error);
       // Whether or not it was admitted is known only once RESERVE has answered.
       const outcome = await held.catch(() => null);
-      if (outcome?.kind === 'admitted') await this.#dependencies.ledger.release(this.#requestId, this.#caller.tenantId);
+      if (outcome?.kind === 'admitted')
+        await this.#dependencies.ledger.release(this.#requestId, this.#caller.tenantId);
       throw error;
     } finally {
       clearTimeout(timer);
@@ -194,14 +202,21 @@ class Serving<Result> {
     return held;
   }
 
-  async #answerImage(source: ImageSource, held: Promise<unknown>): Promise<AnsweredImage<Result> | FailedImage> {
+  async #answerImage(
+    source: ImageSource,
+    held: Promise<unknown>,
+  ): Promise<AnsweredImage<Result> | FailedImage> {
     const { variant } = this.#chosen;
     const { dispatcher, fetch } = this.#dependencies;
     try {
       // Nothing is fetched for a tenant whose quota does not cover it.
       if ('url' in source) await held;
       const bytes = await readSource(source, { signal: this.#abandoned.signal, fetch });
-      const { width, height, pixels, decodeMs } = await decodeImage(bytes, variant.input, this.#abandoned.signal);
+      const { width, height, pixels, decodeMs } = await decodeImage(
+        bytes,
+        variant.input,
+        this.#abandoned.signal,
+      );
       await held;
       const output = await dispatcher.run(variant, this.#ticket, pixels);
       const from = performance.now();
@@ -242,7 +257,10 @@ class Serving<Result> {
 
     const { used, reserved, resetsAt } = outcome;
     const remaining = limit === null ? null : Math.max(0, limit - used - reserved);
-    return { results, receipt: { ...receipt, quota: { meter: 'units' as const, limit, used, reserved, remaining, resetsAt } } };
+    return {
+      results,
+      receipt: { ...receipt, quota: { meter: 'units' as const, limit, used, reserved, remaining, resetsAt } },
+    };
   }
 
   #receipt(answered: readonly AnsweredImage<Result>[], units: number): Omit<Receipt, 'quota'> {
@@ -259,7 +277,7 @@ class Serving<Result> {
       replayed: false,
       batchSize: longest(({ output }) => output.batchSize),
       timings: {
-        totalMs: this.#dependencies.clock.now() - this.#startedAt,
+        totalMs: this.#dependencies.clock.elapsed() - this.#started,
         decodeMs: longest(({ decodeMs }) => decodeMs),
         queueMs: longest(({ output }) => output.queueMs),
         inferenceMs: longest(({ output }) => output.inferenceMs),

@@ -21,7 +21,11 @@ function validateInference({ images, timeoutMs, auto, idempotencyKey }: Inferenc
   if (auto?.maxLatencyMs != null) within('auto.maxLatencyMs', auto.maxLatencyMs, 0, MAX_TIMEOUT_MS);
 }
 
-const units: Record<string, string> = { images: ' images', idempotencyKey: ' characters', timeoutMs: ' milliseconds' };
+const units: Record<string, string> = {
+  images: ' images',
+  idempotencyKey: ' characters',
+  timeoutMs: ' milliseconds',
+};
 
 function within(field: string, found: number, low: number, high: number): void {
   if (found >= low && found <= high) return;

@@ -1,6 +1,9 @@
-/** Time, passed in where a test needs to turn it. Milliseconds since the epoch. */
+/** Time, passed in where a test needs to turn it. */
 export interface Clock {
+  /** Milliseconds since the epoch. */
   now(): number;
+  /** Milliseconds, with fractions, since some moment; never goes back. For durations. */
+  elapsed(): number;
 }
 
-export const systemClock: Clock = { now: () => Date.now() };
+export const systemClock: Clock = { now: () => Date.now(), elapsed: () => performance.now() };

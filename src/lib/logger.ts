@@ -14,7 +14,16 @@ export function createLogger(level: string, destination: DestinationStream = pin
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: {
-        paths: ['authorization', '*.authorization', 'password', '*.password', 'secret', '*.secret', 'token', '*.token'],
+        paths: [
+          'authorization',
+          '*.authorization',
+          'password',
+          '*.password',
+          'secret',
+          '*.secret',
+          'token',
+          '*.token',
+        ],
         censor: '[redacted]',
       },
     },

@@ -92,6 +92,8 @@ class GuardedFetch implements SafeFetch {
         signal,
         headers: { accept: 'image/*', 'accept-encoding': 'identity', 'user-agent': 'fovea' },
       });
+      // Destroying a body is reported as an error on it, and one that nobody listens to ends the process.
+      response.body.on('error', () => {});
       const location = redirectStatuses.has(response.statusCode) ? response.headers.location : undefined;
       if (typeof location !== 'string') return await this.#readBody(response);
       response.body.destroy();

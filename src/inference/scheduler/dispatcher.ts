@@ -37,6 +37,7 @@ interface QueuedImage {
   readonly variant: Variant;
   readonly ticket: Ticket;
   readonly pixels: Uint8Array;
+  /** On the clock of `Clock.elapsed`. */
   readonly queuedAt: number;
   /** Batches it was in that died with their worker. */
   lost: number;
@@ -111,8 +112,7 @@ export class Dispatcher {
   run(variant: Variant, ticket: Ticket, pixels: Uint8Array): Promise<ImageOutput> {
     return new Promise<ImageOutput>((resolve, reject) => {
       ticket.abandoned.throwIfAborted();
-      const now = this.#clock.now();
-      const image: QueuedImage = { variant, ticket, pixels, queuedAt: now, lost: 0, resolve, reject };
+      const image = { variant, ticket, pixels, queuedAt: this.#clock.elapsed(), lost: 0, resolve, reject };
       this.#enqueue(image);
       this.#dispatch();
     });
@@ -165,7 +165,7 @@ export class Dispatcher {
 
   async #runBatch(worker: InferenceWorker, images: readonly QueuedImage[]): Promise<void> {
     const { variant } = images[0]!;
-    const dispatchedAt = this.#clock.now();
+    const dispatchedAt = this.#clock.elapsed();
     try {
       const { outputs, computeMs, device } = await worker.infer(variant, [batchTensor(variant, images)]);
       this.#estimate.learn(variant.key, images.length, computeMs);
@@ -191,9 +191,12 @@ export class Dispatcher {
       if (image.lost === 1) this.#enqueue(image);
       else {
         image.reject(
-          new OverloadedError('The inference worker stopped twice while it ran this image. Try again later.', {
-            retryAfterMs: 1_000,
-          }),
+          new OverloadedError(
+            'The inference worker stopped twice while it ran this image. Try again later.',
+            {
+              retryAfterMs: 1_000,
+            },
+          ),
         );
       }
     }
@@ -226,6 +229,7 @@ function sliceOfBatch({ name, datatype, shape, data }: Tensor, position: number,
 }
 
 function failureOf(error: unknown): Error {
-  if (error instanceof OipError) return new ImageError('INFERENCE_FAILED', 'the model could not be run on this image');
+  if (error instanceof OipError)
+    return new ImageError('INFERENCE_FAILED', 'the model could not be run on this image');
   return error instanceof Error ? error : new Error(String(error));
 }

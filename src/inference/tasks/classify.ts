@@ -20,7 +20,8 @@ export function classify(
   const best: LabelScore[] = [];
   for (let index = 0; index < scores.length; index++) {
     const score = scores[index]!;
-    if (Number.isNaN(score)) throw new ImageError('INFERENCE_FAILED', 'the model answered NaN for this image');
+    if (Number.isNaN(score))
+      throw new ImageError('INFERENCE_FAILED', 'the model answered NaN for this image');
     if (index === output.background || score < minScore) continue;
     if (best.length === topK) {
       if (score <= best[topK - 1]!.score) continue;

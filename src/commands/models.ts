@@ -1,0 +1,75 @@
+import { join } from 'node:path';
+import { ArtifactStore } from '../models/artifact-store.ts';
+import { importModel } from '../models/import.ts';
+import { ModelRegistry, type ServedModel } from '../models/registry.ts';
+import { askForRollout } from '../models/rollout.ts';
+import { withInstallation } from './installation.ts';
+import { type OutputOptions, print, table } from './output.ts';
+import { tenantNamed } from './tenants.ts';
+
+/** A large model takes its time to be read, optimised and warmed. */
+const ROLLOUT_MS = 120_000;
+
+export async function importManifest(
+  manifest: string,
+  options: OutputOptions & { tenant?: string },
+): Promise<void> {
+  await withInstallation(async (installation) => {
+    const { config, database, notifications, logger } = installation;
+    const tenant = options.tenant === undefined ? null : await tenantNamed(installation, options.tenant);
+    const artifacts = new ArtifactStore(join(config.dataDir, 'artifacts'));
+    const model = await importModel(manifest, {
+      tenantId: tenant?.id ?? null,
+      database,
+      notifications,
+      artifacts,
+      logger,
+    });
+    const { servers, confirmed } = await askForRollout(database, notifications, model, ROLLOUT_MS);
+    const served =
+      servers === 0
+        ? 'It is served from the next start on.'
+        : confirmed === servers
+          ? 'It is served.'
+          : `${confirmed} of ${servers} running servers confirmed that they serve it; see their logs.`;
+    print(options, `Imported ${describe(model)}. ${served}`, { ...asJson(model), servers, confirmed });
+  });
+}
+
+export async function listModels(options: OutputOptions & { tenant?: string }): Promise<void> {
+  await withInstallation(async (installation) => {
+    const { database, notifications } = installation;
+    const tenant = options.tenant === undefined ? null : await tenantNamed(installation, options.tenant);
+    const registry = new ModelRegistry(database, notifications);
+    const models = await registry.all(tenant?.id ?? null);
+    const rows = models.map((model) => [
+      `${model.name}@${model.version}`,
+      model.task,
+      model.variants.map(({ compression }) => compression).join(','),
+      model.tenantId === null ? 'public' : 'private',
+      model.license ?? '',
+    ]);
+    print(options, table(['MODEL', 'TASK', 'VARIANTS', 'OFFERED', 'LICENSE'], rows), models.map(asJson));
+  });
+}
+
+function describe({ name, version, task, labels }: ServedModel): string {
+  return `${name}@${version} (${task}, ${labels.length} labels)`;
+}
+
+function asJson({ id, name, version, task, tenantId, license, variants }: ServedModel) {
+  return {
+    id,
+    name,
+    version,
+    task,
+    isPublic: tenantId === null,
+    license,
+    variants: variants.map(({ compression, artifactSha256, sizeBytes, unitsPerImage }) => ({
+      compression,
+      artifactSha256,
+      sizeBytes,
+      unitsPerImage,
+    })),
+  };
+}

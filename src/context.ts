@@ -1,0 +1,193 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Invoices } from './billing/invoices.ts';
+import type { Config, Secrets } from './config/config.ts';
+import { type Database, openDatabase } from './db/database.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded.ts';
+import { migrate } from './db/migrate.ts';
+import { openNotifications } from './db/notifications.ts';
+import { createGraphqlServer, type GraphqlServer } from './graphql/server.ts';
+import { LocalWorker } from './inference/pool/local-worker.ts';
+import { RemoteWorker } from './inference/pool/remote-worker.ts';
+import type { InferenceWorker } from './inference/pool/worker.ts';
+import { Dispatcher } from './inference/scheduler/dispatcher.ts';
+import { InferenceService } from './inference/service.ts';
+import { type Clock, systemClock } from './lib/clock.ts';
+import { OperatorError } from './lib/errors.ts';
+import type { Logger } from './lib/logger.ts';
+import { createSafeFetch, type SafeFetch } from './lib/safe-fetch.ts';
+import { Ledger } from './metering/ledger.ts';
+import { UsageReader } from './metering/usage.ts';
+import { createMetrics } from './metrics.ts';
+import { ArtifactStore } from './models/artifact-store.ts';
+import { importModel } from './models/import.ts';
+import { ModelRegistry } from './models/registry.ts';
+import { answerRollouts, load, SERVER_CONNECTION } from './models/rollout.ts';
+import { RegistrySelection } from './models/selection.ts';
+import { openAccess } from './tenants/access.ts';
+import { MemoryConcurrencyLimiter } from './tenants/concurrency-limiter.ts';
+import type { FirstBoot } from './tenants/first-boot.ts';
+import { MemoryRateLimiter } from './tenants/rate-limiter.ts';
+
+/** What a test, or a caller that embeds Fovea, puts in the place of what the process would make. */
+export interface Overrides {
+  readonly logger: Logger;
+  readonly clock?: Clock;
+  readonly fetch?: SafeFetch;
+}
+
+/** Everything that lives as long as the process. */
+export interface Context {
+  readonly logger: Logger;
+  readonly database: Database;
+  readonly workers: readonly InferenceWorker[];
+  /** What the first boot created; null where the installation was there before. */
+  readonly created: FirstBoot | null;
+  /** Starts to answer. @returns the base URL */
+  listen(): Promise<string>;
+  /** Takes nothing new, finishes what is in flight, then ends what was started, the last first. */
+  close(): Promise<void>;
+  /** Kills every child process, for a process that is about to exit. */
+  killNow(): void;
+}
+
+/** How long requests in flight may take to end once the server stops. */
+const GRACE_MS = 5_000;
+const FIRST_PORT = 4_000;
+const PORTS_TRIED = 100;
+const builtInModels = [new URL('../models/shapes/manifest.json', import.meta.url)].map((url) =>
+  fileURLToPath(url),
+);
+
+/** From a configuration to a server that is warm: the one place where parts meet. */
+export async function createContext(
+  config: Config,
+  secrets: Secrets,
+  overrides: Overrides,
+): Promise<Context> {
+  const { logger, clock = systemClock, fetch = createSafeFetch() } = overrides;
+  const closers: (() => Promise<void>)[] = [];
+  const killers: (() => void)[] = [];
+  const close = async () => {
+    for (let closer = closers.pop(); closer; closer = closers.pop()) await closer();
+  };
+  const killNow = () => {
+    for (const kill of killers) kill();
+  };
+
+  try {
+    const url = secrets.databaseUrl ?? (await embeddedUrl());
+    await migrate(secrets.migrateUrl ?? url, { appLogin: new URL(url).username });
+    const database = openDatabase(url);
+    closers.push(() => database.close());
+    const notifications = await openNotifications(url, logger, SERVER_CONNECTION);
+    closers.push(() => notifications.close());
+
+    const rateLimiter = new MemoryRateLimiter(clock);
+    const access = openAccess({ database, notifications, rateLimiter, logger, clock });
+    closers.push(() => access.close());
+    const created = await access.firstBoot({
+      tenantName: config.firstBoot.tenant,
+      email: config.firstBoot.email,
+      password: secrets.initPassword,
+      apiKey: secrets.initApiKey,
+    });
+
+    const ledger = new Ledger(database.ledger, logger);
+    await ledger.start();
+    closers.push(() => ledger.close());
+
+    const artifacts = new ArtifactStore(join(config.dataDir, 'artifacts'));
+    const workers: InferenceWorker[] =
+      config.workers.length > 0
+        ? config.workers.map((baseUrl) => new RemoteWorker({ baseUrl }, logger))
+        : [new LocalWorker({ artifacts: artifacts.dir, threads: config.workerThreads }, logger)];
+    closers.push(async () => {
+      await Promise.all(workers.map((worker) => worker.close()));
+    });
+    killers.push(...workers.map((worker) => () => worker.killNow()));
+
+    const registry = new ModelRegistry(database, notifications);
+    for (const manifest of builtInModels) {
+      await importModel(manifest, { tenantId: null, database, notifications, artifacts, logger });
+    }
+    answerRollouts(notifications, registry, workers, logger);
+
+    const dispatcher = new Dispatcher(workers, clock, { maxAdmitted: config.maxQueuedImages });
+    const inference = new InferenceService({
+      selection: new RegistrySelection(registry),
+      ledger,
+      dispatcher,
+      concurrency: new MemoryConcurrencyLimiter(),
+      fetch,
+      clock,
+    });
+
+    const server = await createGraphqlServer(
+      {
+        authenticator: access.authenticator,
+        apiKeys: access.apiKeys,
+        sessions: access.sessions,
+        ledger,
+        usage: new UsageReader(database),
+        invoices: new Invoices(database),
+        models: registry,
+        inference,
+        rateLimiter,
+      },
+      {
+        logger,
+        metrics: createMetrics(dispatcher, workers),
+        introspection: config.introspection,
+        ready: async () => {
+          if (!workers.some(({ ready }) => ready)) return 'no inference worker is ready';
+          return database.app.query('SELECT 1').then(
+            () => true,
+            () => 'the database does not answer',
+          );
+        },
+      },
+    );
+    closers.push(() => server.close(GRACE_MS));
+    // Warm before the first request: a model is read, optimised and run once while nobody waits.
+    for (const model of await registry.livePublic()) await load(model, workers);
+
+    return {
+      logger,
+      database,
+      workers,
+      created,
+      listen: () => listen(server, config),
+      close,
+      killNow,
+    };
+  } catch (error) {
+    await close().catch((err) => logger.error({ err }, 'closing what was opened failed as well'));
+    throw error;
+  }
+
+  async function embeddedUrl(): Promise<string> {
+    const postgres: EmbeddedPostgres = await startEmbeddedPostgres(config.dataDir, logger);
+    closers.push(() => postgres.stop());
+    killers.push(() => postgres.killNow());
+    return postgres.url;
+  }
+}
+
+async function listen(server: GraphqlServer, { port, host }: Config): Promise<string> {
+  const wanted = port ?? FIRST_PORT;
+  const last = port === null ? FIRST_PORT + PORTS_TRIED - 1 : wanted;
+  for (let candidate = wanted; candidate <= last; candidate++) {
+    try {
+      const listening = await server.listen(candidate, host);
+      const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+      return `http://${name.includes(':') ? `[${name}]` : name}:${listening.port}`;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    }
+  }
+  const found = port === null ? `ports ${FIRST_PORT} to ${last} are` : `port ${port} is`;
+  throw new OperatorError(
+    `Cannot listen on ${host}: ${found} taken. Set PORT to a free one, or to 0 for any.`,
+  );
+}

@@ -1,0 +1,91 @@
+#!/usr/bin/env -S node --disable-warning=ExperimentalWarning
+import { Command, CommanderError } from 'commander';
+import { OperatorError } from './lib/errors.ts';
+
+/**
+ * The command line. Each command's module is loaded when it is called: a worker must not carry the database and the API
+ * in its memory.
+ */
+const program = new Command('fovea')
+  .description('Vision models as a multi-tenant GraphQL service.')
+  .exitOverride()
+  .showHelpAfterError();
+
+program
+  .command('start')
+  .description(
+    'Serve the API. Without DATABASE_URL it brings its own PostgreSQL; settings: see .env.example.',
+  )
+  .option('--json', 'print what a program needs as lines of JSON')
+  .action(async (options) => (await import('./commands/start.ts')).start(options));
+
+program
+  .command('worker')
+  .description('Run models behind the Open Inference Protocol v2; needs no database.')
+  .requiredOption('--listen <address>', 'host:port or unix:path')
+  .requiredOption('--artifacts <dir>', "the artefact store: the server's <data dir>/artifacts")
+  .option('--threads <n>', 'threads of the engine (default: one a core)')
+  .option('--exit-with-parent', 'end when standard input closes')
+  .option('--json', 'print what a program needs as lines of JSON')
+  .action(async (options) => (await import('./commands/worker.ts')).worker(options));
+
+program
+  .command('migrate')
+  .description('Bring the database to the present schema.')
+  .option('--json', 'print JSON')
+  .action(async (options) => (await import('./commands/migrate.ts')).migrateDatabase(options));
+
+const tenants = program.command('tenants').description('Tenants: who may call.');
+tenants
+  .command('create')
+  .description('Create a tenant and, with an e-mail address, its owner.')
+  .requiredOption('--name <name>', "the tenant's name")
+  .option('--plan <plan>', 'Free, Pro or Scale', 'Free')
+  .option('--email <address>', "the owner's e-mail address; a password is made and printed")
+  .option('--json', 'print JSON')
+  .action(async (options) => (await import('./commands/tenants.ts')).createTenant(options));
+tenants
+  .command('set-plan')
+  .description('Move a tenant to the newest version of a plan.')
+  .requiredOption('--tenant <name>', "the tenant's name")
+  .requiredOption('--plan <plan>', 'Free, Pro or Scale')
+  .option('--json', 'print JSON')
+  .action(async (options) => (await import('./commands/tenants.ts')).setPlan(options));
+
+program
+  .command('keys')
+  .description('API keys.')
+  .command('create')
+  .description('Create an API key. Its secret is printed this once.')
+  .requiredOption('--tenant <name>', "the tenant's name")
+  .option('--scopes <scopes>', 'separated by commas', 'INFER')
+  .option('--name <name>', 'what the key is for', 'command line')
+  .option('--json', 'print JSON')
+  .action(async (options) => (await import('./commands/keys.ts')).createKey(options));
+
+const models = program.command('models').description('Models: what is served.');
+models
+  .command('import')
+  .description('Check a model by its manifest, store it, and serve it; public unless --tenant is given.')
+  .argument('<manifest>', 'path of the manifest (JSON)')
+  .option('--tenant <name>', 'offer it to this tenant alone')
+  .option('--json', 'print JSON')
+  .action(async (manifest, options) =>
+    (await import('./commands/models.ts')).importManifest(manifest, options),
+  );
+models
+  .command('list')
+  .description('List the models, public ones and those of --tenant.')
+  .option('--tenant <name>', "with this tenant's own")
+  .option('--json', 'print JSON')
+  .action(async (options) => (await import('./commands/models.ts')).listModels(options));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+  else if (error instanceof OperatorError) {
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = error.exitCode;
+  } else throw error;
+}

@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import { readEnvironment } from '../../src/config/environment.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
+
+function faultOf(env: Record<string, string>): OperatorError {
+  try {
+    readEnvironment(env);
+  } catch (error) {
+    if (error instanceof OperatorError) return error;
+    throw error;
+  }
+  throw new Error('expected a fault');
+}
+
+describe('environment', () => {
+  it('has a default for everything', () => {
+    const { config, secrets, unknown } = readEnvironment({ PATH: '/bin' });
+    expect(config).toMatchObject({ port: null, host: '127.0.0.1', workers: [], introspection: true });
+    expect(config.dataDir).toMatch(/^\/.*\.fovea$/);
+    expect(secrets).toEqual({ databaseUrl: null, migrateUrl: null, initPassword: null, initApiKey: null });
+    expect(unknown).toEqual([]);
+  });
+
+  it('takes an empty variable as unset', () => {
+    expect(readEnvironment({ PORT: '', DATABASE_URL: '' }).config.port).toBeNull();
+  });
+
+  it('reads what is set', () => {
+    const { config, secrets } = readEnvironment({
+      PORT: '0',
+      FOVEA_WORKERS: 'http://one:8001/, https://two',
+      FOVEA_INTROSPECTION: 'off',
+      DATABASE_URL: 'postgres://user:pass@host/db',
+    });
+    expect(config).toMatchObject({
+      port: 0,
+      workers: ['http://one:8001', 'https://two'],
+      introspection: false,
+    });
+    expect(secrets.databaseUrl).toBe('postgres://user:pass@host/db');
+  });
+
+  it('reports every fault together: the variable, what was found, what is wanted', () => {
+    const { message, exitCode } = faultOf({
+      PORT: '65536',
+      FOVEA_LOG_LEVEL: 'loud',
+      FOVEA_WORKERS: 'ftp://x',
+    });
+    expect(exitCode).toBe(2);
+    expect(message).toMatch(/PORT: found "65536", wanted a port number, 0\.\.65535/);
+    expect(message).toMatch(/FOVEA_LOG_LEVEL: found "loud", wanted .*debug/);
+    expect(message).toMatch(/FOVEA_WORKERS: found "ftp:\/\/x", wanted base URLs/);
+  });
+
+  it.each(['-1', '1.5', 'http', ' 80', '0x50'])('refuses the port %j', (port) => {
+    expect(faultOf({ PORT: port }).message).toContain('PORT');
+  });
+
+  it('never shows a secret', () => {
+    const { message } = faultOf({
+      FOVEA_INIT_PASSWORD: 'hunter2',
+      DATABASE_URL: 'mysql://me:topsecret@host/db',
+    });
+    expect(message).toContain('FOVEA_INIT_PASSWORD: found (not shown)');
+    expect(message).not.toMatch(/hunter2|topsecret/);
+  });
+
+  it('names variables of ours that no setting has', () => {
+    expect(readEnvironment({ FOVEA_INTROSPECTON: 'off' }).unknown).toEqual(['FOVEA_INTROSPECTON']);
+  });
+});
