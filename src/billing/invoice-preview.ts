@@ -64,13 +64,11 @@ export function previewInvoice(
   let included = plan.includedUnits;
   const beyond: InvoiceLine[] = [];
   for (const { operation, model, compression, units } of summed(usage)) {
-    const covered = units < included ? units : included;
-    included -= covered;
-    if (units === covered) continue;
+    const paid = units > included ? units - included : 0n;
+    included -= units - paid;
+    if (paid === 0n) continue;
     const what = `${operation} with ${model}${compression === 'NONE' ? '' : `, ${compression}`}`;
-    beyond.push(
-      line(plan.includedUnits > 0n ? `${what}, beyond the included units` : what, units - covered, price),
-    );
+    beyond.push(line(plan.includedUnits > 0n ? `${what}, beyond the included units` : what, paid, price));
   }
   if (plan.includedUnits > 0n) {
     lines.push(
