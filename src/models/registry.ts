@@ -5,7 +5,7 @@ import type { Prisma } from '../db/generated/client.ts';
 import type { Notifications } from '../db/notifications.ts';
 import type { Task } from '../inference/variant.ts';
 import { BadUserInputError } from '../lib/errors.ts';
-import { type ServedModel, servedModel } from './served-model.ts';
+import { type ModelRow, type ServedModel, servedModel } from './served-model.ts';
 
 export type { CompressionReport, ServedModel, StoredVariant } from './served-model.ts';
 
@@ -50,10 +50,9 @@ export class ModelRegistry {
   /** By id; null: there is none, or it is another tenant's. Without a tenant public models alone are there. */
   async get(tenantId: string | null, id: string): Promise<ServedModel | null> {
     if (!isUuid(id)) return null;
-    const find = (tx: Transaction) => tx.model.findUnique({ where: { id }, include: withVariants });
-    const row = await (tenantId === null
-      ? this.#database.asOperator(find)
-      : this.#database.asTenant(tenantId, find));
+    const row = await this.#read(tenantId, (tx) =>
+      tx.model.findUnique({ where: { id }, include: withVariants }),
+    );
     return row && servedModel(row);
   }
 
@@ -89,10 +88,22 @@ export class ModelRegistry {
 
   /** The live version of every public model, for those who load them ahead of the first request. */
   async livePublic(): Promise<ServedModel[]> {
-    const rows = await this.#database.asOperator((tx) =>
-      tx.model.findMany({ where: { isLive: true }, include: withVariants, orderBy: { name: 'asc' } }),
+    return (await this.#find(null, { isLive: true })).map(servedModel);
+  }
+
+  /** Every version of every model that a tenant sees, hidden ones too; without a tenant the public ones. */
+  async all(tenantId: string | null): Promise<ServedModel[]> {
+    return (await this.#find(tenantId, {})).map(servedModel);
+  }
+
+  #find(tenantId: string | null, where: Prisma.ModelWhereInput): Promise<ModelRow[]> {
+    return this.#read(tenantId, (tx) =>
+      tx.model.findMany({ where, include: withVariants, orderBy: [{ name: 'asc' }, { version: 'asc' }] }),
     );
-    return rows.map(servedModel);
+  }
+
+  #read<T>(tenantId: string | null, work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return tenantId === null ? this.#database.asOperator(work) : this.#database.asTenant(tenantId, work);
   }
 }
 
