@@ -1,0 +1,77 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Database, openDatabase } from '../../src/db/database.ts';
+import { createLogger } from '../../src/lib/logger.ts';
+import { ArtifactStore } from '../../src/models/artifact-store.ts';
+import { importModel } from '../../src/models/import.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { imagenetClassifiers, layOutImagenet } from '../support/manifests/imagenet.ts';
+import { sharedData } from '../support/shared-data.ts';
+
+interface Expected {
+  readonly index: number;
+  readonly label: string;
+  readonly score: number;
+}
+
+const exact = sharedData('expected/exact.json');
+
+describe.skipIf(exact === null)(
+  'published classifiers import and answer as published (needs shared data)',
+  () => {
+    let testDatabase: TestDatabase;
+    let database: Database;
+    let store: string;
+
+    beforeAll(async () => {
+      testDatabase = await createTestDatabase();
+      database = openDatabase(testDatabase.url);
+      store = mkdtempSync(join(tmpdir(), 'fovea-artifacts-'));
+    });
+
+    afterAll(async () => {
+      await database.close();
+      await testDatabase.drop();
+      rmSync(store, { recursive: true });
+    });
+
+    it.each(imagenetClassifiers)('%s', async (name) => {
+      const laidOut = layOutImagenet(name)!;
+      const artifacts = new ArtifactStore(store);
+      const model = await importModel(laidOut.manifest, {
+        tenantId: null,
+        database,
+        notifications: { publish: async () => {} },
+        artifacts,
+        logger: createLogger('warn'),
+      }).finally(laidOut.remove);
+
+      const [variant] = model.variants;
+      expect(variant).toMatchObject({ compression: 'NONE', maxBatch: 8, report: null });
+      expect(model.labels).toHaveLength(1001);
+      const { input, output, artifactSha256, labels } = variant!;
+      const session = await InferenceSession.create(readFileSync(artifacts.path(artifactSha256)), {
+        logSeverityLevel: 3,
+      });
+      const pictures: Record<string, Expected[]> = JSON.parse(readFileSync(exact!, 'utf8'))[name];
+      for (const [file, expected] of Object.entries(pictures)) {
+        const pixels = await sharp(sharedData(`expected/exact/${file}`)!)
+          .removeAlpha()
+          .raw()
+          .toBuffer();
+        const shape = [1, input.height, input.width, 3];
+        const answer = await session.run({ [input.tensor]: new Tensor('uint8', pixels, shape) });
+        const scores = answer[output.tensor]!.data as Float32Array;
+        for (const { index, label, score } of expected) {
+          expect(labels[index]).toBe(label);
+          expect(Math.abs(scores[index]! - score), `${file}: ${label}`).toBeLessThan(1e-3);
+        }
+      }
+      await session.release();
+    });
+  },
+);
