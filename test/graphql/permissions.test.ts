@@ -1,0 +1,92 @@
+import { buildSchema, graphql } from 'graphql';
+import { describe, expect, test } from 'vitest';
+import type { GraphqlContext } from '../../src/graphql/context.ts';
+import { guardFields } from '../../src/graphql/permissions.ts';
+import { createSchema } from '../../src/graphql/schema.ts';
+import { permissions } from '../../src/tenants/permissions.ts';
+import { principal, startTransport } from './transport-server.ts';
+
+const small = () =>
+  buildSchema(
+    'type Query { a: Int b: Int thing: Thing } type Mutation { c: Int } type Thing { open: Int closed: Int }',
+  );
+
+describe('a schema that does not agree with the table is not served', () => {
+  test('root fields without a row are named', () => {
+    expect(() => guardFields(small(), { a: 'public', thing: 'public' })).toThrow(/no row in .*: b, c$/);
+  });
+  test('rows without a field are named', () => {
+    const table = { a: 1, b: 1, thing: 1, c: 1, gone: 1, 'Thing.gone': 1, 'Gone.open': 1 };
+    expect(() => guardFields(small(), table)).toThrow(
+      /name no field of the schema: gone, Thing.gone, Gone.open$/,
+    );
+  });
+});
+
+test('every root field and listed nested field asks first, with its own row, and is not resolved when refused', async () => {
+  const asked: string[] = [];
+  const table = { a: 1, b: 1, thing: 1, c: 1, 'Thing.closed': 1 };
+  const schema = guardFields(small(), table, (_principal, action) => {
+    asked.push(action);
+    if (String(action) === 'b' || String(action) === 'Thing.closed') throw new Error(`refused ${action}`);
+  });
+  const { data, errors } = await graphql({
+    schema,
+    source: '{ a b thing { open closed } }',
+    rootValue: { a: 1, b: 2, thing: { open: 3, closed: 4 } },
+    contextValue: { principal } as GraphqlContext,
+  });
+  expect(data).toEqual({ a: 1, b: null, thing: { open: 3, closed: null } });
+  expect(errors?.map(({ message }) => message)).toEqual(['refused b', 'refused Thing.closed']);
+  expect(asked).toEqual(['a', 'b', 'thing', 'Thing.closed']);
+});
+
+test('the schema that is served agrees with the table', () => {
+  expect(() => createSchema()).not.toThrow();
+});
+
+describe('over HTTP', () => {
+  const calls: Record<string, string> = {
+    viewer: '{ viewer { principal } }',
+    node: '{ node(id: "tenant_01890000-0000-7000-8000-000000000001") { id } }',
+    model: '{ model(name: "m") { id } }',
+    models: '{ models { totalCount } }',
+    usage: '{ usage(from: "2026-01-01T00:00:00Z", to: "2026-01-02T00:00:00Z") { units } }',
+    quota: '{ quota { used } }',
+    apiKeys: '{ apiKeys { totalCount } }',
+    invoicePreview: '{ invoicePreview { totalCents } }',
+    classify: 'mutation { classify(input: { model: "m", images: { base64: "" } }) { receipt { units } } }',
+    createApiKey: 'mutation { createApiKey(input: { name: "k" }) { secret } }',
+    rotateApiKey: 'mutation { rotateApiKey(id: "key_x") { secret } }',
+    revokeApiKey: 'mutation { revokeApiKey(id: "key_x") { id } }',
+    signOut: 'mutation { signOut }',
+  };
+  const fields = Object.keys(permissions).filter(
+    (action) => permissions[action as keyof typeof permissions] !== 'public' && !action.includes('.'),
+  );
+
+  test.each(fields)('%s needs a credential', async (field) => {
+    const { anonymously } = await startTransport();
+    const { status, body } = await anonymously(calls[field] ?? `The test does not know how to call ${field}`);
+    expect(body.errors?.map(({ extensions }) => extensions.code)).toEqual(['UNAUTHENTICATED']);
+    // `node` and `model` may be null, so the answer has data: the status tells of the errors alone where it has none.
+    expect(status).toBe(body.data ? 200 : 401);
+  });
+
+  const scoped = fields.filter((field) => permissions[field as keyof typeof permissions] !== 'principal');
+  test.each(scoped)('%s needs its scope', async (field) => {
+    const powerless = { ...principal, scopes: new Set<never>() };
+    const { execute } = await startTransport({}, { authenticator: { authenticate: async () => powerless } });
+    const { body } = await execute(calls[field] ?? '');
+    expect(body.errors?.map(({ extensions }) => extensions.code)).toEqual(['FORBIDDEN']);
+  });
+
+  test('an id opens no more than the list it is from', async () => {
+    const powerless = { ...principal, scopes: new Set<never>() };
+    const { execute } = await startTransport({}, { authenticator: { authenticate: async () => powerless } });
+    for (const kind of ['key', 'model']) {
+      const { body } = await execute(`{ node(id: "${kind}_01890000-0000-7000-8000-000000000001") { id } }`);
+      expect(body.errors?.[0]?.extensions.code).toBe('FORBIDDEN');
+    }
+  });
+});
