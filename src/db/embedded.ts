@@ -91,6 +91,9 @@ async function open(
       stopped ??= stop();
       return stopped;
     },
-    killNow: () => signalPostmaster(layout, 'SIGQUIT'),
+    killNow() {
+      leaving.abort();
+      signalPostmaster(layout, 'SIGQUIT');
+    },
   };
 }

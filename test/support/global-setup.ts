@@ -33,7 +33,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await migrate(databaseUrl(server.ownerUrl, template));
   project.provide('testServer', { adminUrl: server.adminUrl, ownerUrl: server.ownerUrl, template });
   return async () => {
-    await administer(server.adminUrl, `DROP DATABASE ${template}`);
+    await administer(server.adminUrl, `DROP DATABASE ${template} WITH (FORCE)`);
     await server.stop();
   };
 }
@@ -47,22 +47,19 @@ async function startServer(): Promise<{ adminUrl: string; ownerUrl: string; stop
   const settings = { max_connections: '200', ...(durable ? {} : unsafeSettings) };
   const postgres = await startEmbeddedPostgres(dataDir, createLogger('warn'), { settings });
 
-  // However the run ends, short of SIGKILL, its server ends with it.
-  process.once('exit', postgres.killNow);
+  // However the run ends, short of SIGKILL, its server ends with it and leaves nothing behind.
+  const { superuserPassword, home } = JSON.parse(readFileSync(join(dataDir, 'postgres.json'), 'utf8'));
+  process.once('exit', () => {
+    postgres.killNow();
+    for (const path of [folder, home])
+      if (path) rmSync(path, { recursive: true, force: true, maxRetries: 10 });
+  });
   for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
 
-  const { superuserPassword, home } = JSON.parse(readFileSync(join(dataDir, 'postgres.json'), 'utf8'));
   const adminUrl = new URL(postgres.url);
   adminUrl.username = 'postgres';
   adminUrl.password = superuserPassword;
-  return {
-    adminUrl: databaseUrl(adminUrl.href, 'postgres'),
-    ownerUrl: postgres.url,
-    async stop() {
-      await postgres.stop();
-      for (const path of [folder, home]) if (path) rmSync(path, { recursive: true, force: true });
-    },
-  };
+  return { adminUrl: databaseUrl(adminUrl.href, 'postgres'), ownerUrl: postgres.url, stop: postgres.stop };
 }
 
 export function databaseUrl(url: string, database: string): string {
