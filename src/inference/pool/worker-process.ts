@@ -33,8 +33,8 @@ export class WorkerProcess {
         ...['--threads', String(threads)],
         '--exit-with-parent',
       ],
-      // Its standard output goes to standard error too: on ours a program waits for lines of its own.
-      { detached: true, stdio: ['pipe', 2, 2] },
+      // Its line on standard output is for those who start a worker by hand.
+      { detached: true, stdio: ['pipe', 'ignore', 'inherit'] },
     );
     this.client = new OipClient({ socketPath });
     this.ended = new Promise<string>((resolve) => {

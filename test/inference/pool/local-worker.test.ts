@@ -1,0 +1,203 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { elementsOf } from '../../../src/inference/oip/elements.ts';
+import { OipError, WorkerLostError } from '../../../src/inference/oip/errors.ts';
+import { LocalWorker, type LocalWorkerOptions } from '../../../src/inference/pool/local-worker.ts';
+import { createLogger } from '../../../src/lib/logger.ts';
+import { artifactFolder } from '../../support/artifact-folder.ts';
+import { meanModel, slowModel } from '../../support/onnx-fixture.ts';
+import { exited, firstLine, isAlive, script, spawnScript } from '../../support/processes.ts';
+import { variantOf } from '../../support/variants.ts';
+import { slowInputs } from '../worker/in-process-worker.ts';
+
+/** Longer than any test waits: ends by a kill alone. */
+const forever = 2 ** 40;
+
+function startLocalWorker(options: Partial<LocalWorkerOptions> = {}) {
+  const artifacts = artifactFolder();
+  const worker = new LocalWorker(
+    { artifacts: artifacts.dir, threads: 1, command: script('worker-main.ts'), ...options },
+    createLogger('silent'),
+  );
+  onTestFinished(() => worker.close());
+  const mean = variantOf('mean', artifacts.put(meanModel(2, 2)));
+  const slow = variantOf('slow', artifacts.put(slowModel(2)));
+  return { worker, artifacts, mean, slow };
+}
+
+const [images] = slowInputs(0);
+
+async function meanOfFours(
+  worker: LocalWorker,
+  variant: ReturnType<typeof variantOf>,
+): Promise<number | undefined> {
+  const { outputs } = await worker.infer(variant, [images!]);
+  return elementsOf('FP32', outputs[0]!.data)[0];
+}
+
+async function lost(batch: Promise<unknown>): Promise<unknown> {
+  const error = await batch.catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(WorkerLostError);
+  return error;
+}
+
+it('starts a worker, loads what is asked for and runs it', async () => {
+  const { worker, mean } = startLocalWorker();
+  expect(worker.ready).toBe(false);
+  expect(worker.stats()).toMatchObject({ state: 'starting', restarts: 0 });
+  const ready = vi.fn();
+  worker.onReady(ready);
+  await worker.ensureLoaded(mean);
+  expect(ready).toHaveBeenCalledOnce();
+  expect(worker.ready).toBe(true);
+  const answer = await worker.infer(mean, [images!]);
+  expect(answer).toMatchObject({
+    device: 'cpu',
+    outputs: [{ name: 'means', datatype: 'FP32', shape: [1, 3] }],
+  });
+  expect([...elementsOf('FP32', answer.outputs[0]!.data)]).toEqual([8, 8, 8]);
+  expect(answer.computeMs).toBeGreaterThan(0);
+  const { state, pid, rssBytes } = worker.stats();
+  expect(state).toBe('ready');
+  expect(isAlive(pid!)).toBe(true);
+  if (process.platform === 'linux') expect(rssBytes).toBeGreaterThan(2 ** 20);
+});
+
+it('tells a bad model from a lost worker, and lives on', async () => {
+  const { worker, artifacts, mean } = startLocalWorker();
+  const noGraph = variantOf('no-graph', artifacts.put(Buffer.from('no graph')));
+  await expect(worker.ensureLoaded(noGraph)).rejects.toBeInstanceOf(OipError);
+  await expect(worker.infer(noGraph, [images!])).rejects.toMatchObject({ name: 'OipError', status: 400 });
+  await expect(worker.infer(mean, [{ ...images!, name: 'pictures' }])).rejects.toMatchObject({ status: 400 });
+  expect(await meanOfFours(worker, mean)).toBe(8);
+  expect(worker.stats().restarts).toBe(0);
+});
+
+it('loses the batch when its process is killed, and is ready again with its models', async () => {
+  const { worker, artifacts, mean, slow } = startLocalWorker();
+  await worker.ensureLoaded(slow);
+  expect(await meanOfFours(worker, mean)).toBe(8);
+  const { pid } = worker.stats();
+  const ready = vi.fn(() => {
+    // What it held is loaded by now: without its file it could not be loaded any more.
+    for (const { artifactSha256 } of [mean, slow]) rmSync(artifacts.path(artifactSha256));
+  });
+  worker.onReady(ready);
+  const batch = worker.infer(slow, slowInputs(forever));
+  setTimeout(() => process.kill(pid!, 'SIGKILL'), 100);
+  await lost(batch);
+  expect(worker.ready).toBe(false);
+  expect(await meanOfFours(worker, mean)).toBe(8);
+  expect(ready).toHaveBeenCalledOnce();
+  expect(worker.stats()).toMatchObject({ state: 'ready', restarts: 1 });
+  expect(worker.stats().pid).not.toBe(pid);
+  expect(isAlive(pid!)).toBe(false);
+});
+
+it('comes back every time it is killed', async () => {
+  const { worker, mean } = startLocalWorker();
+  for (let round = 0; round < 3; round += 1) {
+    expect(await meanOfFours(worker, mean)).toBe(8);
+    process.kill(worker.stats().pid!, 'SIGKILL');
+    await vi.waitUntil(() => !worker.ready);
+  }
+  expect(await meanOfFours(worker, mean)).toBe(8);
+  expect(worker.stats().restarts).toBe(3);
+});
+
+it('does without a variant whose artefact is gone after a restart, rather than without all', async () => {
+  const { worker, artifacts, mean, slow } = startLocalWorker();
+  await Promise.all([worker.ensureLoaded(mean), worker.ensureLoaded(slow)]);
+  rmSync(artifacts.path(slow.artifactSha256));
+  process.kill(worker.stats().pid!, 'SIGKILL');
+  await vi.waitUntil(() => !worker.ready);
+  expect(await meanOfFours(worker, mean)).toBe(8);
+  await expect(worker.infer(slow, slowInputs(1))).rejects.toMatchObject({ name: 'OipError', status: 404 });
+  expect(worker.stats().restarts).toBe(1);
+});
+
+it('kills and replaces a worker that hangs, even where the caller no longer waits', async () => {
+  const { worker, mean, slow } = startLocalWorker({ inferTimeoutMs: 500 });
+  expect(await meanOfFours(worker, mean)).toBe(8);
+  await worker.ensureLoaded(slow);
+  const { pid } = worker.stats();
+  expect(await lost(worker.infer(slow, slowInputs(forever)))).toMatchObject({
+    message: expect.stringContaining('within 500 ms'),
+  });
+  expect(await meanOfFours(worker, mean)).toBe(8);
+  expect(isAlive(pid!)).toBe(false);
+
+  const caller = new AbortController();
+  const batch = worker.infer(slow, slowInputs(forever), caller.signal);
+  setTimeout(() => caller.abort(new Error('hung up')), 50);
+  await expect(batch).rejects.toThrow('hung up');
+  await vi.waitUntil(() => worker.stats().restarts === 2, { timeout: 10_000 });
+  expect(await meanOfFours(worker, mean)).toBe(8);
+});
+
+it('stops waiting for a worker when the caller does', async () => {
+  const { worker, mean } = startLocalWorker({ command: [process.execPath, '-e', 'process.exit(3)'] });
+  await expect(worker.infer(mean, [images!], AbortSignal.timeout(50))).rejects.toMatchObject({
+    name: 'TimeoutError',
+  });
+  await expect(worker.infer(mean, [images!], AbortSignal.abort(new Error('hung up')))).rejects.toThrow(
+    'hung up',
+  );
+});
+
+it('tries again where it cannot even start, until it is closed', async () => {
+  const { worker, mean } = startLocalWorker({ command: ['/nonexistent/node'] });
+  const waiting = lost(worker.ensureLoaded(mean));
+  await vi.waitUntil(() => worker.stats().restarts >= 2);
+  expect(worker.ready).toBe(false);
+  await worker.close();
+  await waiting;
+  expect(worker.stats()).toMatchObject({ state: 'closed', pid: null });
+});
+
+it('answers what runs before it closes, and leaves neither process nor folder', async () => {
+  const temporary = mkdtempSync(join(tmpdir(), 'fovea-test-'));
+  vi.stubEnv('TMPDIR', temporary);
+  onTestFinished(() => {
+    vi.unstubAllEnvs();
+    rmSync(temporary, { recursive: true, force: true });
+  });
+  const ownFiles = () => readdirSync(temporary).filter((name) => !name.startsWith('fovea-test-'));
+  const { worker, slow } = startLocalWorker();
+  await worker.ensureLoaded(slow);
+  const { pid } = worker.stats();
+  // The engine's telemetry would write its own beside it.
+  expect(ownFiles()).toHaveLength(1);
+  const batch = worker.infer(slow, slowInputs(200_000));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await worker.close();
+  expect((await batch).outputs[1]).toMatchObject({ name: 'counted' });
+  expect(isAlive(pid!)).toBe(false);
+  expect(ownFiles()).toEqual([]);
+  await lost(worker.infer(slow, slowInputs(1)));
+});
+
+it('ends at once when told to, busy or not', async () => {
+  const { worker, slow } = startLocalWorker();
+  await worker.ensureLoaded(slow);
+  const { pid } = worker.stats();
+  const batch = lost(worker.infer(slow, slowInputs(forever)));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  worker.killNow();
+  await batch;
+  await vi.waitUntil(() => !isAlive(pid!));
+  expect(worker.stats().state).toBe('closed');
+});
+
+it('does not outlive a parent that is killed', async () => {
+  const artifacts = artifactFolder();
+  const sha256 = artifacts.put(meanModel(2, 1));
+  const parent = spawnScript('worker-parent.ts', artifacts.dir, sha256);
+  const pid = Number(await firstLine(parent));
+  expect(isAlive(pid)).toBe(true);
+  parent.kill('SIGKILL');
+  await exited(parent);
+  await vi.waitUntil(() => !isAlive(pid), { timeout: 10_000 });
+});

@@ -1,0 +1,130 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { elementsOf } from '../../../src/inference/oip/elements.ts';
+import { WorkerLostError } from '../../../src/inference/oip/errors.ts';
+import { RemoteWorker, type RemoteWorkerOptions } from '../../../src/inference/pool/remote-worker.ts';
+import type { Variant } from '../../../src/inference/variant.ts';
+import { runWorker } from '../../../src/inference/worker/worker.ts';
+import { createLogger } from '../../../src/lib/logger.ts';
+import { artifactFolder } from '../../support/artifact-folder.ts';
+import { meanModel } from '../../support/onnx-fixture.ts';
+import { variantOf } from '../../support/variants.ts';
+import { slowInputs } from '../worker/in-process-worker.ts';
+
+const logger = createLogger('silent');
+const [images] = slowInputs(0);
+
+function connectTo(baseUrl: string, options: Partial<RemoteWorkerOptions> = {}): RemoteWorker {
+  const worker = new RemoteWorker({ baseUrl, pollMs: 50, ...options }, logger);
+  onTestFinished(() => worker.close());
+  return worker;
+}
+
+async function startServer(artifacts: string, listen = '127.0.0.1:0') {
+  const server = await runWorker({ listen, artifacts, threads: 1 }, logger);
+  onTestFinished(() => server.close());
+  return server;
+}
+
+async function meanOfFours(worker: RemoteWorker, variant: Variant): Promise<number | undefined> {
+  const { outputs } = await worker.infer(variant, [images!]);
+  return elementsOf('FP32', outputs[0]!.data)[0];
+}
+
+it('is ready when its server is, and loads what it is asked to run', async () => {
+  const artifacts = artifactFolder();
+  const server = await startServer(artifacts.dir);
+  const worker = connectTo(server.address);
+  const ready = vi.fn();
+  worker.onReady(ready);
+  const mean = variantOf('mean', artifacts.put(meanModel(2, 2)));
+  const answer = await worker.infer(mean, [images!]);
+  expect(ready).toHaveBeenCalledOnce();
+  expect([...elementsOf('FP32', answer.outputs[0]!.data)]).toEqual([8, 8, 8]);
+  expect(answer.device).toBe('cpu');
+  expect(worker.stats()).toEqual({ state: 'ready', restarts: 0, pid: null, rssBytes: null });
+  const missing = variantOf('missing', 'a'.repeat(64));
+  await expect(worker.infer(missing, [images!])).rejects.toMatchObject({ name: 'OipError', status: 404 });
+  await expect(worker.infer(mean, slowInputs(1))).rejects.toMatchObject({ status: 400, message: /'rounds'/ });
+});
+
+it('waits for a server that is not there yet', async () => {
+  const artifacts = artifactFolder();
+  const server = await startServer(artifacts.dir);
+  await server.close();
+  const worker = connectTo(server.address);
+  const mean = variantOf('mean', artifacts.put(meanModel(2, 2)));
+  const answer = meanOfFours(worker, mean);
+  await expect(worker.infer(mean, [images!], AbortSignal.timeout(100))).rejects.toMatchObject({
+    name: 'TimeoutError',
+  });
+  expect(worker.ready).toBe(false);
+  await startServer(artifacts.dir, server.address.replace('http://', ''));
+  expect(await answer).toBe(8);
+});
+
+it('loads again what a restart made its server forget, noticed or not', async () => {
+  const artifacts = artifactFolder();
+  const server = await startServer(artifacts.dir);
+  const place = server.address.replace('http://', '');
+  const mean = variantOf('mean', artifacts.put(meanModel(2, 2)));
+  const [watching, late] = [connectTo(server.address), connectTo(server.address, { pollMs: 100_000 })];
+  expect(await meanOfFours(watching, mean)).toBe(8);
+  expect(await meanOfFours(late, mean)).toBe(8);
+  await server.close();
+  await vi.waitUntil(() => !watching.ready);
+  await startServer(artifacts.dir, place);
+  expect(late.ready).toBe(true);
+  expect(await meanOfFours(late, mean)).toBe(8);
+  expect(await meanOfFours(watching, mean)).toBe(8);
+  expect(watching.stats().restarts).toBe(1);
+});
+
+it('loses the batch where its server goes away or does not answer', async () => {
+  let hang = false;
+  const server = createServer((request, response) => {
+    if (!request.url?.endsWith('/infer')) response.end('{}');
+    else if (!hang) request.socket.destroy();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const worker = connectTo(`http://127.0.0.1:${port}/behind/a/prefix/`, { inferTimeoutMs: 100 });
+  const variant = variantOf('any', 'a'.repeat(64));
+  await expect(worker.infer(variant, [images!])).rejects.toBeInstanceOf(WorkerLostError);
+  hang = true;
+  await expect(worker.infer(variant, [images!])).rejects.toMatchObject({
+    name: 'WorkerLostError',
+    message: expect.stringContaining('within 100 ms'),
+  });
+  const waiting = expect(worker.ensureLoaded(variant)).resolves.toBeUndefined();
+  await vi.waitUntil(() => worker.ready);
+  await waiting;
+});
+
+it('takes a model that its server has already as it is, and times what its server does not', async () => {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    request.resume().on('end', () => {
+      const outputs = [{ name: 'scores', datatype: 'FP32', shape: [1, 2], data: [0.25, 0.75] }];
+      response.end(JSON.stringify({ model_name: 'preloaded', outputs }));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const worker = connectTo(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const answer = await worker.infer(variantOf('preloaded', 'a'.repeat(64)), [images!]);
+  expect([...elementsOf('FP32', answer.outputs[0]!.data)]).toEqual([0.25, 0.75]);
+  expect(answer.device).toBe('remote');
+  expect(answer.computeMs).toBeGreaterThan(0);
+  expect(asked).toContain('GET /v2/models/preloaded/ready');
+  expect(asked.filter((line) => line.endsWith('/load'))).toEqual([]);
+});

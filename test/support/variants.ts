@@ -1,0 +1,16 @@
+import type { Variant } from '../../src/inference/variant.ts';
+
+/** A variant of a fixture graph with 2 × 2 pixel inputs; what the pool does not look at is filled in. */
+export function variantOf(key: string, artifactSha256: string): Variant {
+  return {
+    key,
+    task: 'CLASSIFY',
+    compression: 'NONE',
+    artifactSha256,
+    input: { tensor: 'images', width: 2, height: 2, fit: 'fill', resizeShort: null, align: 'center', pad: 0 },
+    output: { kind: 'logits', tensor: 'means', background: null },
+    labels: ['red', 'green', 'blue'],
+    maxBatch: 4,
+    unitsPerImage: 1,
+  };
+}
