@@ -12,10 +12,10 @@ export interface Drift {
 
 /**
  * Recomputes every sum of the ledger: Σ events = used = Σ hourly = Σ daily, and Σ holds = reserved. An empty list means exact.
- * One statement, hence one snapshot: it may run while requests are served. `pool` connects as fovea_ledger.
+ * One statement, hence one snapshot: it may run while requests are served. `ledger` connects as fovea_ledger.
  */
-export async function checkLedger(pool: pg.Pool): Promise<Drift[]> {
-  const { rows } = await pool.query<{
+export async function checkLedger(ledger: Pick<pg.Pool, 'query'>): Promise<Drift[]> {
+  const { rows } = await ledger.query<{
     tenant_id: string;
     period: Date;
     sum: Drift['sum'];
