@@ -1,6 +1,5 @@
+import { changedChannel } from '../db/changed-cache.ts';
 import type { Transaction } from '../db/database.ts';
-
-export const changedChannel = 'fovea_changed';
 
 /** What may have changed: a tenant (its plan and members too), a key by its short id, a session, the signing keys. */
 export type Change = `tenant:${string}` | `key:${string}` | `session:${string}` | 'signing-keys';

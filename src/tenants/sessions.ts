@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import ipaddr from 'ipaddr.js';
 import type { Database } from '../db/database.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { BadUserInputError, RateLimitedError, UnauthenticatedError } from '../lib/errors.ts';
 import type { AccessTokens } from './access-tokens.ts';
 import { announce } from './changes.ts';
+import { clientNetwork } from './client-network.ts';
 import type { Credentials } from './credentials.ts';
 import { normalEmail } from './email.ts';
 import type { Passwords } from './passwords.ts';
 import { randomText } from './random-text.ts';
 import type { RateLimit, RateLimiter } from './rate-limiter.ts';
-import { isSecret, sha256 } from './secrets.ts';
+import { sha256 } from './secrets.ts';
 import type { Principal } from './types.ts';
 
 /** A signed-in member: `token` for requests, `refreshToken` for the next pair of the two. */
@@ -84,65 +84,58 @@ export class Sessions {
         },
       });
     });
-    return this.#session(sessionId, secret, expiresAt);
+    const principal = await this.#credentials.session(sessionId);
+    if (principal === null) throw refused(); // disabled in this very moment
+    return this.#session(principal, sessionId, secret, expiresAt);
   }
 
   /**
-   * Answers the next pair of tokens. A refresh token works once: presented again it has two holders, one of whom stole it, so the
-   * session ends for both. Throws UnauthenticatedError.
+   * Answers the next pair of tokens. A refresh token works once: presented again it has two holders, one of whom stole it,
+   * so the session ends for both. Throws UnauthenticatedError.
    */
   async refresh(refreshToken: string): Promise<Session> {
-    const { sessionId, tenantId, secret } = await this.#presented(refreshToken);
+    const { sessionId, secret, principal } = await this.#presented(refreshToken);
     const now = new Date(this.#clock.now());
     const expiresAt = new Date(now.getTime() + refreshLifetimeMs);
     const next = randomText(43);
-    const rotated = await this.#database.asTenant(tenantId, async (tx) => {
-      // One statement tests and sets: of two that present the same token at once, the row's lock lets one find it current.
-      const count = await tx.$executeRaw`
+    // One statement tests and sets: of many that present a token at once, the row's lock lets one find it current.
+    const rotated = await this.#database.asTenant(
+      principal.tenant.id,
+      (tx) => tx.$executeRaw`
         UPDATE session SET refresh_sha256 = ${sha256(next)}, expires_at = ${expiresAt}
-         WHERE id = ${sessionId}::uuid AND refresh_sha256 = ${sha256(secret)} AND revoked_at IS NULL AND expires_at > ${now}`;
-      return count === 1;
-    });
-    if (!rotated) {
-      // Only the session's own tokens name it, and each of those may end it: there is no need to remember the older ones.
-      await this.#revoke(tenantId, sessionId);
-      throw refreshRefused();
+         WHERE id = ${sessionId}::uuid AND refresh_sha256 = ${sha256(secret)}
+           AND revoked_at IS NULL AND expires_at > ${now}`,
+    );
+    if (rotated === 0) {
+      // Only a session's own tokens name it, and each of them may end it: there is no need to remember the older ones.
+      await this.#revoke(principal.tenant.id, sessionId);
+      throw refused();
     }
-    return this.#session(sessionId, next, expiresAt);
+    return this.#session(principal, sessionId, next, expiresAt);
   }
 
-  /** Ends the session of a signed-in principal, or the one whose current refresh token is given. */
+  /** Ends the session of a signed-in principal, or the one whose refresh token is given. */
   async signOut(by: Principal | string): Promise<void> {
-    if (typeof by !== 'string') {
-      if (by.sessionId === null) {
-        throw new BadUserInputError(
-          'An API key has no session to sign out of: revoke the key with revokeApiKey.',
-        );
-      }
-      return this.#revoke(by.tenant.id, by.sessionId);
+    const principal = typeof by === 'string' ? (await this.#presented(by)).principal : by;
+    if (principal.sessionId === null) {
+      throw new BadUserInputError(
+        'An API key has no session to sign out of: revoke the key with revokeApiKey.',
+      );
     }
-    const { tenantId, sessionId, secret, storedSha256 } = await this.#presented(by);
-    if (!isSecret(secret, storedSha256)) throw refreshRefused();
-    await this.#revoke(tenantId, sessionId);
+    await this.#revoke(principal.tenant.id, principal.sessionId);
   }
 
-  async #session(sessionId: string, secret: string, refreshExpiresAt: Date): Promise<Session> {
-    const principal = await this.#credentials.session(sessionId);
-    if (principal === null || principal.memberId === null) throw refreshRefused(); // disabled or signed out meanwhile
-    const { token, expiresAt } = await this.#tokens.issue({ memberId: principal.memberId, sessionId });
-    return { token, expiresAt, refreshToken: `fovr_${sessionId}_${secret}`, refreshExpiresAt, principal };
+  async #session(principal: Principal, id: string, secret: string, refreshExpiresAt: Date): Promise<Session> {
+    const { token, expiresAt } = await this.#tokens.issue({ memberId: principal.memberId!, sessionId: id });
+    return { token, expiresAt, refreshToken: `fovr_${id}_${secret}`, refreshExpiresAt, principal };
   }
 
   async #presented(refreshToken: string) {
     const match = refreshTokenForm.exec(refreshToken);
-    if (match === null) throw refreshRefused();
-    const sessionId = match[1]!;
-    const secret = match[2]!;
-    const found = await this.#database.presenting(sessionId, (tx) =>
-      tx.session.findUnique({ where: { id: sessionId }, select: { tenantId: true, refreshSha256: true } }),
-    );
-    if (found === null) throw refreshRefused();
-    return { sessionId, secret, tenantId: found.tenantId, storedSha256: found.refreshSha256 };
+    const sessionId = match?.[1] ?? '';
+    const principal = match && (await this.#credentials.session(sessionId));
+    if (!principal) throw refused();
+    return { sessionId, secret: match[2]!, principal };
   }
 
   async #revoke(tenantId: string, sessionId: string): Promise<void> {
@@ -163,7 +156,7 @@ export class Sessions {
     attempt: () => Promise<T | null>,
   ): Promise<T | null> {
     const limits = [
-      { key: `sign-in:address:${network(clientAddress)}`, limit: perAddress },
+      { key: `sign-in:address:${clientNetwork(clientAddress)}`, limit: perAddress },
       { key: `sign-in:email:${email}`, limit: perEmail },
     ];
     for (const { key, limit } of limits) {
@@ -180,13 +173,6 @@ export class Sessions {
   }
 }
 
-function refreshRefused(): UnauthenticatedError {
+function refused(): UnauthenticatedError {
   return new UnauthenticatedError('The session has ended: sign in again.');
-}
-
-/** What one client can hold of the address space: an IPv4 address, or an IPv6 network of 64 bits. */
-function network(address: string): string {
-  if (!ipaddr.isValid(address)) return address;
-  const parsed = ipaddr.process(address);
-  return parsed.kind() === 'ipv4' ? parsed.toString() : parsed.toByteArray().slice(0, 8).join('.');
 }

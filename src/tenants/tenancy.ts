@@ -39,8 +39,8 @@ export function createTenancy({
   database,
   notifications,
   logger,
-  rateLimiter = new MemoryRateLimiter(),
   clock = systemClock,
+  rateLimiter = new MemoryRateLimiter(clock),
 }: TenancyOptions): Tenancy {
   const credentials = new Credentials(database, notifications);
   const passwords = new Passwords();

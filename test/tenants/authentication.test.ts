@@ -1,0 +1,139 @@
+import { crc32 } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { UnauthenticatedError } from '../../src/lib/errors.ts';
+import { generateApiKey } from '../../src/tenants/key-format.ts';
+import { freshTenant, type Installation, openInstallation, password, rejection } from './fixture.ts';
+
+let installation: Installation;
+beforeAll(async () => {
+  installation = await openInstallation();
+});
+afterAll(() => installation?.stop());
+
+describe('a valid credential', () => {
+  test('a key stands for its tenant, with its own scopes', async () => {
+    const { tenant, apiKey, secret } = await freshTenant(installation, { scopes: ['USAGE_READ', 'INFER'] });
+    const principal = await installation.authenticator.authenticate(`Bearer ${secret}`);
+    expect(principal).toEqual({
+      tenant,
+      scopes: new Set(['INFER', 'USAGE_READ']),
+      apiKeyId: apiKey.id,
+      memberId: null,
+      sessionId: null,
+      name: 'key first',
+    });
+    expect(principal?.tenant.plan).toMatchObject({
+      name: 'Pro',
+      monthlyUnits: 1_000_000,
+      unitAmountDecimal: '0.008',
+    });
+  });
+
+  test('an access token stands for its member, with the scopes of its role', async () => {
+    const { tenant, email } = await freshTenant(installation);
+    const { token, principal } = await installation.sessions.signIn(email, password, '192.0.2.1');
+    expect(await installation.authenticator.authenticate(`Bearer ${token}`)).toEqual(principal);
+    expect(principal).toMatchObject({ tenant, apiKeyId: null, name: email });
+    expect(principal.memberId).not.toBeNull();
+    expect(principal.scopes.has('BILLING')).toBe(true);
+    expect(principal.scopes.has('ADMIN')).toBe(false);
+  });
+
+  test.each(['bearer', 'BEARER', 'Bearer  '])('the scheme may be written %o', async (scheme) => {
+    const { apiKey, secret } = await freshTenant(installation);
+    const principal = await installation.authenticator.authenticate(`${scheme} ${secret} `);
+    expect(principal?.apiKeyId).toBe(apiKey.id);
+  });
+
+  test('no header is nobody', async () => {
+    expect(await installation.authenticator.authenticate(undefined)).toBeNull();
+  });
+});
+
+describe('a refusal', () => {
+  test('says the same whatever is wrong', async () => {
+    const { secret, principal, tenant } = await freshTenant(installation);
+    const { apiKeys } = installation;
+    const revoked = await apiKeys.create(principal, { name: 'revoked', scopes: ['INFER'] });
+    await apiKeys.revoke(principal, revoked.apiKey.id);
+    const expiring = await apiKeys.create(principal, {
+      name: 'expiring',
+      scopes: ['INFER'],
+      expiresAt: new Date(installation.clock.now() + 1),
+    });
+    installation.clock.advance(1);
+    const rotated = await apiKeys.create(principal, { name: 'rotated', scopes: ['INFER'] });
+    await apiKeys.rotate(principal, rotated.apiKey.id, 0);
+
+    const headers = {
+      empty: '',
+      'scheme alone': 'Bearer',
+      'scheme and a space': 'Bearer ',
+      'another scheme': `Basic ${secret}`,
+      'no scheme': secret,
+      'two credentials': `Bearer ${secret} ${secret}`,
+      'a key cut short': `Bearer ${secret.slice(0, -1)}`,
+      'a mistyped key': `Bearer ${secret.replace(/.$/, (last) => (last === '0' ? '1' : '0'))}`,
+      'an unknown key': `Bearer ${generateApiKey().text}`,
+      'a wrong secret': `Bearer ${withOtherSecret(secret)}`,
+      'a revoked key': `Bearer ${revoked.secret}`,
+      'an expired key': `Bearer ${expiring.secret}`,
+      'a rotated key': `Bearer ${rotated.secret}`,
+      'no token at all': 'Bearer x',
+      'three dots': 'Bearer ...',
+      'a megabyte': `Bearer ${'a'.repeat(1 << 20)}`,
+      'the short id alone': `Bearer fov_${secret.slice(4, 12)}`,
+    };
+    const errors = new Map<string, Error>();
+    for (const [what, header] of Object.entries(headers)) {
+      errors.set(what, await rejection(installation.authenticator.authenticate(header)));
+    }
+    for (const [what, error] of errors) {
+      expect(error, what).toBeInstanceOf(UnauthenticatedError);
+      expect(error.message, what).toBe(errors.get('empty')?.message);
+      expect(error.message, what).not.toContain(tenant.name);
+    }
+  });
+
+  test('of a mistyped key costs no look-up, of an unknown one a single one', async () => {
+    const presenting = vi.spyOn(installation.database, 'presenting');
+    const unknown = generateApiKey().text;
+    const mistyped = unknown.replace(/.$/, (last) => (last === '0' ? '1' : '0'));
+    for (let i = 0; i < 5; i++)
+      await rejection(installation.authenticator.authenticate(`Bearer ${mistyped}`));
+    expect(presenting).toHaveBeenCalledTimes(0);
+    for (let i = 0; i < 5; i++) await rejection(installation.authenticator.authenticate(`Bearer ${unknown}`));
+    expect(presenting).toHaveBeenCalledTimes(1);
+    presenting.mockRestore();
+  });
+
+  test('comes with the moment of expiry, not with the next look-up', async () => {
+    const { principal } = await freshTenant(installation);
+    const expiresAt = new Date(installation.clock.now() + 10_000);
+    const { secret } = await installation.apiKeys.create(principal, {
+      name: 'k',
+      scopes: ['INFER'],
+      expiresAt,
+    });
+    installation.clock.advance(9_999);
+    await installation.authenticator.authenticate(`Bearer ${secret}`);
+    installation.clock.advance(1);
+    expect(await rejection(installation.authenticator.authenticate(`Bearer ${secret}`))).toBeInstanceOf(
+      UnauthenticatedError,
+    );
+  });
+
+  test('is not remembered against a key that is made later', async () => {
+    const { tenant } = await freshTenant(installation);
+    const { text } = generateApiKey();
+    await rejection(installation.authenticator.authenticate(`Bearer ${text}`));
+    await installation.apiKeys.createForTenant(tenant.id, { name: 'given', scopes: ['INFER'], key: text });
+    expect((await installation.authenticator.authenticate(`Bearer ${text}`))?.tenant.id).toBe(tenant.id);
+  });
+});
+
+/** The same short id and a valid checksum, but a secret that somebody made up. */
+function withOtherSecret(key: string): string {
+  const body = key.slice(0, 13) + 'x'.repeat(43);
+  return body + crc32(body).toString(16).padStart(8, '0');
+}

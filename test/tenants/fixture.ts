@@ -1,0 +1,116 @@
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+import { onTestFinished } from 'vitest';
+import { type Database, openDatabase } from '../../src/db/database.ts';
+import { type Notifications, openNotifications } from '../../src/db/notifications.ts';
+import type { Clock } from '../../src/lib/clock.ts';
+import { createLogger } from '../../src/lib/logger.ts';
+import { createTenancy, type Tenancy } from '../../src/tenants/tenancy.ts';
+import { type Principal, SCOPES, type Scope } from '../../src/tenants/types.ts';
+import { createTestDatabase } from '../support/database.ts';
+
+/** Time that passes when a test says so, from the real present on. */
+export class ManualClock implements Clock {
+  #elapsed = 0;
+  readonly #start = Date.now();
+
+  now(): number {
+    return this.#start + this.#elapsed;
+  }
+
+  elapsed(): number {
+    return this.#elapsed;
+  }
+
+  advance(ms: number): void {
+    this.#elapsed += ms;
+  }
+}
+
+/** What one process of an installation has: its own connections, its own memory of credentials. */
+export interface Process extends Tenancy {
+  readonly database: Database;
+  readonly notifications: Notifications;
+  stop(): Promise<void>;
+}
+
+export interface Installation extends Process {
+  readonly url: string;
+  readonly clock: ManualClock;
+  /** As the owner of the tables, a superuser: sees every tenant's rows. */
+  readonly owner: pg.Pool;
+  startProcess(): Promise<Process>;
+}
+
+/** A database of its own with one process on it. */
+export async function openInstallation(): Promise<Installation> {
+  const { url, drop } = await createTestDatabase();
+  const clock = new ManualClock();
+  const owner = new pg.Pool({ connectionString: url, max: 2 });
+  owner.on('error', () => {});
+  const first = await startProcess(url, clock);
+  return {
+    ...first,
+    url,
+    clock,
+    owner,
+    startProcess: () => startProcess(url, clock),
+    async stop() {
+      await first.stop();
+      await owner.end();
+      await drop();
+    },
+  };
+}
+
+async function startProcess(url: string, clock: Clock): Promise<Process> {
+  const logger = createLogger('silent');
+  const database = openDatabase(url, { poolSize: 4 });
+  const notifications = await openNotifications(url, logger);
+  const tenancy = createTenancy({ database, notifications, logger, clock });
+  return {
+    ...tenancy,
+    database,
+    notifications,
+    async stop() {
+      await tenancy.close();
+      await notifications.close();
+      await database.close();
+    },
+  };
+}
+
+export const password = 'correct horse battery';
+
+/** A tenant nobody else uses, its owner, and a key. */
+export async function freshTenant(
+  { tenants, apiKeys, authenticator }: Process,
+  { plan = 'Pro', scopes = SCOPES }: { plan?: string; scopes?: readonly Scope[] } = {},
+) {
+  const name = `tenant ${randomBytes(6).toString('hex')}`;
+  const email = `${randomBytes(6).toString('hex')}@example.com`;
+  const { tenant } = await tenants.create({ name, plan, email, password });
+  const { apiKey, secret } = await apiKeys.createForTenant(tenant.id, { name: 'first', scopes });
+  const principal = (await authenticator.authenticate(`Bearer ${secret}`)) as Principal;
+  return { tenant, email, apiKey, secret, principal };
+}
+
+/** Waits until `condition` answers true: for what another process learns by notification. */
+export async function eventually(condition: () => Promise<boolean>): Promise<void> {
+  let waiting = true;
+  onTestFinished(() => {
+    waiting = false;
+  });
+  while (waiting && !(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+/** What `promise` was rejected with. */
+export async function rejection(promise: Promise<unknown>): Promise<Error> {
+  const outcome = await promise.then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  );
+  if (!('error' in outcome)) throw new Error(`expected a rejection, got ${JSON.stringify(outcome.value)}`);
+  if (!(outcome.error instanceof Error)) throw new Error('rejected with something that is no Error');
+  return outcome.error;
+}
