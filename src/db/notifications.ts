@@ -16,9 +16,16 @@ export interface Notifications {
   close(): Promise<void>;
 }
 
-/** Opens a connection of its own to `url`, which is made again whenever it breaks; rejects if it fails at the first time. */
-export async function openNotifications(url: string, logger: Logger): Promise<Notifications> {
-  const notifications = new ListeningConnection(url, logger);
+/**
+ * Opens a connection of its own to `url`, which is made again whenever it breaks; rejects if it fails at the first time.
+ * PostgreSQL shows it under `applicationName`.
+ */
+export async function openNotifications(
+  url: string,
+  logger: Logger,
+  applicationName = 'fovea notifications',
+): Promise<Notifications> {
+  const notifications = new ListeningConnection(url, logger, applicationName);
   await notifications.open();
   return notifications;
 }
@@ -30,6 +37,7 @@ const lastRetryMs = 5_000;
 class ListeningConnection implements Notifications {
   readonly #url: string;
   readonly #logger: Logger;
+  readonly #applicationName: string;
   readonly #handlers = new Map<string, ((payload: string) => void)[]>();
   readonly #gapHandlers: (() => void)[] = [];
   readonly #listening = new Set<string>();
@@ -39,9 +47,10 @@ class ListeningConnection implements Notifications {
   #socket: Socket | null = null;
   #reconnection: Promise<void> | null = null;
 
-  constructor(url: string, logger: Logger) {
+  constructor(url: string, logger: Logger, applicationName: string) {
     this.#url = url;
     this.#logger = logger;
+    this.#applicationName = applicationName;
     // A peer that vanished without a word leaves a connection that looks sound and stays silent.
     this.#heartbeat = setInterval(() => this.#execute('SELECT 1'), heartbeatMs).unref();
   }
@@ -88,7 +97,7 @@ class ListeningConnection implements Notifications {
     const socket = new Socket();
     const client = new pg.Client({
       connectionString: this.#url,
-      application_name: 'fovea notifications',
+      application_name: this.#applicationName,
       connectionTimeoutMillis: 5_000,
       query_timeout: 5_000,
       stream: () => socket,

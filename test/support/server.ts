@@ -1,0 +1,126 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { readEnvironment } from '../../src/config/environment.ts';
+import { type Context, createContext, type Overrides } from '../../src/context.ts';
+import { openNotifications } from '../../src/db/notifications.ts';
+import { createLogger } from '../../src/lib/logger.ts';
+import { checkLedger } from '../../src/metering/check.ts';
+import { openAccess } from '../../src/tenants/access.ts';
+import { MemoryRateLimiter } from '../../src/tenants/rate-limiter.ts';
+import { SCOPES, type Scope } from '../../src/tenants/types.ts';
+import { createTestDatabase } from './database.ts';
+import { GraphqlClient } from './graphql-client.ts';
+
+export interface TestServer {
+  readonly url: string;
+  readonly context: Context;
+  readonly databaseUrl: string;
+  /** As the operator's own key, with every scope. */
+  readonly operator: GraphqlClient;
+  /** A fresh tenant with a key; `unitLimit` makes it a plan of its own with that many units a month. */
+  createTenant(options?: {
+    plan?: 'Free' | 'Pro' | 'Scale';
+    scopes?: readonly Scope[];
+    unitLimit?: number;
+  }): Promise<TestTenant>;
+  /** Throws unless events, counters, roll-ups and holds agree. */
+  expectExactLedger(): Promise<void>;
+  /** Units held for requests in flight, of every tenant. */
+  heldUnits(): Promise<number>;
+  close(): Promise<void>;
+}
+
+export interface TestTenant {
+  readonly id: string;
+  readonly name: string;
+  readonly email: string;
+  readonly password: string;
+  readonly key: string;
+  readonly client: GraphqlClient;
+}
+
+/** The real server: a real PostgreSQL, a real worker, on a free port. One a test file; a fresh tenant a test. */
+export async function startServer(
+  environment: Record<string, string> = {},
+  overrides: Partial<Overrides> = {},
+): Promise<TestServer> {
+  const testDatabase = await createTestDatabase();
+  const dataDir = mkdtempSync(join(tmpdir(), 'fovea-test-'));
+  const logger = overrides.logger ?? createLogger(process.env.FOVEA_LOG_LEVEL ?? 'fatal');
+  const { config, secrets } = readEnvironment({
+    PORT: '0',
+    FOVEA_DATA_DIR: dataDir,
+    FOVEA_WORKER_THREADS: '1',
+    DATABASE_URL: testDatabase.url,
+    ...environment,
+  });
+  const context = await createContext(config, secrets, { ...overrides, logger });
+  const url = await context.listen();
+
+  const { database } = context;
+  const notifications = await openNotifications(testDatabase.url, logger);
+  const access = openAccess({ database, notifications, logger, rateLimiter: new MemoryRateLimiter() });
+  let tenants = 0;
+
+  return {
+    url,
+    context,
+    databaseUrl: testDatabase.url,
+    operator: new GraphqlClient(url, context.created!.apiKey),
+    async createTenant({ plan = 'Scale', scopes = SCOPES, unitLimit } = {}) {
+      tenants += 1;
+      const name = `tenant ${tenants}`;
+      const email = `owner${tenants}@example.test`;
+      const planName = unitLimit === undefined ? plan : await createPlan(testDatabase.url, unitLimit);
+      const { tenant, password } = await access.tenants.create({ name, plan: planName, email });
+      const { secret } = await access.apiKeys.createForTenant(tenant.id, { name: 'test', scopes });
+      const client = new GraphqlClient(url, secret);
+      return { id: tenant.id, name, email, password: password!, key: secret, client };
+    },
+    async expectExactLedger() {
+      const drifts = await checkLedger(database.ledger);
+      if (drifts.length > 0) throw new Error(`the ledger drifts: ${JSON.stringify(drifts, null, 2)}`);
+    },
+    async heldUnits() {
+      const { rows } = await database.ledger.query<{ units: string | null }>(
+        'SELECT sum(units) AS units FROM quota_hold',
+      );
+      return Number(rows[0]?.units ?? 0);
+    },
+    async close() {
+      await access.close();
+      await notifications.close();
+      await context.close();
+      await testDatabase.drop();
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A plan with a hard limit of `units` a month and no other that a test would meet. */
+async function createPlan(databaseUrl: string, units: number): Promise<string> {
+  const { default: pg } = await import('pg');
+  const owner = new pg.Client({ connectionString: databaseUrl });
+  await owner.connect();
+  try {
+    const name = `${units} units`;
+    await owner.query(
+      `INSERT INTO plan (id, name, version, monthly_units, hard_limit, points_per_second, burst, concurrency, weight,
+                         base_cents, included_units, unit_amount_decimal)
+       VALUES (gen_random_uuid(), $1, 1, $2, true, 100000, 100000, 1000, 1, 0, 0, 0)
+       ON CONFLICT (name, version) DO NOTHING`,
+      [name, units],
+    );
+    return name;
+  } finally {
+    await owner.end();
+  }
+}
+
+const examples = resolve(import.meta.dirname, '../../models/shapes/examples');
+
+/** One of the pictures that come with the built-in classifier, e.g. `red-circle`, in base64. */
+export function examplePicture(name = 'red-circle'): string {
+  return readFileSync(join(examples, `${name}.jpg`)).toString('base64');
+}
