@@ -1,0 +1,73 @@
+import { expect, onTestFinished, test } from 'vitest';
+import { OperatorError } from '../../src/lib/errors.ts';
+import { initialise } from '../../src/tenants/first-boot.ts';
+import { generateApiKey } from '../../src/tenants/key-format.ts';
+import { SCOPES } from '../../src/tenants/types.ts';
+import { type Installation, openInstallation, password, rejection } from './fixture.ts';
+
+async function emptyInstallation(): Promise<Installation> {
+  const installation = await openInstallation();
+  onTestFinished(() => installation.stop());
+  return installation;
+}
+
+const settings = { tenantName: 'Acme', email: 'Owner@Example.com', password: null, apiKey: null };
+
+test('makes the operator on the largest plan, an owner and a key, and tells their secrets', async () => {
+  const { database, passwords, authenticator, sessions } = await emptyInstallation();
+  const created = await initialise(database, passwords, settings);
+  expect(created).toMatchObject({ tenant: 'Acme', email: 'owner@example.com' });
+
+  const key = await authenticator.authenticate(`Bearer ${created!.apiKey}`);
+  expect(key?.tenant).toMatchObject({ id: created!.tenantId, name: 'Acme', isOperator: true });
+  expect(key?.tenant.plan).toMatchObject({ name: 'Scale', monthlyUnits: null });
+  expect([...key!.scopes]).toEqual(SCOPES);
+
+  const { principal } = await sessions.signIn('owner@example.com', created!.password!, '192.0.2.1');
+  expect([...principal.scopes]).toEqual(SCOPES);
+});
+
+test('takes password and key as given, and does not tell the password', async () => {
+  const { database, passwords, authenticator, sessions } = await emptyInstallation();
+  const { text } = generateApiKey();
+  const created = await initialise(database, passwords, { ...settings, password, apiKey: text });
+  expect(created).toMatchObject({ password: null, apiKey: text });
+  expect((await authenticator.authenticate(`Bearer ${text}`))?.tenant.isOperator).toBe(true);
+  expect((await sessions.signIn(settings.email, password, '192.0.2.1')).principal.name).toBe(
+    'owner@example.com',
+  );
+});
+
+test('happens once, however many processes boot at the same moment, and whatever the settings say later', async () => {
+  const { database, passwords, owner } = await emptyInstallation();
+  const outcomes = await Promise.all(
+    ['Acme', 'Acme', 'Other'].map((tenantName) =>
+      initialise(database, passwords, { ...settings, tenantName }),
+    ),
+  );
+  expect(outcomes.filter((created) => created !== null)).toHaveLength(1);
+  expect(
+    await initialise(database, passwords, {
+      ...settings,
+      tenantName: 'Later',
+      apiKey: generateApiKey().text,
+    }),
+  ).toBeNull();
+  const { rows } = await owner.query(
+    'SELECT (SELECT count(*) FROM tenant)::int AS tenants, (SELECT count(*) FROM api_key)::int AS keys',
+  );
+  expect(rows).toEqual([{ tenants: 1, keys: 1 }]);
+});
+
+test.each([
+  ['an address', { email: 'nobody' }, /nobody/],
+  ['a short password', { password: 'short' }, /12/],
+  ['a key of the wrong form', { apiKey: 'fov_x' }, /fov_/],
+])('refuses %s that cannot be, and leaves nothing behind', async (_, fault, message) => {
+  const { database, passwords, owner } = await emptyInstallation();
+  const error = await rejection(initialise(database, passwords, { ...settings, ...fault }));
+  expect(error).toBeInstanceOf(OperatorError);
+  expect(error.message).toMatch(message);
+  expect((await owner.query('SELECT 1 FROM tenant')).rows).toEqual([]);
+  expect(await initialise(database, passwords, settings)).not.toBeNull();
+});
