@@ -44,7 +44,10 @@ export function createHttpApp(
     response.json({ status: 'live' });
   });
   app.get('/health/ready', async (_request, response) => {
-    const ready = await options.ready();
+    const ready = await options.ready().catch((error: unknown) => {
+      options.logger.error({ err: error }, 'the readiness check failed');
+      return 'the check itself failed: see the log';
+    });
     if (ready === true) response.json({ status: 'ready' });
     else response.status(503).json({ status: 'not ready', reason: ready });
   });

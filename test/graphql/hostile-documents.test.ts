@@ -34,11 +34,6 @@ const documents: [what: string, query: string, code: RegExp][] = [
     '{ ...f } fragment f on Query { ...g } fragment g on Query { ...f }',
     /GRAPHQL_VALIDATION_FAILED/,
   ],
-  [
-    'fragments in a chain of 1,000',
-    `{ ...f0 } ${repeat(1000, (i) => `fragment f${i} on Query { ...f${i + 1} }`)} fragment f1000 on Query { __typename }`,
-    /GRAPHQL_VALIDATION_FAILED|QUERY_TOO_COMPLEX/,
-  ],
   ['fields nested 3,000 deep', nest(3000, '{ q ', '}', '{ x }'), /GRAPHQL_(PARSE|VALIDATION)_FAILED/],
   [
     'introspection nested 2,000 deep',
@@ -60,7 +55,7 @@ const documents: [what: string, query: string, code: RegExp][] = [
     `{ models(after: ${nest(4000, '[', ']', '1')}) { totalCount } }`,
     /GRAPHQL_(PARSE|VALIDATION)_FAILED/,
   ],
-  ['3,000 directives', `{ __typename ${'@include(if: true) '.repeat(1500)} }`, /GRAPHQL_VALIDATION_FAILED/],
+  ['1,000 directives', `{ __typename ${'@include(if: true) '.repeat(1000)} }`, /GRAPHQL_VALIDATION_FAILED/],
   ['1,000 unknown fields', `{ ${repeat(1000, (i) => `no${i}`)} }`, /GRAPHQL_VALIDATION_FAILED/],
   [
     '2,000 variables',
@@ -79,6 +74,13 @@ describe.each(documents)('%s', (_what, query, code) => {
     expect(JSON.stringify(body).length).toBeLessThan(100_000);
     expect((await execute('{ viewer { principal } }')).status).toBe(200);
   }, 10_000);
+});
+
+test('a chain of 1,000 fragments is long and harmless', async () => {
+  const { execute } = await startTransport();
+  const chain = repeat(1000, (i) => `fragment f${i} on Query { ...f${i + 1} }`);
+  const { body } = await execute(`{ ...f0 } ${chain} fragment f1000 on Query { __typename }`);
+  expect(body.data).toEqual({ __typename: 'Query' });
 });
 
 test('variables nested 100,000 deep do not end the server', async () => {

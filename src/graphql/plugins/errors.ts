@@ -94,9 +94,8 @@ function told(error: unknown): PublicError | null {
   if (!(error instanceof GraphQLError)) return null;
   const { code, http, stacktrace: _, ...extensions } = error.extensions;
   const status = statusOf(http);
-  // Some of Apollo's refusals carry a 4xx status and no code.
-  const refused =
-    code === 'BAD_REQUEST' || (code === undefined && status !== null && status >= 400 && status < 500);
+  // Without a code, a place in the answer or a cause, it was made before anything ran: of the request itself.
+  const refused = code === 'BAD_REQUEST' || (code === undefined && !error.path && !error.originalError);
   if (!refused && !machineCodes.has(code)) return null;
   return {
     body: {

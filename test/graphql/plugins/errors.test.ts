@@ -55,12 +55,20 @@ describe('what the client caused', () => {
     });
   });
 
-  test('Apollo’s BAD_REQUEST is BAD_USER_INPUT, as is a refusal without a code', () => {
-    for (const extensions of [{ code: 'BAD_REQUEST', http: { status: 405 } }, { http: { status: 400 } }]) {
-      const { body, status } = toPublicError(new GraphQLError('no', { extensions }), requestId);
-      expect(body.extensions).toEqual({ code: 'BAD_USER_INPUT' });
-      expect(status).toBe(extensions.http.status);
-    }
+  test('Apollo’s BAD_REQUEST is BAD_USER_INPUT', () => {
+    const error = new GraphQLError('no', { extensions: { code: 'BAD_REQUEST', http: { status: 405 } } });
+    expect(toPublicError(error, requestId)).toMatchObject({
+      body: { message: 'no', extensions: { code: 'BAD_USER_INPUT' } },
+      status: 405,
+    });
+  });
+
+  test('so is what GraphQL says of a request before it runs, without a code', () => {
+    const error = new GraphQLError('Too many errors processing variables');
+    expect(toPublicError(error, requestId).body).toEqual({
+      message: 'Too many errors processing variables',
+      extensions: { code: 'BAD_USER_INPUT' },
+    });
   });
 });
 
@@ -102,7 +110,10 @@ describe('what the client did not cause', () => {
     ],
     ['a revoked proxy', revoked()],
     ['a GraphQLError with an unknown code', new GraphQLError('secret', { extensions: { code: 'P2002' } })],
-    ['a GraphQLError without a code', new GraphQLError('Int cannot represent secret')],
+    [
+      'a GraphQLError without a code from a resolver',
+      new GraphQLError('Int cannot represent secret', { path: ['x'] }),
+    ],
     ['a GraphQLError whose cause is a GraphQLError without a code', located(new GraphQLError('secret'))],
     [
       'an error that calls itself INTERNAL_SERVER_ERROR',
@@ -122,7 +133,7 @@ describe('what the client did not cause', () => {
   });
 
   test('an error whose originalErrors go round in a circle ends', () => {
-    const error = new GraphQLError('round');
+    const error = new GraphQLError('round', { path: ['x'] });
     Object.defineProperty(error, 'originalError', { value: error });
     expect(toPublicError(error, requestId).body.extensions).toEqual({ code });
   });
