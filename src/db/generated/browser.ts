@@ -18,6 +18,36 @@ export { Prisma }
 export * as $Enums from './enums.ts'
 export * from './enums.ts';
 /**
+ * Model QuotaCounter
+ * 
+ */
+export type QuotaCounter = Prisma.QuotaCounterModel
+/**
+ * Model QuotaHold
+ * 
+ */
+export type QuotaHold = Prisma.QuotaHoldModel
+/**
+ * Model UsageEvent
+ * 
+ */
+export type UsageEvent = Prisma.UsageEventModel
+/**
+ * Model Idempotency
+ * 
+ */
+export type Idempotency = Prisma.IdempotencyModel
+/**
+ * Model Model
+ * 
+ */
+export type Model = Prisma.ModelModel
+/**
+ * Model ModelVariant
+ * 
+ */
+export type ModelVariant = Prisma.ModelVariantModel
+/**
  * Model Plan
  * 
  */
@@ -27,3 +57,23 @@ export type Plan = Prisma.PlanModel
  * 
  */
 export type Tenant = Prisma.TenantModel
+/**
+ * Model Member
+ * 
+ */
+export type Member = Prisma.MemberModel
+/**
+ * Model ApiKey
+ * 
+ */
+export type ApiKey = Prisma.ApiKeyModel
+/**
+ * Model Session
+ * 
+ */
+export type Session = Prisma.SessionModel
+/**
+ * Model SigningKey
+ * 
+ */
+export type SigningKey = Prisma.SigningKeyModel

@@ -8,6 +8,16 @@
  *
  * 🟢 You can import this file directly.
  */
+export type * from './models/QuotaCounter.ts'
+export type * from './models/QuotaHold.ts'
+export type * from './models/UsageEvent.ts'
+export type * from './models/Idempotency.ts'
+export type * from './models/Model.ts'
+export type * from './models/ModelVariant.ts'
 export type * from './models/Plan.ts'
 export type * from './models/Tenant.ts'
+export type * from './models/Member.ts'
+export type * from './models/ApiKey.ts'
+export type * from './models/Session.ts'
+export type * from './models/SigningKey.ts'
 export type * from './commonInputTypes.ts'

@@ -51,8 +51,18 @@ export const AnyNull = runtime.AnyNull
 
 
 export const ModelName = {
+  QuotaCounter: 'QuotaCounter',
+  QuotaHold: 'QuotaHold',
+  UsageEvent: 'UsageEvent',
+  Idempotency: 'Idempotency',
+  Model: 'Model',
+  ModelVariant: 'ModelVariant',
   Plan: 'Plan',
-  Tenant: 'Tenant'
+  Tenant: 'Tenant',
+  Member: 'Member',
+  ApiKey: 'ApiKey',
+  Session: 'Session',
+  SigningKey: 'SigningKey'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -69,6 +79,101 @@ export const TransactionIsolationLevel = runtime.makeStrictEnum({
 } as const)
 
 export type TransactionIsolationLevel = (typeof TransactionIsolationLevel)[keyof typeof TransactionIsolationLevel]
+
+
+export const QuotaCounterScalarFieldEnum = {
+  tenantId: 'tenantId',
+  meter: 'meter',
+  period: 'period',
+  used: 'used',
+  reserved: 'reserved'
+} as const
+
+export type QuotaCounterScalarFieldEnum = (typeof QuotaCounterScalarFieldEnum)[keyof typeof QuotaCounterScalarFieldEnum]
+
+
+export const QuotaHoldScalarFieldEnum = {
+  requestId: 'requestId',
+  tenantId: 'tenantId',
+  meter: 'meter',
+  period: 'period',
+  occurredAt: 'occurredAt',
+  units: 'units',
+  expiresAt: 'expiresAt',
+  idempotencyKey: 'idempotencyKey',
+  requestHash: 'requestHash'
+} as const
+
+export type QuotaHoldScalarFieldEnum = (typeof QuotaHoldScalarFieldEnum)[keyof typeof QuotaHoldScalarFieldEnum]
+
+
+export const UsageEventScalarFieldEnum = {
+  tenantId: 'tenantId',
+  requestId: 'requestId',
+  occurredAt: 'occurredAt',
+  apiKeyId: 'apiKeyId',
+  memberId: 'memberId',
+  operation: 'operation',
+  model: 'model',
+  version: 'version',
+  compression: 'compression',
+  images: 'images',
+  errors: 'errors',
+  cachedImages: 'cachedImages',
+  units: 'units',
+  latencyMs: 'latencyMs'
+} as const
+
+export type UsageEventScalarFieldEnum = (typeof UsageEventScalarFieldEnum)[keyof typeof UsageEventScalarFieldEnum]
+
+
+export const IdempotencyScalarFieldEnum = {
+  tenantId: 'tenantId',
+  key: 'key',
+  requestHash: 'requestHash',
+  requestId: 'requestId',
+  answer: 'answer',
+  expiresAt: 'expiresAt'
+} as const
+
+export type IdempotencyScalarFieldEnum = (typeof IdempotencyScalarFieldEnum)[keyof typeof IdempotencyScalarFieldEnum]
+
+
+export const ModelScalarFieldEnum = {
+  id: 'id',
+  tenantId: 'tenantId',
+  name: 'name',
+  version: 'version',
+  task: 'task',
+  manifest: 'manifest',
+  labels: 'labels',
+  license: 'license',
+  description: 'description',
+  inputWidth: 'inputWidth',
+  inputHeight: 'inputHeight',
+  isLive: 'isLive',
+  createdAt: 'createdAt'
+} as const
+
+export type ModelScalarFieldEnum = (typeof ModelScalarFieldEnum)[keyof typeof ModelScalarFieldEnum]
+
+
+export const ModelVariantScalarFieldEnum = {
+  id: 'id',
+  modelId: 'modelId',
+  tenantId: 'tenantId',
+  compression: 'compression',
+  artifactSha256: 'artifactSha256',
+  sizeBytes: 'sizeBytes',
+  input: 'input',
+  output: 'output',
+  maxBatch: 'maxBatch',
+  unitsPerImage: 'unitsPerImage',
+  report: 'report',
+  createdAt: 'createdAt'
+} as const
+
+export type ModelVariantScalarFieldEnum = (typeof ModelVariantScalarFieldEnum)[keyof typeof ModelVariantScalarFieldEnum]
 
 
 export const PlanScalarFieldEnum = {
@@ -102,12 +207,84 @@ export const TenantScalarFieldEnum = {
 export type TenantScalarFieldEnum = (typeof TenantScalarFieldEnum)[keyof typeof TenantScalarFieldEnum]
 
 
+export const MemberScalarFieldEnum = {
+  id: 'id',
+  tenantId: 'tenantId',
+  email: 'email',
+  passwordHash: 'passwordHash',
+  role: 'role',
+  createdAt: 'createdAt',
+  disabledAt: 'disabledAt'
+} as const
+
+export type MemberScalarFieldEnum = (typeof MemberScalarFieldEnum)[keyof typeof MemberScalarFieldEnum]
+
+
+export const ApiKeyScalarFieldEnum = {
+  id: 'id',
+  tenantId: 'tenantId',
+  shortId: 'shortId',
+  secretSha256: 'secretSha256',
+  name: 'name',
+  scopes: 'scopes',
+  createdByMember: 'createdByMember',
+  createdByKey: 'createdByKey',
+  createdAt: 'createdAt',
+  lastUsedAt: 'lastUsedAt',
+  expiresAt: 'expiresAt',
+  revokedAt: 'revokedAt',
+  replacedBy: 'replacedBy'
+} as const
+
+export type ApiKeyScalarFieldEnum = (typeof ApiKeyScalarFieldEnum)[keyof typeof ApiKeyScalarFieldEnum]
+
+
+export const SessionScalarFieldEnum = {
+  id: 'id',
+  tenantId: 'tenantId',
+  memberId: 'memberId',
+  refreshSha256: 'refreshSha256',
+  createdAt: 'createdAt',
+  expiresAt: 'expiresAt',
+  revokedAt: 'revokedAt'
+} as const
+
+export type SessionScalarFieldEnum = (typeof SessionScalarFieldEnum)[keyof typeof SessionScalarFieldEnum]
+
+
+export const SigningKeyScalarFieldEnum = {
+  kid: 'kid',
+  algorithm: 'algorithm',
+  privatePem: 'privatePem',
+  publicPem: 'publicPem',
+  createdAt: 'createdAt',
+  retiredAt: 'retiredAt'
+} as const
+
+export type SigningKeyScalarFieldEnum = (typeof SigningKeyScalarFieldEnum)[keyof typeof SigningKeyScalarFieldEnum]
+
+
 export const SortOrder = {
   asc: 'asc',
   desc: 'desc'
 } as const
 
 export type SortOrder = (typeof SortOrder)[keyof typeof SortOrder]
+
+
+export const JsonNullValueInput = {
+  JsonNull: JsonNull
+} as const
+
+export type JsonNullValueInput = (typeof JsonNullValueInput)[keyof typeof JsonNullValueInput]
+
+
+export const NullableJsonNullValueInput = {
+  DbNull: DbNull,
+  JsonNull: JsonNull
+} as const
+
+export type NullableJsonNullValueInput = (typeof NullableJsonNullValueInput)[keyof typeof NullableJsonNullValueInput]
 
 
 export const QueryMode = {
@@ -124,4 +301,13 @@ export const NullsOrder = {
 } as const
 
 export type NullsOrder = (typeof NullsOrder)[keyof typeof NullsOrder]
+
+
+export const JsonNullValueFilter = {
+  DbNull: DbNull,
+  JsonNull: JsonNull,
+  AnyNull: AnyNull
+} as const
+
+export type JsonNullValueFilter = (typeof JsonNullValueFilter)[keyof typeof JsonNullValueFilter]
 
