@@ -65,10 +65,10 @@ export class WorkerProcess {
 
   /** Settles when it answers. Throws WorkerLostError where it ends before, or does not answer in `timeoutMs`. */
   async listening(timeoutMs: number): Promise<void> {
-    const deadline = Date.now() + timeoutMs;
-    while (!(await this.client.serverReady(AbortSignal.timeout(timeoutMs)).catch(() => false))) {
+    const bound = AbortSignal.timeout(timeoutMs);
+    while (!(await this.client.serverReady(bound).catch(() => false))) {
       if (!this.#running) throw new WorkerLostError(`the worker did not start: ${await this.ended}`);
-      if (Date.now() > deadline) throw new WorkerLostError(`the worker did not start within ${timeoutMs} ms`);
+      if (bound.aborted) throw new WorkerLostError(`the worker did not start within ${timeoutMs} ms`);
       await sleep(20);
     }
   }

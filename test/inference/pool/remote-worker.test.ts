@@ -73,7 +73,7 @@ it('loads again what a restart made its server forget, noticed or not', async ()
   expect(await meanOfFours(watching, mean)).toBe(8);
   expect(await meanOfFours(late, mean)).toBe(8);
   await server.close();
-  await vi.waitUntil(() => !watching.ready);
+  await vi.waitUntil(() => !watching.ready, { timeout: 20_000 });
   await startServer(artifacts.dir, place);
   expect(late.ready).toBe(true);
   expect(await meanOfFours(late, mean)).toBe(8);
@@ -102,7 +102,7 @@ it('loses the batch where its server goes away or does not answer', async () => 
     message: expect.stringContaining('within 100 ms'),
   });
   const waiting = expect(worker.ensureLoaded(variant)).resolves.toBeUndefined();
-  await vi.waitUntil(() => worker.ready);
+  await vi.waitUntil(() => worker.ready, { timeout: 20_000 });
   await waiting;
 });
 

@@ -38,13 +38,12 @@ async function startProcess(path: string, ...more: string[]) {
 it('answers on SIGTERM what it was asked before, then exits with 0', async () => {
   const { child, client, artifacts } = await startProcess(socketPath());
   await client.load('slow', { sha256: artifacts.put(slowModel(2)) });
-  const answers = [client.infer('slow', slowInputs(400_000)), client.infer('slow', slowInputs(400_001))];
-  await expect.poll(() => client.serverReady()).toBe(true);
+  const answers = Promise.all([400_000, 800_000].map((rounds) => client.infer('slow', slowInputs(rounds))));
+  // Asked after them, so they have arrived when this is answered, which is not before the first of them is done.
+  expect(await client.serverReady()).toBe(true);
   child.kill('SIGTERM');
-  const counted = (await Promise.all(answers)).map(({ outputs }) =>
-    Buffer.from(outputs[1]!.data).readBigInt64LE(),
-  );
-  expect(counted).toEqual([400_000n, 400_001n]);
+  const counted = (await answers).map(({ outputs }) => Buffer.from(outputs[1]!.data).readBigInt64LE());
+  expect(counted).toEqual([400_000n, 800_000n]);
   expect(await exited(child)).toBe(0);
   await expect(client.infer('slow', slowInputs(1))).rejects.toBeInstanceOf(WorkerLostError);
 });
