@@ -1,0 +1,83 @@
+import { crc32, deflateSync } from 'node:zlib';
+import { describe, expect, test } from 'vitest';
+import { decodeImage } from '../../../src/inference/images/decode.ts';
+import { sharp } from '../../../src/inference/images/libvips.ts';
+import { geometry } from './pictures.ts';
+
+/** Black pixels of any number: a thousandth of their size when compressed. */
+function blackPng(width: number, height: number): Buffer {
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header.set([8, 2, 0, 0, 0], 8);
+  const pixels = deflateSync(Buffer.alloc((width * 3 + 1) * height), { level: 1 });
+  const chunk = (type: string, data: Buffer) => {
+    const body = Buffer.concat([Buffer.from(type), data]);
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(data.length);
+    const checksum = Buffer.alloc(4);
+    checksum.writeUInt32BE(crc32(body));
+    return Buffer.concat([length, body, checksum]);
+  };
+  return Buffer.concat([
+    Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'),
+    chunk('IHDR', header),
+    chunk('IDAT', pixels),
+    chunk('IEND', Buffer.alloc(0)),
+  ]);
+}
+
+describe('40 megapixels', () => {
+  test('are read', async () => {
+    const { width, height } = await decodeImage(blackPng(8000, 5000), geometry());
+    expect([width, height]).toEqual([8000, 5000]);
+  });
+
+  test('and one more column are not, nor is any of it decoded', async () => {
+    const bomb = blackPng(8001, 5000);
+    const before = process.memoryUsage();
+    await expect(decodeImage(bomb, geometry())).rejects.toMatchObject({
+      code: 'IMAGE_TOO_LARGE',
+      message: expect.stringContaining('8001 × 5000'),
+    });
+    expect(process.memoryUsage().rss - before.rss).toBeLessThan(50_000_000);
+  });
+
+  test.each([
+    [0xffff_ffff, 0xffff_ffff],
+    [0x7fff_ffff, 1],
+    [65_536, 65_536],
+    [0, 10],
+  ])('a header that claims %i × %i is refused', async (width, height) => {
+    const png = blackPng(1, 1);
+    png.writeUInt32BE(width, 16);
+    png.writeUInt32BE(height, 20);
+    png.writeUInt32BE(crc32(png.subarray(12, 29)), 29);
+    await expect(decodeImage(png, geometry())).rejects.toMatchObject({
+      code: expect.stringMatching(/IMAGE_TOO_LARGE|CORRUPT_IMAGE/),
+    });
+  });
+
+  test('are counted in the first frame or page alone', async () => {
+    const frames = await sharp({
+      create: { width: 1000, height: 1000 * 50, channels: 3, background: 'red', pageHeight: 1000 },
+    })
+      .gif({ loop: 0 })
+      .toBuffer();
+    expect(await decodeImage(frames, geometry())).toMatchObject({ width: 1000, height: 1000 });
+  });
+});
+
+describe('a picture of extreme proportions', () => {
+  test.each(['fill', 'contain', 'cover'] as const)('is placed by %s', async (fit) => {
+    const { pixels } = await decodeImage(blackPng(60_000, 1), geometry({ fit, resizeShort: 256 }));
+    expect(pixels).toHaveLength(224 * 224 * 3);
+  });
+
+  test('beyond what can be resized before the crop is refused by name', async () => {
+    await expect(decodeImage(blackPng(1, 1_000_000), geometry({ fit: 'cover' }))).rejects.toMatchObject({
+      code: 'IMAGE_TOO_LARGE',
+      message: expect.stringContaining('too long and narrow'),
+    });
+  });
+});
