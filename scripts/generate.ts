@@ -72,7 +72,7 @@ async function generateResolverTypes(): Promise<void> {
 function generateDatabaseClient(): void {
   execFileSync(process.execPath, ['node_modules/prisma/build/index.js', 'generate'], {
     env: { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: process.execPath },
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'], // what it says is of use where it fails, and then part of the error
   });
 }
 

@@ -69,6 +69,7 @@ function answerErrors(
   if (status) response.http.status = status;
   // A request that was refused before it ran: GraphQL over HTTP answers what has no `data` entry with 4xx.
   else if (!('data' in result)) response.http.status = 400;
+  if (status === 401) response.http.headers.set('www-authenticate', 'Bearer');
   const retryAfterMs = retryAfterOf(answered);
   if (retryAfterMs !== null) response.http.headers.set('retry-after', String(Math.ceil(retryAfterMs / 1000)));
 }
