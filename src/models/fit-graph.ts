@@ -1,3 +1,4 @@
+import { labelColumns } from './labels.ts';
 import type { ClassifyManifest, ManifestInput } from './manifest.ts';
 import { type Fault, show } from './manifest-error.ts';
 import { type Dimension, describeGraph, formatTensor, type GraphTensor } from './onnx/describe.ts';
@@ -13,15 +14,18 @@ export interface Fit {
   readonly preprocessing: Preprocessing;
   /** Whether the graph takes any number of images at once; else it takes one. */
   readonly dynamicBatch: boolean;
-  /** Classes, where the graph declares how many. */
-  readonly columns: number | null;
 }
 
 /** The oldest operators under which those that `wrapInput` adds mean what they mean today. */
 const OLDEST_OPSET = 7;
 
-/** Holds a manifest against the graph it describes; null where it pushed faults. */
-export function fitGraph(manifest: ClassifyManifest, model: OnnxModel, faults: Fault[]): Fit | null {
+/** Holds a manifest and its labels against the graph they describe; null where it pushed faults. */
+export function fitGraph(
+  manifest: ClassifyManifest,
+  labels: readonly string[],
+  model: OnnxModel,
+  faults: Fault[],
+): Fit | null {
   const before = faults.length;
   const { inputs, outputs } = describeGraph(model);
   checkFile(model, faults);
@@ -30,13 +34,13 @@ export function fitGraph(manifest: ClassifyManifest, model: OnnxModel, faults: F
   const layout = input && layoutOf(input, manifest.input, faults);
   if (input && layout) checkInput(input, layout, manifest.input, faults);
   const columns = output && columnsOf(output, faults);
+  if (columns) labelColumns(labels, { columns, background: manifest.output.background }, faults);
   if (!input || !output || !layout || faults.length > before) return null;
   return {
     input,
     output,
     preprocessing: preprocessingOf(manifest.input, layout),
     dynamicBatch: typeof input.shape?.[0] !== 'number' && typeof output.shape?.[0] !== 'number',
-    columns,
   };
 }
 

@@ -99,14 +99,13 @@ async function proveCandidate(manifestPath: string, { manifest, labels, file }: 
   const faults: Fault[] = [];
   const { kind, background } = manifest.output;
   const model = readGraph(file, faults);
-  const fit = model && fitGraph(manifest, model, faults);
-  // Where the graph declares its classes, a wrong label file is told before anything is run.
-  if (fit?.columns) labelColumns(labels, { columns: fit.columns, background }, faults);
+  const fit = model && fitGraph(manifest, labels, model, faults);
   if (!model || !fit || faults.length > 0) throw new ManifestError(manifestPath, faults);
 
   const tensor = wrapInput(model, fit.input, fit.preprocessing);
   const graph = tensor === fit.input.name ? file : writeModel(model);
   const columns = await proveEqual({ original: file, served: graph, servedInput: tensor }, fit, kind, faults);
+  // A graph need not declare how many classes it has: now it has shown it.
   const perColumn = columns === null ? [] : labelColumns(labels, { columns, background }, faults);
   if (faults.length > 0) throw new ManifestError(manifestPath, faults);
   return { fit, graph, tensor, labels: perColumn };

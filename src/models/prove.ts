@@ -47,12 +47,14 @@ export async function proveEqual(
     1,
   );
   try {
-    await worker.listening(START_MS);
-    await load(worker.client, new ArtifactStore(folder), contestants, fit.dynamicBatch ? MAX_BATCH : 1);
-    return await compare(worker.client, contestants.servedInput, fit, kind, faults);
-  } catch (error) {
-    faults.push(faultOf(error));
-    return null;
+    await worker.listening(START_MS); // a worker that does not even start is no fault of the file
+    try {
+      await load(worker.client, new ArtifactStore(folder), contestants, fit.dynamicBatch ? MAX_BATCH : 1);
+      return await compare(worker.client, contestants.servedInput, fit, kind, faults);
+    } catch (error) {
+      faults.push(faultOf(error));
+      return null;
+    }
   } finally {
     worker.kill();
     await worker.ended;

@@ -2,7 +2,10 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import {
   AttributeProto_AttributeType,
   AttributeProtoSchema,
+  type GraphProto,
+  GraphProtoSchema,
   ModelProtoSchema,
+  type NodeProto,
   NodeProtoSchema,
   TensorProto_DataType,
   TensorProtoSchema,
@@ -21,7 +24,14 @@ export interface TinyClassifier {
   readonly size: number;
   readonly classes: number;
   /** What stands between the weighted sums and the scores. */
-  readonly head: 'none' | 'Softmax' | 'Log' | 'batch mean' | 'nothing of the picture';
+  readonly head:
+    | 'none'
+    | 'Softmax'
+    | 'Log'
+    | 'batch mean'
+    | 'nothing of the picture'
+    | 'endless'
+    | 'NoSuchOperator';
 }
 
 /**
@@ -39,12 +49,19 @@ export function tinyClassifier(model: TinyClassifier): Uint8Array {
     node('Flatten', [input.type === 'FLOAT' ? input.name : 'numbers'], ['flat'], { axis: 1 }),
     node('MatMul', ['flat', 'weights'], head === 'none' ? [output.name] : ['sums']),
   ];
-  if (head === 'Softmax' || head === 'Log') nodes.push(node(head, ['sums'], [output.name]));
+  if (head === 'Softmax' || head === 'Log' || head === 'NoSuchOperator')
+    nodes.push(node(head, ['sums'], [output.name]));
   if (head === 'nothing of the picture') nodes.push(node('Identity', ['sums'], [output.name]));
+  if (head === 'endless') {
+    nodes.push(
+      node('Not', ['no'], ['yes']),
+      node('Loop', ['', 'yes', 'sums'], [output.name], { body: endlessBody() }),
+    );
+  }
   if (head === 'batch mean') {
     nodes.push(
       node('ReduceMean', ['sums'], ['mean'], { axes: [0n], keepdims: 1 }),
-      node('Sub', ['sums', 'mean'], [output.name]),
+      node('Add', ['sums', 'mean'], [output.name]),
     );
   }
   const graph = {
@@ -62,6 +79,16 @@ export function tinyClassifier(model: TinyClassifier): Uint8Array {
         dataType: TensorProto_DataType.FLOAT,
         floatData: [...weights],
       }),
+      ...(head === 'endless'
+        ? [
+            create(TensorProtoSchema, {
+              name: 'no',
+              dims: [],
+              dataType: TensorProto_DataType.BOOL,
+              int32Data: [0],
+            }),
+          ]
+        : []),
     ],
     node: nodes,
   };
@@ -77,17 +104,33 @@ export function tinyWeights(size: number, classes: number): Float32Array {
   return Float32Array.from({ length: size * classes }, (_, index) => Math.sin(index * 12.9898) / size);
 }
 
+function endlessBody(): GraphProto {
+  return create(GraphProtoSchema, {
+    name: 'body',
+    input: [
+      valueInfo('round', 'INT64', []),
+      valueInfo('go_on', 'BOOL', []),
+      valueInfo('before', 'FLOAT', null),
+    ],
+    output: [valueInfo('still', 'BOOL', []), valueInfo('after', 'FLOAT', null)],
+    node: [node('Identity', ['go_on'], ['still']), node('Neg', ['before'], ['after'])],
+  });
+}
+
 function node(
   opType: string,
   input: string[],
   output: string[],
-  attributes: Record<string, number | bigint[]> = {},
-) {
-  const attribute = Object.entries(attributes).map(([name, value]) =>
-    typeof value === 'number'
-      ? create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.INT, i: BigInt(value) })
-      : create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.INTS, ints: value }),
-  );
+  attributes: Record<string, number | bigint[] | GraphProto> = {},
+): NodeProto {
+  const attribute = Object.entries(attributes).map(([name, value]) => {
+    if (typeof value === 'number') {
+      return create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.INT, i: BigInt(value) });
+    }
+    return Array.isArray(value)
+      ? create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.INTS, ints: value })
+      : create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.GRAPH, g: value });
+  });
   return create(NodeProtoSchema, { opType, input, output, attribute });
 }
 

@@ -1,0 +1,150 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TensorProto_DataLocation } from '../../src/models/onnx/generated/onnx_pb.ts';
+import { readModel, writeModel } from '../../src/models/onnx/model-file.ts';
+import { type ImportScene, openImportScene } from './import-scene.ts';
+import { type ModelFolder, modelFolder, tiny } from './model-folder.ts';
+import { tinyClassifier } from './tiny-classifier.ts';
+
+let scene: ImportScene;
+
+beforeAll(async () => {
+  scene = await openImportScene();
+});
+afterAll(() => scene.close());
+
+/** Imports in vain, and sees that nothing is left of it. */
+async function refusal(folder: ModelFolder): Promise<string> {
+  const before = await scene.contents();
+  const error = await scene.import(modelFolder(folder)).catch((thrown: unknown) => thrown);
+  expect(error).toMatchObject({ name: 'ManifestError' });
+  expect(await scene.contents()).toEqual(before);
+  expect(scene.published).toEqual([]);
+  return (error as Error).message;
+}
+
+const shape = (...lengths: (number | string)[]) => ({ graph: { input: { ...tiny.input, shape: lengths } } });
+const input = (fields: Record<string, unknown>) => ({
+  manifest: { input: { width: 6, height: 4, ...fields } },
+});
+const withTwoOutputs = () => {
+  const model = readModel(tinyClassifier(tiny));
+  model.graph.output.push({ ...model.graph.output[0]!, name: 'flat' });
+  return writeModel(model);
+};
+const withExternalWeights = () => {
+  const model = readModel(tinyClassifier(tiny));
+  const weights = model.graph.initializer[0]!;
+  weights.floatData = [];
+  weights.dataLocation = TensorProto_DataLocation.EXTERNAL;
+  weights.externalData = [
+    { $typeName: 'onnx.StringStringEntryProto', key: 'location', value: '/etc/passwd' },
+  ];
+  return writeModel(model);
+};
+
+describe('a manifest that does not fit its graph is refused with tensor, shape and type', () => {
+  const tensor = "tensor 'input' FLOAT [N,3,4,6]";
+  it.each<[string, ModelFolder, string[]]>([
+    ['width', input({ width: 7 }), ['input.width: found 7; wanted 6', tensor]],
+    ['height', input({ height: 6 }), ['input.height: found 6; wanted 4', tensor]],
+    ['layout', input({ layout: 'NHWC' }), ['input.height: found 4; wanted 3', '(NHWC)']],
+    ['colour', input({ color: 'GRAY' }), ['input.layout', tensor, '1 channels as color is GRAY']],
+    ['channels', shape('N', 5, 4, 6), ['[N,5,4,6]', '3 channels as color is RGB']],
+    [
+      'a shape that allows both layouts',
+      { ...shape('N', 3, 4, 3), ...input({ width: 3 }) },
+      ['input.layout', 'allows both'],
+    ],
+    ['rank', shape('N', 72), ["tensor 'input' FLOAT [N,72]; wanted rank 4"]],
+    ['a batch of four', shape(4, 3, 4, 6), ['a batch fixed at 4']],
+    [
+      'type',
+      { graph: { input: { ...tiny.input, type: 'DOUBLE' } } },
+      ["'input' DOUBLE [N,3,4,6]; wanted type FLOAT or UINT8"],
+    ],
+    [
+      'a scale for bytes',
+      { graph: { input: { ...tiny.input, type: 'UINT8' } } },
+      ['input.scale: found 0.00392', 'pixels as they are'],
+    ],
+    ['labels', { labels: 'ant\nbee\n' }, ['labels: found 2 lines; wanted 4']],
+    ['an empty label', { labels: 'ant\n\ncat\ndog\n' }, ['nothing in line 2']],
+    ['labels of another encoding', { labels: Buffer.from('\xe9', 'latin1') }, ['bytes that are no UTF-8']],
+    [
+      'background',
+      { manifest: { output: { kind: 'logits', background: 4 } } },
+      ['output.background: found 4; wanted a column below 4'],
+    ],
+    [
+      'output rank',
+      { graph: { output: { name: 'scores', shape: ['N', 2, 2] } } },
+      ["tensor 'scores' FLOAT [N,2,2]; wanted [N,C]"],
+    ],
+    [
+      'several outputs',
+      { file: withTwoOutputs() },
+      ['output.scores: found nothing', "'scores' FLOAT [N,4], 'flat' FLOAT [N,4]"],
+    ],
+    ['sha256', { manifest: { sha256: 'a'.repeat(64) } }, ['sha256: found aaaa', 'the SHA-256 of tiny.onnx']],
+    ['weights kept elsewhere', { file: withExternalWeights() }, ["tensor 'weights' kept in another file"]],
+    ['an old opset', { graph: { opset: 6 } }, ['found opset 6; wanted opset 7']],
+    ['no ONNX file', { file: Buffer.from('not a model') }, ['file: found not an ONNX file']],
+    ['an empty file', { file: new Uint8Array() }, ['file: found not an ONNX file']],
+  ])('%s', async (_, folder, parts) => {
+    const message = await refusal(folder);
+    for (const part of parts) expect(message).toContain(part);
+  });
+
+  it('with all faults at once', async () => {
+    const message = await refusal({ ...input({ width: 7, height: 7 }), labels: 'ant\n' });
+    for (const part of ['input.width', 'input.height', 'labels: found 1 lines'])
+      expect(message).toContain(part);
+  });
+});
+
+describe('a graph that cannot be served is refused after a trial in a process of its own', () => {
+  it.each<[string, ModelFolder, string]>([
+    ['that the runtime does not know', { graph: { head: 'NoSuchOperator' } }, 'NoSuchOperator'],
+    ['that answers what is no number', { graph: { head: 'Log' } }, 'wanted finite scores'],
+    [
+      'that does not look at the picture',
+      { graph: { head: 'nothing of the picture' } },
+      'for 3 pictures that differ',
+    ],
+    ['whose answers depend on the rest of the batch', { graph: { head: 'batch mean' } }, 'one picture alone'],
+    [
+      'whose probabilities are none',
+      { manifest: { output: { kind: 'probabilities' } } },
+      'output.kind: found "probabilities"',
+    ],
+    [
+      'that declares other scores than it answers',
+      { graph: { classes: 5, output: { name: 'scores', shape: ['N', 'C'] } } },
+      'labels: found 4 lines; wanted 5',
+    ],
+  ])('%s', async (_, folder, part) => {
+    expect(await refusal(folder)).toContain(part);
+  });
+
+  it('that takes its process down: this one lives on, and says so', async () => {
+    const refused = refusal({ graph: { head: 'endless' } });
+    const pid = await trialUnderWay();
+    process.kill(pid, 'SIGKILL');
+    expect(await refused).toContain('a graph that ended the process it was tried in');
+  });
+});
+
+/** The id of the process that a graph is being tried in, once it was given the graph. */
+async function trialUnderWay(): Promise<number> {
+  for (;;) {
+    const children = execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(process.pid)], {
+      encoding: 'utf8',
+    });
+    const [, pid, folder] = /^ *(\d+) .* --artifacts (\S*fovea-proof-\S+)/m.exec(children) ?? [];
+    if (folder !== undefined && existsSync(`${folder}/sha256`)) return Number(pid);
+    await sleep(50);
+  }
+}

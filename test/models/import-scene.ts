@@ -1,0 +1,75 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { v7 as uuidv7 } from 'uuid';
+import { type Database, openDatabase } from '../../src/db/database.ts';
+import { createLogger } from '../../src/lib/logger.ts';
+import { ArtifactStore } from '../../src/models/artifact-store.ts';
+import { importModel } from '../../src/models/import.ts';
+import type { ServedModel } from '../../src/models/registry.ts';
+import { createTestDatabase } from '../support/database.ts';
+
+/** A database and an artefact store to import into, with what was published and logged meanwhile. */
+export interface ImportScene {
+  readonly url: string;
+  readonly database: Database;
+  readonly artifacts: ArtifactStore;
+  readonly published: string[];
+  readonly logged: string[];
+  import(manifestPath: string, tenantId?: string | null): Promise<ServedModel>;
+  createTenant(name: string): Promise<string>;
+  /** Every stored file and row. */
+  contents(): Promise<{ files: string[]; models: number; variants: number }>;
+  close(): Promise<void>;
+}
+
+export async function openImportScene(): Promise<ImportScene> {
+  const testDatabase = await createTestDatabase();
+  const database = openDatabase(testDatabase.url);
+  const folder = mkdtempSync(join(tmpdir(), 'fovea-artifacts-'));
+  const artifacts = new ArtifactStore(folder);
+  const published: string[] = [];
+  const logged: string[] = [];
+  const logger = createLogger('info', { write: (line) => logged.push(line) });
+  const notifications = {
+    publish: async (channel: string, payload: string) => {
+      published.push(`${channel} ${payload}`);
+    },
+  };
+  return {
+    url: testDatabase.url,
+    database,
+    artifacts,
+    published,
+    logged,
+    import: (manifestPath, tenantId = null) =>
+      importModel(manifestPath, { tenantId, database, notifications, artifacts, logger }),
+    async createTenant(name) {
+      const id = uuidv7();
+      await database.asTenant(id, async (tx) => {
+        const plan = await tx.plan.findFirstOrThrow({ where: { name: 'Scale' } });
+        await tx.tenant.create({ data: { id, name, planId: plan.id } });
+      });
+      return id;
+    },
+    async contents() {
+      const files = readdirSync(folder, { recursive: true, withFileTypes: true });
+      const [models, variants] = await database.asOperator((tx) =>
+        Promise.all([tx.model.count(), tx.modelVariant.count()]),
+      );
+      return {
+        files: files
+          .filter((file) => file.isFile())
+          .map(({ name }) => name)
+          .sort(),
+        models,
+        variants,
+      };
+    },
+    async close() {
+      await database.close();
+      await testDatabase.drop();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
