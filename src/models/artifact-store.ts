@@ -14,7 +14,7 @@ export class ArtifactStore {
   async put(bytes: Uint8Array): Promise<string> {
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     const path = this.path(sha256);
-    if (await isFileOfSize(path, bytes.length)) return sha256;
+    if ((await sizeOf(path)) === bytes.length) return sha256;
     await mkdir(dirname(path), { recursive: true });
     // A reader must never see half a file under its final name, nor a row name a file that a power failure emptied.
     const temporary = `${path}.${randomUUID()}`;
@@ -34,6 +34,11 @@ export class ArtifactStore {
     return sha256;
   }
 
+  /** Whether the artefact is stored: a database may outlive the folder. */
+  async has(sha256: string): Promise<boolean> {
+    return (await sizeOf(this.path(sha256))) !== null;
+  }
+
   /** Where the artefact lies, whether or not it is stored. Throws on what is no SHA-256: it becomes a path. */
   path(sha256: string): string {
     if (!/^[0-9a-f]{64}$/.test(sha256)) throw new Error(`'${sha256}' is no SHA-256 in lower-case hex`);
@@ -41,10 +46,12 @@ export class ArtifactStore {
   }
 }
 
-async function isFileOfSize(path: string, bytes: number): Promise<boolean> {
-  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
+/** Bytes; null: there is no such file. */
+async function sizeOf(path: string): Promise<number | null> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
-  });
-  return found?.size === bytes;
+  }
 }

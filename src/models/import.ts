@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { v7 as uuidv7 } from 'uuid';
 import type { Database, Transaction } from '../db/database.ts';
 import type { Notifications } from '../db/notifications.ts';
+import { OperatorError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { ArtifactStore } from './artifact-store.ts';
 import { type Fit, fitGraph } from './fit-graph.ts';
@@ -50,7 +51,7 @@ interface Stored extends Proven {
 /**
  * Imports the model that a manifest describes: holds the manifest against the graph, puts pre-processing into the graph,
  * proves the result equal to the original, stores it, and makes this version the live one. The same version with the same
- * content is left as it is. Throws a `ManifestError` with every reason not to; nothing is stored then.
+ * content is left as it is, but for artefacts that the store has lost: those are made again. Throws a `ManifestError` with every reason not to; nothing is stored then.
  */
 export async function importModel(manifestPath: string, options: ImportOptions): Promise<ServedModel> {
   const { database, tenantId, notifications, artifacts, logger } = options;
@@ -61,7 +62,7 @@ export async function importModel(manifestPath: string, options: ImportOptions):
   const present = (tx: Transaction) => findSame(tx, tenantId, candidate, manifestPath);
 
   const before = await transact(present);
-  if (before) {
+  if (before && (await areStored(before, artifacts))) {
     logger.info({ model: `${name}@${version}` }, 'this model is imported already; nothing was changed');
     return servedModel(before);
   }
@@ -73,9 +74,20 @@ export async function importModel(manifestPath: string, options: ImportOptions):
     await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`model ${tenantId} ${name}`}, 0))`;
     return (await present(tx)) ?? insert(tx, tenantId, candidate.manifest, stored);
   });
+  if (!(await areStored(row, artifacts))) {
+    throw new OperatorError(
+      `${name}@${version} is known, but a file of it is missing in ${artifacts.dir}, and importing it makes another one. ` +
+        'Restore that folder, or import the model as a new version.',
+    );
+  }
   await notifications.publish('fovea_changed', `model:${row.id}`);
   logger.info({ model: `${name}@${version}`, id: row.id, sha256: artifactSha256 }, 'model imported');
   return servedModel(row);
+}
+
+async function areStored({ variants }: ModelRow, artifacts: ArtifactStore): Promise<boolean> {
+  const stored = await Promise.all(variants.map(({ artifactSha256 }) => artifacts.has(artifactSha256)));
+  return stored.every(Boolean);
 }
 
 async function readCandidate(manifestPath: string): Promise<Candidate> {

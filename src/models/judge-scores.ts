@@ -23,11 +23,17 @@ export function judgeScores(
   }
   const [least, most] = all.reduce(
     ([low, high], score) => [Math.min(low, score), Math.max(high, score)],
-    [Infinity, -Infinity],
+    [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
   );
-  if (kind === 'probabilities' && (least < -TOLERANCE || most > 1 + TOLERANCE)) {
-    const found = `${show(kind)} with scores from ${least} to ${most} in tensor '${tensor}'`;
-    faults.push({ path: 'output.kind', found, wanted: 'scores from 0 to 1, or "logits"' });
+  const areShares = least >= -TOLERANCE && most <= 1 + TOLERANCE;
+  const range = `${show(kind)} with scores from ${least} to ${most} in tensor '${tensor}'`;
+  if (kind === 'probabilities' && !areShares) {
+    faults.push({ path: 'output.kind', found: range, wanted: 'scores from 0 to 1, or "logits"' });
+  }
+  // A softmax on top of the graph's own would leave the order as it is and make every probability wrong.
+  const sumToOne = rows.every((row) => Math.abs(row.reduce((sum, score) => sum + score, 0) - 1) < 1e-3);
+  if (kind === 'logits' && areShares && sumToOne) {
+    faults.push({ path: 'output.kind', found: `${range} that sum to 1`, wanted: '"probabilities"' });
   }
 }
 

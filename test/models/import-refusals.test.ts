@@ -1,5 +1,4 @@
-import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TensorProto_DataLocation } from '../../src/models/onnx/generated/onnx_pb.ts';
@@ -116,6 +115,11 @@ describe('a graph that cannot be served is refused after a trial in a process of
     ],
     ['whose answers depend on the rest of the batch', { graph: { head: 'batch mean' } }, 'one picture alone'],
     [
+      'whose logits are probabilities',
+      { graph: { head: 'Softmax' } },
+      'that sum to 1; wanted "probabilities"',
+    ],
+    [
       'whose probabilities are none',
       { manifest: { output: { kind: 'probabilities' } } },
       'output.kind: found "probabilities"',
@@ -129,22 +133,33 @@ describe('a graph that cannot be served is refused after a trial in a process of
     expect(await refusal(folder)).toContain(part);
   });
 
-  it('that takes its process down: this one lives on, and says so', async () => {
-    const refused = refusal({ graph: { head: 'endless' } });
-    const pid = await trialUnderWay();
-    process.kill(pid, 'SIGKILL');
-    expect(await refused).toContain('a graph that ended the process it was tried in');
-  });
+  it.skipIf(!existsSync('/proc/self/status'))(
+    'that takes its process down: this one lives on, and says so (needs /proc)',
+    async () => {
+      const refused = refusal({ graph: { head: 'endless' } });
+      const pid = await trialUnderWay();
+      process.kill(pid, 'SIGKILL');
+      expect(await refused).toContain('a graph that ended the process it was tried in');
+    },
+  );
 });
 
 /** The id of the process that a graph is being tried in, once it was given the graph. */
 async function trialUnderWay(): Promise<number> {
   for (;;) {
-    const children = execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(process.pid)], {
-      encoding: 'utf8',
-    });
-    const [, pid, folder] = /^ *(\d+) .* --artifacts (\S*fovea-proof-\S+)/m.exec(children) ?? [];
-    if (folder !== undefined && existsSync(`${folder}/sha256`)) return Number(pid);
+    for (const pid of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
+      const [, folder] = /--artifacts\0([^\0]*fovea-proof-[^\0]+)/.exec(readProc(pid, 'cmdline')) ?? [];
+      const isOurs = readProc(pid, 'status').includes(`PPid:\t${process.pid}\n`);
+      if (folder !== undefined && isOurs && existsSync(`${folder}/sha256`)) return Number(pid);
+    }
     await sleep(50);
+  }
+}
+
+function readProc(pid: string, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    return ''; // ended meanwhile
   }
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeGraph } from '../../src/models/onnx/describe.ts';
 import { readModel } from '../../src/models/onnx/model-file.ts';
@@ -142,6 +142,15 @@ describe('a version', () => {
       'with other content',
     );
     expect(await scene.contents()).toEqual(before);
+  });
+
+  it('imported again brings back an artefact that the store has lost', async () => {
+    const first = await scene.import(modelFolder(named('lost')));
+    const path = scene.artifacts.path(first.variants[0]!.artifactSha256);
+    const bytes = readFileSync(path);
+    rmSync(path);
+    expect(await scene.import(modelFolder(named('lost')))).toEqual(first);
+    expect(readFileSync(path)).toEqual(bytes);
   });
 
   it('imported twice at the same moment is stored once', async () => {
