@@ -87,7 +87,8 @@ async function query(url: string, sql: string): Promise<Record<string, unknown>[
 const postmasterFile = () => join(dataDir, 'postgres', 'postmaster.pid');
 const postmasterPid = () => Number(readFileSync(postmasterFile(), 'utf8').split('\n')[0]);
 
-describe('the embedded PostgreSQL', () => {
+// Each test sets up a cluster of its own or several: a second on an idle machine, many on a busy one.
+describe('the embedded PostgreSQL', { timeout: 120_000 }, () => {
   it('serves a database to a login that is no superuser, durably, and keeps it from one start to the next', async () => {
     const first = await start();
     const role = `SELECT current_user AS name, rolsuper AS super, current_setting('fsync') AS fsync

@@ -42,6 +42,8 @@ async function refuseConnections(refused: boolean): Promise<void> {
   await admin.query(`ALTER DATABASE ${admin.database} CONNECTION LIMIT ${refused ? 0 : -1}`);
 }
 
+const eventually = (expectation: () => void) => vi.waitFor(expectation, { timeout: 20_000 });
+
 /** Messages arrive in order, so that whatever was published before this one has been handled when it arrives. */
 async function settle(on: Notifications): Promise<void> {
   const marker = `marker:${Math.random()}`;
@@ -50,7 +52,7 @@ async function settle(on: Notifications): Promise<void> {
       if (payload === marker) resolve();
     });
   });
-  await vi.waitFor(() => expect(on.connected).toBe(true));
+  await eventually(() => expect(on.connected).toBe(true));
   await other.publish(changedChannel, marker);
   await arrived;
 }
@@ -61,7 +63,7 @@ describe('notifications', () => {
     notifications.subscribe('first', (payload) => received.push(`first ${payload}`));
     notifications.subscribe(changedChannel, (payload) => received.push(payload));
     expect(notifications.connected).toBe(false); // LISTEN is on its way.
-    await vi.waitFor(() => expect(notifications.connected).toBe(true));
+    await eventually(() => expect(notifications.connected).toBe(true));
 
     await other.publish('first', "1'; SELECT");
     await other.publish('second', '2');
@@ -75,10 +77,10 @@ describe('notifications', () => {
     const gaps: boolean[] = [];
     notifications.subscribe(changedChannel, (payload) => received.push(payload));
     notifications.onGap(() => gaps.push(notifications.connected));
-    await vi.waitFor(() => expect(notifications.connected).toBe(true));
+    await eventually(() => expect(notifications.connected).toBe(true));
 
     await breakConnections();
-    await vi.waitFor(() => expect(gaps).toEqual([false, true]));
+    await eventually(() => expect(gaps).toEqual([false, true]));
     await other.publish(changedChannel, 'after');
     await settle(notifications);
     expect(received[0]).toBe('after');
@@ -89,7 +91,7 @@ describe('notifications', () => {
     await admin.query(`LISTEN ${changedChannel}`);
     await refuseConnections(true);
     await breakConnections();
-    await vi.waitFor(() => expect(notifications.connected).toBe(false));
+    await eventually(() => expect(notifications.connected).toBe(false));
     const published = notifications.publish(changedChannel, 'late');
     await refuseConnections(false);
     await published;
@@ -118,7 +120,7 @@ describe('a changed cache', () => {
   beforeEach(async () => {
     loads = 0;
     cache = new ChangedCache(notifications, { max: 2, ttlMs: 60_000, tagsOf });
-    await vi.waitFor(() => expect(notifications.connected).toBe(true));
+    await eventually(() => expect(notifications.connected).toBe(true));
   });
 
   it('loads once, for callers at the same time too, and remembers that there is nothing', async () => {
@@ -172,7 +174,7 @@ describe('a changed cache', () => {
     await refuseConnections(true);
     try {
       await breakConnections();
-      await vi.waitFor(() => expect(notifications.connected).toBe(false));
+      await eventually(() => expect(notifications.connected).toBe(false));
       expect([await cache.get('a', load('2')), await cache.get('a', load('3'))]).toEqual(['2', '3']);
     } finally {
       await refuseConnections(false);

@@ -78,16 +78,19 @@ export async function spawnPostmaster(
   }
 }
 
-/** Fast shutdown: transactions roll back, connections end, what is committed is on disk. Immediate after `graceMs`. */
+/**
+ * Fast shutdown: transactions roll back, connections end, what is committed is on disk. What has not ended after `graceMs`
+ * is ended harder, and recovers at its next start.
+ */
 export async function stopPostmaster(layout: Layout, graceMs: number): Promise<void> {
-  signalPostmaster(layout, 'SIGINT');
-  if (await isGone(layout, graceMs)) return;
-  signalPostmaster(layout, 'SIGQUIT');
-  await isGone(layout, graceMs);
+  for (const signal of ['SIGINT', 'SIGQUIT', 'SIGKILL'] as const) {
+    signalPostmaster(layout, signal);
+    if (await isGone(layout, graceMs)) return;
+  }
 }
 
-/** SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate one, from which it recovers at the next start. */
-export function signalPostmaster(layout: Layout, signal: 'SIGINT' | 'SIGQUIT'): void {
+/** SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate one; either counts for the whole server. */
+export function signalPostmaster(layout: Layout, signal: 'SIGINT' | 'SIGQUIT' | 'SIGKILL'): void {
   const running = findPostmaster(layout);
   if (!running) return;
   try {
@@ -98,7 +101,7 @@ export function signalPostmaster(layout: Layout, signal: 'SIGINT' | 'SIGQUIT'): 
 }
 
 /** Waits for the server's end, `withinMs` at most, and answers whether it came. */
-export async function isGone(layout: Layout, withinMs: number): Promise<boolean> {
+async function isGone(layout: Layout, withinMs: number): Promise<boolean> {
   const deadline = Date.now() + withinMs;
   while (findPostmaster(layout)) {
     if (Date.now() > deadline) return false;

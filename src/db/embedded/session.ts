@@ -84,13 +84,18 @@ async function tryEnter(layout: Layout, port: number, options: SessionOptions): 
   }
   const client = await connect(layout, port, options);
   if (!client) return null;
-  if (!(await take(client, 'pg_try_advisory_lock_shared', lock.use))) {
-    await client.end();
-    return null;
+  try {
+    if (await take(client, 'pg_try_advisory_lock_shared', lock.use)) {
+      const session = { client, port };
+      if (options.as === 'server') await claim(layout, session);
+      return session;
+    }
+  } catch (error) {
+    if (error instanceof OperatorError) throw error;
+    // The server ended between two words: it is found again, or started.
   }
-  const session = { client, port };
-  if (options.as === 'server') await claim(layout, session);
-  return session;
+  void client.end().catch(() => {}); // Of a server that no longer answers, nobody should wait for the farewell.
+  return null;
 }
 
 async function connect(layout: Layout, port: number, { as }: SessionOptions): Promise<pg.Client | null> {
@@ -98,7 +103,7 @@ async function connect(layout: Layout, port: number, { as }: SessionOptions): Pr
     connectionString: urlOf(layout, port),
     application_name: `fovea ${as} ${process.pid}`,
     connectionTimeoutMillis: 5_000,
-    query_timeout: 5_000,
+    query_timeout: 10_000,
   });
   // What matters is its end, which `end` announces; without a listener an error would end the process.
   client.on('error', () => {});
