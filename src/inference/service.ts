@@ -8,6 +8,7 @@ import { decodeImage } from './images/decode.ts';
 import { ImageError } from './images/image-error.ts';
 import { type ImageSource, readSource } from './images/source.ts';
 import type { ChosenVariant, ModelSelection } from './model-selection.ts';
+import { elementsOf } from './oip/elements.ts';
 import type {
   Caller,
   Classification,
@@ -61,7 +62,7 @@ export class InferenceService {
     validateClassify(request);
     return this.#serve<Classification>(caller, 'CLASSIFY', request, ({ outputs }, variant, size) => {
       const scores = outputs.find(({ name }) => name === variant.output.tensor)!;
-      const row = new Float32Array(scores.data.buffer, scores.data.byteOffset, scores.data.byteLength / 4);
+      const row = elementsOf('FP32', scores.data);
       return {
         kind: 'classification',
         ...size,
