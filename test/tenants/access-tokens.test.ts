@@ -18,7 +18,7 @@ beforeEach(async () => {
   ({ email } = await freshTenant(installation));
   const { token } = await installation.sessions.signIn(email, password, '192.0.2.1');
   claims = jwt.decode(token) as typeof claims;
-  const { rows } = await installation.owner.query('SELECT * FROM signing_key WHERE retired_at IS NULL');
+  const { rows } = await installation.superuser.query('SELECT * FROM signing_key WHERE retired_at IS NULL');
   signingKey = rows[0];
 });
 
@@ -175,9 +175,10 @@ describe('rotating the signing key', () => {
     expect(kids[1]).not.toBe(kids[0]);
     expect([await accepted(before.token), await accepted(after.token)]).toEqual([true, true]);
 
-    const { rows } = await installation.owner.query('SELECT private_pem FROM signing_key WHERE kid = $1', [
-      kids[0],
-    ]);
+    const { rows } = await installation.superuser.query(
+      'SELECT private_pem FROM signing_key WHERE kid = $1',
+      [kids[0]],
+    );
     expect(rows).toEqual([{ private_pem: null }]);
 
     clock.advance(accessTokenSeconds * 1000);
@@ -192,7 +193,9 @@ describe('rotating the signing key', () => {
       await Promise.all(
         [installation, other, installation, other].map(({ signingKeys }) => signingKeys.rotate()),
       );
-      const { rows } = await installation.owner.query('SELECT kid FROM signing_key WHERE retired_at IS NULL');
+      const { rows } = await installation.superuser.query(
+        'SELECT kid FROM signing_key WHERE retired_at IS NULL',
+      );
       expect(rows).toHaveLength(1);
       expect((await installation.signingKeys.active()).kid).toBe(rows[0].kid);
     } finally {

@@ -32,7 +32,7 @@ describe('creating a key', () => {
       expiresAt: null,
       revokedAt: null,
     });
-    const { rows } = await installation.owner.query(
+    const { rows } = await installation.superuser.query(
       'SELECT api_key::text AS row FROM api_key WHERE id = $1',
       [apiKey.id],
     );
@@ -45,7 +45,7 @@ describe('creating a key', () => {
     const { principal: member } = await installation.sessions.signIn(email, password, '192.0.2.1');
     const byKey = await installation.apiKeys.create(principal, { name: 'a', scopes: ['INFER'] });
     const byMember = await installation.apiKeys.create(member, { name: 'b', scopes: ['INFER'] });
-    const { rows } = await installation.owner.query(
+    const { rows } = await installation.superuser.query(
       'SELECT created_by_key, created_by_member FROM api_key WHERE id = ANY ($1) ORDER BY name',
       [[byKey.apiKey.id, byMember.apiKey.id]],
     );

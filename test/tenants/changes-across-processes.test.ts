@@ -82,7 +82,7 @@ test('a changed role changes what an access token may do, without a new one', as
   const { tenant, email } = await freshTenant(installation);
   const { token } = await installation.sessions.signIn(email, password, '192.0.2.1');
   expect((await seenByOther(token))?.scopes.has('KEYS_WRITE')).toBe(true);
-  await installation.owner.query("UPDATE member SET role = 'BILLING' WHERE email = $1", [email]);
+  await installation.superuser.query("UPDATE member SET role = 'BILLING' WHERE email = $1", [email]);
   await installation.notifications.publish('fovea_changed', `tenant:${tenant.id}`);
   await eventually(async () => (await seenByOther(token))?.scopes.has('KEYS_WRITE') === false);
   expect((await seenByOther(token))?.scopes).toEqual(new Set(['USAGE_READ', 'BILLING']));
@@ -92,7 +92,7 @@ test('a disabled member is refused', async () => {
   const { tenant, email } = await freshTenant(installation);
   const { token } = await installation.sessions.signIn(email, password, '192.0.2.1');
   expect(await seenByOther(token)).not.toBeNull();
-  await installation.owner.query('UPDATE member SET disabled_at = now() WHERE email = $1', [email]);
+  await installation.superuser.query('UPDATE member SET disabled_at = now() WHERE email = $1', [email]);
   await installation.notifications.publish('fovea_changed', `tenant:${tenant.id}`);
   await eventually(async () => (await seenByOther(token)) === null);
 });
@@ -119,9 +119,9 @@ test('a revocation that is heard of by nobody holds once the connection for noti
   const { secret, apiKey } = await freshTenant(installation);
   expect(await seenByOther(secret)).not.toBeNull();
   // As if the process had been cut off while the key was revoked.
-  await installation.owner.query('UPDATE api_key SET revoked_at = now() WHERE id = $1', [apiKey.id]);
+  await installation.superuser.query('UPDATE api_key SET revoked_at = now() WHERE id = $1', [apiKey.id]);
   expect(await seenByOther(secret)).not.toBeNull();
-  await installation.owner.query(
+  await installation.superuser.query(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'fovea notifications' AND datname = current_database()",
   );
   await eventually(async () => (await seenByOther(secret)) === null);

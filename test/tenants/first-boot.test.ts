@@ -39,7 +39,7 @@ test('takes password and key as given, and does not tell the password', async ()
 });
 
 test('happens once, however many processes boot at the same moment, and whatever the settings say later', async () => {
-  const { database, passwords, owner } = await emptyInstallation();
+  const { database, passwords, superuser } = await emptyInstallation();
   const outcomes = await Promise.all(
     ['Acme', 'Acme', 'Other'].map((tenantName) =>
       initialise(database, passwords, { ...settings, tenantName }),
@@ -53,7 +53,7 @@ test('happens once, however many processes boot at the same moment, and whatever
       apiKey: generateApiKey().text,
     }),
   ).toBeNull();
-  const { rows } = await owner.query(
+  const { rows } = await superuser.query(
     'SELECT (SELECT count(*) FROM tenant)::int AS tenants, (SELECT count(*) FROM api_key)::int AS keys',
   );
   expect(rows).toEqual([{ tenants: 1, keys: 1 }]);
@@ -64,10 +64,10 @@ test.each([
   ['a short password', { password: 'short' }, /12/],
   ['a key of the wrong form', { apiKey: 'fov_x' }, /fov_/],
 ])('refuses %s that cannot be, and leaves nothing behind', async (_, fault, message) => {
-  const { database, passwords, owner } = await emptyInstallation();
+  const { database, passwords, superuser } = await emptyInstallation();
   const error = await rejection(initialise(database, passwords, { ...settings, ...fault }));
   expect(error).toBeInstanceOf(OperatorError);
   expect(error.message).toMatch(message);
-  expect((await owner.query('SELECT 1 FROM tenant')).rows).toEqual([]);
+  expect((await superuser.query('SELECT 1 FROM tenant')).rows).toEqual([]);
   expect(await initialise(database, passwords, settings)).not.toBeNull();
 });

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { inspect } from 'node:util';
 import pg from 'pg';
-import { onTestFinished } from 'vitest';
+import { inject, onTestFinished } from 'vitest';
 import { type Database, openDatabase } from '../../src/db/database.ts';
 import { type Notifications, openNotifications } from '../../src/db/notifications.ts';
 import type { Clock } from '../../src/lib/clock.ts';
@@ -8,6 +9,7 @@ import { createLogger } from '../../src/lib/logger.ts';
 import { createTenancy, type Tenancy } from '../../src/tenants/tenancy.ts';
 import { type Principal, SCOPES, type Scope } from '../../src/tenants/types.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { databaseUrl } from '../support/global-setup.ts';
 
 /** Time that passes when a test says so, from the real present on. */
 export class ManualClock implements Clock {
@@ -37,8 +39,8 @@ export interface Process extends Tenancy {
 export interface Installation extends Process {
   readonly url: string;
   readonly clock: ManualClock;
-  /** As the owner of the tables, a superuser: sees every tenant's rows. */
-  readonly owner: pg.Pool;
+  /** Sees and writes every tenant's rows: for looking at what stands there, and for what nobody may do through Fovea. */
+  readonly superuser: pg.Pool;
   startProcess(): Promise<Process>;
 }
 
@@ -46,18 +48,21 @@ export interface Installation extends Process {
 export async function openInstallation(): Promise<Installation> {
   const { url, drop } = await createTestDatabase();
   const clock = new ManualClock();
-  const owner = new pg.Pool({ connectionString: url, max: 2 });
-  owner.on('error', () => {});
+  const superuser = new pg.Pool({
+    connectionString: databaseUrl(inject('testServer').adminUrl, new URL(url).pathname.slice(1)),
+    max: 2,
+  });
+  superuser.on('error', () => {});
   const first = await startProcess(url, clock);
   return {
     ...first,
     url,
     clock,
-    owner,
+    superuser,
     startProcess: () => startProcess(url, clock),
     async stop() {
       await first.stop();
-      await owner.end();
+      await superuser.end();
       await drop();
     },
   };
@@ -110,7 +115,7 @@ export async function rejection(promise: Promise<unknown>): Promise<Error> {
     (value) => ({ value }),
     (error: unknown) => ({ error }),
   );
-  if (!('error' in outcome)) throw new Error(`expected a rejection, got ${JSON.stringify(outcome.value)}`);
+  if (!('error' in outcome)) throw new Error(`expected a rejection, got ${inspect(outcome.value)}`);
   if (!(outcome.error instanceof Error)) throw new Error('rejected with something that is no Error');
   return outcome.error;
 }

@@ -17,7 +17,7 @@ async function tenantWithRows() {
 
 describe('every table with a tenant', () => {
   test('has row-level security that binds its owner too, and policies that ask for the tenant', async () => {
-    const { rows } = await installation.owner.query<{
+    const { rows } = await installation.superuser.query<{
       name: string;
       enabled: boolean;
       forced: boolean;
@@ -91,7 +91,7 @@ describe('every table with a tenant', () => {
     const insert = `INSERT INTO session (id, tenant_id, member_id, refresh_sha256, expires_at)
                     SELECT gen_random_uuid(), $1::uuid, $2::uuid, sha256('x'), now()`;
     const theirMember = (
-      await installation.owner.query('SELECT id FROM member WHERE email = $1', [theirs.email])
+      await installation.superuser.query('SELECT id FROM member WHERE email = $1', [theirs.email])
     ).rows[0].id;
     expect((await rejection(asMine(insert, theirs.tenant.id, theirMember))).message).toMatch(
       /row-level security/,

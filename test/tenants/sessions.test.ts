@@ -30,7 +30,7 @@ describe('signing in', () => {
     expect(await accepted(session.token)).toBe(true);
     expect(session.refreshToken).toMatch(/^fovr_[0-9a-f-]{36}_[A-Za-z0-9]{43}$/);
     expect(session.refreshExpiresAt.getTime() - installation.clock.now()).toBe(30 * 24 * 3600 * 1000);
-    const { rows } = await installation.owner.query(
+    const { rows } = await installation.superuser.query(
       'SELECT session::text AS row FROM session WHERE id = $1',
       [session.principal.sessionId],
     );
@@ -40,7 +40,7 @@ describe('signing in', () => {
   test('says the same of a wrong password, an unknown address, a disabled member, and text of any length', async () => {
     const { email } = await freshTenant(installation);
     const disabled = await freshTenant(installation);
-    await installation.owner.query('UPDATE member SET disabled_at = now() WHERE email = $1', [
+    await installation.superuser.query('UPDATE member SET disabled_at = now() WHERE email = $1', [
       disabled.email,
     ]);
     const attempts: [string, string][] = [
@@ -69,7 +69,7 @@ describe('signing in', () => {
     const second = await installation.sessions.signIn(email, password, freshAddress());
     installation.clock.advance(30 * 24 * 3600 * 1000 - 1);
     const third = await installation.sessions.signIn(email, password, freshAddress());
-    const { rows } = await installation.owner.query('SELECT id FROM session WHERE tenant_id = $1', [
+    const { rows } = await installation.superuser.query('SELECT id FROM session WHERE tenant_id = $1', [
       principal.tenant.id,
     ]);
     expect(new Set(rows.map(({ id }) => id))).toEqual(
@@ -169,7 +169,7 @@ describe('refreshing', () => {
         Array.from({ length: 8 }, (_, i) => (i % 2 ? other : installation).sessions.refresh(refreshToken)),
       );
       expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
-      const { rows } = await installation.owner.query('SELECT revoked_at FROM session WHERE id = $1', [
+      const { rows } = await installation.superuser.query('SELECT revoked_at FROM session WHERE id = $1', [
         refreshToken.slice(5, 41),
       ]);
       expect(rows[0].revoked_at).not.toBeNull();
@@ -181,7 +181,7 @@ describe('refreshing', () => {
   test('is refused for a disabled member', async () => {
     const { email, tenant } = await freshTenant(installation);
     const { refreshToken } = await installation.sessions.signIn(email, password, freshAddress());
-    await installation.owner.query('UPDATE member SET disabled_at = now() WHERE email = $1', [email]);
+    await installation.superuser.query('UPDATE member SET disabled_at = now() WHERE email = $1', [email]);
     await installation.notifications.publish('fovea_changed', `tenant:${tenant.id}`);
     await installation.notifications.publish('fovea_changed', 'a message behind it');
     expect(await rejection(installation.sessions.refresh(refreshToken))).toBeInstanceOf(UnauthenticatedError);

@@ -34,7 +34,7 @@ describe('creating a tenant', () => {
   });
 
   test('takes the plan’s newest version', async () => {
-    await installation.owner.query(
+    await installation.superuser.query(
       `INSERT INTO plan SELECT gen_random_uuid(), 'Versioned', v, 10 * v, true, 1, 64, 1, 1, 'usd', 0, 0, 0.0000001, now()
          FROM unnest(ARRAY[2, 10, 1]) AS v`,
     );
