@@ -1,6 +1,7 @@
 import type { Metadata, Sharp } from 'sharp';
 import type { InputGeometry } from '../variant.ts';
 import { DecodeGate } from './decode-gate.ts';
+import { enlarge } from './enlarge.ts';
 import { type Placement, placeImage, type Size } from './geometry.ts';
 import { ImageError } from './image-error.ts';
 import { sharp } from './libvips.ts';
@@ -21,9 +22,6 @@ export const maxPixels = 40_000_000;
 
 /** A guard against files made to be slow: the slowest honest one, 40 megapixels of AVIF, takes a fraction of it. */
 const maxDecodeSeconds = 20;
-
-/** libvips' own bound on a side. Only a picture some 400,000 times longer than wide can need more, when it is cropped. */
-const maxResizedSide = 100_000_000;
 
 /**
  * Makes any picture a model's input, off the event loop. EXIF orientation is applied, alpha dropped, 16-bit scaled to 8, grey
@@ -48,14 +46,10 @@ async function decode(bytes: Uint8Array, geometry: InputGeometry): Promise<Decod
   if (format === null) throw unsupported(bytes);
   const source = await openImage(bytes, format);
   const placement = placeImage(source.size, geometry);
-  if (Math.max(placement.resized.width, placement.resized.height) > maxResizedSide) {
-    throw new ImageError(
-      'IMAGE_TOO_LARGE',
-      `A picture of ${source.size.width} × ${source.size.height} pixels is too long and narrow to be cropped for this model.`,
-    );
-  }
-  const placed = place(await withoutAlpha(source), placement, source.size, geometry);
-  const pixels = await readPixels(placed, source);
+  const pixels = await decoding(source, async () => {
+    const placed = await place(await withoutAlpha(source), placement, source.size, geometry);
+    return placed.raw({ depth: 'uchar' }).toBuffer();
+  });
   if (pixels.byteLength !== geometry.width * geometry.height * 3) {
     throw new ImageError(
       'UNSUPPORTED_FORMAT',
@@ -121,33 +115,53 @@ function decoder({ bytes, isCmyk }: OpenedImage): Sharp {
  */
 async function withoutAlpha(source: OpenedImage): Promise<Sharp> {
   if (!source.hasAlpha) return decoder(source);
-  const opaque = await readPixels(decoder(source), source);
+  const opaque = await decoder(source).raw({ depth: 'uchar' }).toBuffer();
   return sharp(opaque, { raw: { ...source.size, channels: 3 } }).timeout({ seconds: maxDecodeSeconds });
 }
 
 /** `linear` is the antialiased triangle filter, as in Pillow and torchvision: the published figures were computed with it. */
-function place(image: Sharp, placement: Placement, original: Size, geometry: InputGeometry): Sharp {
-  const { width, height } = geometry;
+async function place(
+  image: Sharp,
+  placement: Placement,
+  original: Size,
+  { width, height, fit, pad }: InputGeometry,
+): Promise<Sharp> {
   const { resized, cropLeft, cropTop, padLeft, padTop } = placement;
+  const shrunk = {
+    width: Math.min(resized.width, original.width),
+    height: Math.min(resized.height, original.height),
+  };
+  const seen = { width: Math.min(resized.width, width), height: Math.min(resized.height, height) };
   let placed = image;
-  if (resized.width !== original.width || resized.height !== original.height) {
-    placed = placed.resize(resized.width, resized.height, { fit: 'fill', kernel: 'linear' });
+  if (!sameSize(shrunk, original)) {
+    // Decoding at half size where that is enough would be faster, and off by a grey level or more.
+    placed = placed.resize(shrunk.width, shrunk.height, {
+      fit: 'fill',
+      kernel: 'linear',
+      fastShrinkOnLoad: false,
+    });
   }
-  if (geometry.fit === 'contain') {
-    const right = width - resized.width - padLeft;
-    const bottom = height - resized.height - padTop;
-    const background = { r: geometry.pad, g: geometry.pad, b: geometry.pad };
-    return placed.extend({ left: padLeft, top: padTop, right, bottom, background });
-  }
-  if (resized.width === width && resized.height === height) return placed;
-  return placed.extract({ left: cropLeft, top: cropTop, width, height });
+  if (!sameSize(shrunk, resized)) placed = await enlarge(placed, shrunk, placement, seen);
+  else if (!sameSize(resized, seen)) placed = placed.extract({ left: cropLeft, top: cropTop, ...seen });
+  if (fit !== 'contain') return placed;
+  const right = width - resized.width - padLeft;
+  const bottom = height - resized.height - padTop;
+  return placed.extend({ left: padLeft, top: padTop, right, bottom, background: { r: pad, g: pad, b: pad } });
 }
 
-async function readPixels(image: Sharp, { bytes, format }: OpenedImage): Promise<Uint8Array> {
+function sameSize(a: Size, b: Size): boolean {
+  return a.width === b.width && a.height === b.height;
+}
+
+/** Turns what libvips says into what the client is told. */
+async function decoding<T>({ bytes, format }: OpenedImage, work: () => Promise<T>): Promise<T> {
   try {
-    return await image.raw({ depth: 'uchar' }).toBuffer();
+    return await work();
   } catch (error) {
-    if (error instanceof Error && error.message.includes('timeout')) {
+    const message = error instanceof Error ? error.message : '';
+    // A step that was asked for wrongly is a fault of ours, not of the picture.
+    if (/^Expected |bad extract area/.test(message)) throw error;
+    if (message.includes('timeout')) {
       throw new ImageError('CORRUPT_IMAGE', `The ${format.toUpperCase()} takes too long to decode.`);
     }
     if (format === 'jpeg' && endsWithItsHeader(bytes)) {

@@ -102,7 +102,42 @@ const photographs: [string, Partial<InputGeometry>, Colour[]][] = [
       [121.0, 112.1, 110.1],
     ],
   ],
+  [
+    'rose.jpg',
+    cover,
+    [
+      [186.4, 87.7, 77.7],
+      [207.2, 95.3, 83.4],
+      [159.4, 80.7, 64.1],
+      [160.9, 63.7, 60.4],
+    ],
+  ],
 ];
+
+describe('a picture smaller than the input', () => {
+  const ramp = Buffer.from([0, 40, 80, 120, 160, 200].flatMap((level) => [level, level, level]));
+  const row = (pixels: Uint8Array, width: number) => Array.from({ length: width }, (_, x) => pixels[x * 3]);
+
+  /** As Pillow 13 enlarges it (bilinear). */
+  test.each([
+    [12, [0, 10, 30, 50, 70, 90, 110, 130, 150, 170, 190, 200]],
+    [9, [0, 20, 47, 73, 100, 127, 153, 180, 200]],
+  ])('is enlarged to %i columns about its pixels’ centres, its edges unfaded', async (width, expected) => {
+    const picture = sharp(Buffer.concat([ramp, ramp]), { raw: { width: 6, height: 2, channels: 3 } });
+    const png = await picture.png().toBuffer();
+    const { pixels } = await decodeImage(png, geometry({ width, height: 5 }));
+    expect(row(pixels, width)).toEqual(expected);
+    expect(row(pixels.subarray(-width * 3), width)).toEqual(expected);
+    const cropped = await decodeImage(png, geometry({ width: 4, height: 4, fit: 'cover' }));
+    expect(row(cropped.pixels, 4)).toEqual([70, 90, 110, 130]);
+  });
+
+  test('may be enlarged on one side and reduced on the other', async () => {
+    const tall = sharp(Buffer.concat(Array(40).fill(ramp)), { raw: { width: 6, height: 40, channels: 3 } });
+    const { pixels } = await decodeImage(await tall.png().toBuffer(), geometry({ width: 12, height: 8 }));
+    expect(row(pixels, 12)).toEqual([0, 10, 30, 50, 70, 90, 110, 130, 150, 170, 190, 200]);
+  });
+});
 
 const photos = sharedData('photos');
 describe.skipIf(photos === null)('photographs are placed as Pillow would (needs shared data: photos)', () => {
@@ -204,5 +239,7 @@ describe('EXIF orientation', () => {
     const decoded = await decodeImage(file, geometry({ width: 12, height: 8 }));
     expect([decoded.width, decoded.height]).toEqual([12, 8]);
     expect(Buffer.compare(decoded.pixels, pixels)).toBe(0);
+    const cropped = await decodeImage(file, geometry({ width: 6, height: 8, fit: 'cover' }));
+    expect([cropped.pixels[0], cropped.pixels.at(-3)]).toEqual([3, 8]);
   });
 });
