@@ -1,44 +1,32 @@
-import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import sharp from 'sharp';
+import { decodeImage } from '../../../src/inference/images/decode.ts';
+import { readManifest } from '../../../src/models/read-manifest.ts';
 import type { Picture } from './picture.ts';
-
-/** What of the manifest this classifier needs; it knows `fit: fill`, RGB and NCHW alone. */
-interface Manifest {
-  readonly file: string;
-  readonly input: {
-    readonly width: number;
-    readonly height: number;
-    readonly scale: number;
-    readonly mean: readonly number[];
-    readonly std: readonly number[];
-  };
-}
 
 /** The column of the highest score for each picture. */
 export type Classify = (pictures: readonly Picture[]) => Promise<number[]>;
 
-/** Opens a model as its manifest describes it, without a server around it. */
+/**
+ * Opens the model without a server around it, but with the server's own reading of manifests and pictures: what is
+ * measured is what is served. Values are scaled here, on an NCHW tensor, as this model takes them.
+ */
 export async function openClassifier(manifestPath: string): Promise<Classify> {
-  const { file, input }: Manifest = JSON.parse(readFileSync(manifestPath, 'utf8'));
-  const session = await InferenceSession.create(join(dirname(manifestPath), file));
-  const { width, height } = input;
+  const { manifest, modelPath } = await readManifest(manifestPath);
+  const session = await InferenceSession.create(modelPath);
+  const { width, height, scale } = manifest.input;
+  const mean = [manifest.input.mean].flat();
+  const std = [manifest.input.std].flat();
   const plane = width * height;
 
   return async (pictures) => {
     const values = new Float32Array(pictures.length * 3 * plane);
     await Promise.all(
       pictures.map(async ({ bytes }, picture) => {
-        const pixels = await sharp(bytes)
-          .resize(width, height, { fit: 'fill' })
-          .removeAlpha()
-          .raw()
-          .toBuffer();
+        const { pixels } = await decodeImage(bytes, manifest.input);
         for (let at = 0; at < plane * 3; at++) {
           const channel = at % 3;
           values[(picture * 3 + channel) * plane + Math.floor(at / 3)] =
-            (pixels[at]! * input.scale - input.mean[channel]!) / input.std[channel]!;
+            (pixels[at]! * scale - mean[channel]!) / std[channel]!;
         }
       }),
     );
