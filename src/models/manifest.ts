@@ -2,12 +2,12 @@ import { z } from 'zod';
 
 /**
  * A model's manifest: how to feed the file beside it and how to read what it answers. The whole format is parsed here;
- * which part of it can be imported is `unsupported`'s to say.
+ * which part of it can be imported is for `readManifest` to say.
  */
 export type Manifest = z.infer<typeof manifestSchema>;
 export type ManifestInput = Manifest['input'];
 
-/** Of two manifests' kinds, those whose output this version can read. */
+/** A manifest of the one sort that can be imported so far. */
 export type ClassifyManifest = Manifest & { output: { kind: 'logits' | 'probabilities' } };
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;

@@ -1,8 +1,8 @@
-import { readFile, realpath, stat } from 'node:fs/promises';
-import { dirname, isAbsolute, relative, resolve, sep } from 'node:path';
-import type { z } from 'zod';
+import { readFile } from 'node:fs/promises';
+import { locateFile } from './locate-file.ts';
 import { type ClassifyManifest, type Manifest, manifestSchema } from './manifest.ts';
 import { type Fault, ManifestError, show } from './manifest-error.ts';
+import { faultsOfIssue, field } from './manifest-issues.ts';
 
 export interface ReadManifest {
   readonly manifest: ClassifyManifest;
@@ -18,10 +18,10 @@ export interface ReadManifest {
 export async function readManifest(manifestPath: string): Promise<ReadManifest> {
   const raw = await readJson(manifestPath);
   const parsed = manifestSchema.safeParse(raw, { reportInput: true });
-  const faults = [...(parsed.error?.issues ?? []).flatMap(faultsOf), ...unsupported(raw)];
+  const faults = [...(parsed.error?.issues ?? []).flatMap(faultsOfIssue), ...unsupported(raw)];
   if (parsed.success) faults.push(...contradictions(parsed.data));
-  const modelPath = await locate(manifestPath, 'file', field(raw, 'file'), faults);
-  const labelsPath = await locate(manifestPath, 'labels', field(raw, 'labels'), faults);
+  const modelPath = await locateFile(manifestPath, 'file', field(raw, 'file'), faults);
+  const labelsPath = await locateFile(manifestPath, 'labels', field(raw, 'labels'), faults);
   if (
     !parsed.success ||
     !isClassifier(parsed.data) ||
@@ -98,88 +98,10 @@ function contradictions({ input }: Manifest): Fault[] {
   return faults;
 }
 
-/** The file's real path; null, with a fault, where it is not a file inside the manifest's folder. */
-async function locate(
-  manifestPath: string,
-  path: string,
-  value: unknown,
-  faults: Fault[],
-): Promise<string | null> {
-  if (typeof value !== 'string' || value === '') return null; // the schema has said so
-  const fault = (found: string) => {
-    faults.push({
-      path,
-      found,
-      wanted: "a file within the manifest's folder, by its path relative to it",
-    });
-    return null;
-  };
-  if (isAbsolute(value)) return fault(`${show(value)}, an absolute path`);
-  // Links are followed before the check: one that leads outside would let a manifest read any file of this machine.
-  const folder = await realpath(dirname(resolve(manifestPath)));
-  const asWritten = resolve(folder, value);
-  if (!isWithin(folder, asWritten)) return fault(`${show(value)}, which leads outside`);
-  const real = await realpath(asWritten).catch((error: NodeJS.ErrnoException) => error);
-  if (real instanceof Error) {
-    return fault(`${show(value)}, ${real.code === 'ENOENT' ? 'which does not exist' : real.message}`);
-  }
-  if (!isWithin(folder, real)) return fault(`${show(value)}, a link that leads outside`);
-  return (await stat(real)).isFile() ? real : fault(`${show(value)}, which is no file`);
-}
-
-function isWithin(folder: string, path: string): boolean {
-  const way = relative(folder, path);
-  return way !== '' && way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
-}
-
-function faultsOf(issue: z.core.$ZodIssue): Fault[] {
-  const path = issue.path.join('.');
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({
-      path: path ? `${path}.${key}` : key,
-      found: 'a field that no manifest has',
-      wanted: 'none of that name',
-    }));
-  }
-  // A kind that no output has is reported at the kind, with the whole output as what was put in.
-  const found =
-    issue.code === 'invalid_union' && issue.discriminator
-      ? field(issue.input, issue.discriminator)
-      : issue.input;
-  return [{ path, found: show(found), wanted: wantedBy(issue) }];
-}
-
-function wantedBy(issue: z.core.$ZodIssue): string {
-  switch (issue.code) {
-    case 'invalid_type':
-      return issue.expected === 'int'
-        ? 'a whole number'
-        : `${/^[aio]/.test(issue.expected) ? 'an' : 'a'} ${issue.expected}`;
-    case 'invalid_value':
-      return `one of ${issue.values.map(show).join(', ')}`;
-    case 'too_small':
-      return issue.origin === 'string'
-        ? 'text'
-        : `${issue.minimum} or more${issue.origin === 'array' ? ' entries' : ''}`;
-    case 'too_big':
-      return `${issue.maximum} or less${issue.origin === 'array' ? ' entries' : ''}`;
-    case 'invalid_union':
-      return issue.discriminator === undefined
-        ? issue.message
-        : `one of ${manifestSchema.shape.output.options.map(({ shape }) => show(shape.kind.value)).join(', ')}`;
-    default:
-      return issue.message;
-  }
-}
-
 function isReadable(kind: string): boolean {
   return kind === 'logits' || kind === 'probabilities';
 }
 
 function isClassifier(manifest: Manifest): manifest is ClassifyManifest {
   return manifest.task === 'CLASSIFY' && isReadable(manifest.output.kind);
-}
-
-function field(object: unknown, key: string): unknown {
-  return typeof object === 'object' && object !== null ? (object as Record<string, unknown>)[key] : undefined;
 }

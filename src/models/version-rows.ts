@@ -1,0 +1,94 @@
+import { isDeepStrictEqual } from 'node:util';
+import { v7 as uuidv7 } from 'uuid';
+import type { Transaction } from '../db/database.ts';
+import { labelColumns } from './labels.ts';
+import { type ClassifyManifest, type Manifest, manifestSchema } from './manifest.ts';
+import { ManifestError } from './manifest-error.ts';
+import { MAX_BATCH } from './prove.ts';
+import type { ModelRow } from './served-model.ts';
+
+/** A manifest and the files it names, as they are kept. */
+export interface Candidate {
+  /** With the file's sha256. */
+  readonly manifest: ClassifyManifest;
+  readonly labels: readonly string[];
+  readonly file: Uint8Array;
+}
+
+/** What will be served of a candidate, shown to work. */
+export interface ProvenGraph {
+  readonly graph: Uint8Array;
+  readonly inputTensor: string;
+  readonly outputTensor: string;
+  readonly dynamicBatch: boolean;
+  /** One a column. */
+  readonly labels: readonly string[];
+}
+
+/** The row of this very version, or null. Throws a `ManifestError` where the version is taken by other content. */
+export async function findVersion(
+  tx: Transaction,
+  tenantId: string | null,
+  { manifest, labels }: Candidate,
+  manifestPath: string,
+): Promise<ModelRow | null> {
+  const { name, version } = manifest;
+  const row = await tx.model.findFirst({ where: { tenantId, name, version }, include: { variants: true } });
+  if (row === null) return null;
+  const columns = { columns: row.labels.length, background: manifest.output.background };
+  const sameLabels = isDeepStrictEqual(row.labels, labelColumns(labels, columns, []));
+  if (sameLabels && isDeepStrictEqual(content(manifestSchema.parse(row.manifest)), content(manifest)))
+    return row;
+  const found = `${version}, which '${name}' has already with other content`;
+  throw new ManifestError(manifestPath, [{ path: 'version', found, wanted: 'a version that is not taken' }]);
+}
+
+/** What makes two manifests the same: where their files lay does not matter, what was in them does. */
+function content({ file: _file, labels: _labels, ...rest }: Manifest): unknown {
+  return rest;
+}
+
+/** Stores a version with its one uncompressed variant, and makes it the live one of its name. */
+export async function insertVersion(
+  tx: Transaction,
+  tenantId: string | null,
+  manifest: ClassifyManifest,
+  proven: ProvenGraph & { readonly artifactSha256: string },
+): Promise<ModelRow> {
+  const { name, version, task, license = null, description = null, unitsPerImage } = manifest;
+  const { width, height, fit, resizeShort, align, pad } = manifest.input;
+  const { kind, background } = manifest.output;
+  const id = uuidv7();
+  await tx.model.updateMany({ where: { tenantId, name, isLive: true }, data: { isLive: false } });
+  await tx.model.create({
+    data: {
+      id,
+      tenantId,
+      name,
+      version,
+      task,
+      manifest,
+      labels: [...proven.labels],
+      license,
+      description,
+      inputWidth: width,
+      inputHeight: height,
+      isLive: true,
+    },
+  });
+  await tx.modelVariant.create({
+    data: {
+      id: uuidv7(),
+      modelId: id,
+      tenantId,
+      compression: 'NONE',
+      artifactSha256: proven.artifactSha256,
+      sizeBytes: proven.graph.length,
+      input: { tensor: proven.inputTensor, width, height, fit, resizeShort, align, pad },
+      output: { kind, tensor: proven.outputTensor, background },
+      maxBatch: proven.dynamicBatch ? MAX_BATCH : 1,
+      unitsPerImage,
+    },
+  });
+  return tx.model.findUniqueOrThrow({ where: { id }, include: { variants: true } });
+}
