@@ -1,0 +1,17 @@
+/**
+ * `npm run bench -- <name> [options]`: what the README's figures come from. Each bench prints a table, or with `--json` one
+ * line of JSON, on standard output, and its progress on standard error.
+ */
+const benches: Record<string, () => Promise<{ run(args: string[]): Promise<void> }>> = {
+  'served-ratio': () => import('./served-ratio.ts'),
+};
+
+const [name, ...args] = process.argv.slice(2);
+const bench = name === undefined ? undefined : benches[name];
+if (bench) {
+  const { run } = await bench();
+  await run(args);
+} else {
+  process.stderr.write(`Name a bench: npm run bench -- <${Object.keys(benches).join(' | ')}>\n`);
+  process.exitCode = 2;
+}
