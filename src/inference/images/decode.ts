@@ -69,9 +69,9 @@ interface OpenedImage {
 
 /** Reads the header alone, so that what is too large is refused before a pixel of it is decoded. */
 async function openImage(bytes: Uint8Array, format: ImageFormat): Promise<OpenedImage> {
-  const header = await readHeader(bytes, format);
-  const oriented = format === 'png' ? withStandardExif(bytes, header) : null;
-  if (oriented !== null) return openImage(oriented, format);
+  const found = await readHeader(bytes, format);
+  const oriented = format === 'png' ? withStandardExif(bytes, found) : null;
+  const header = oriented === null ? found : await readHeader(oriented, format);
   if (header.format === 'heif' && header.compression !== 'av1') {
     throw new ImageError('UNSUPPORTED_FORMAT', 'HEIF pictures are read with AV1 coding alone (AVIF).');
   }
@@ -83,7 +83,7 @@ async function openImage(bytes: Uint8Array, format: ImageFormat): Promise<Opened
     );
   }
   return {
-    bytes,
+    bytes: oriented ?? bytes,
     format,
     size: { width, height },
     hasAlpha: header.hasAlpha,

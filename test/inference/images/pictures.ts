@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { type DecodedImage, decodeImage } from '../../../src/inference/images/decode.ts';
 import { sharp } from '../../../src/inference/images/libvips.ts';
 import type { InputGeometry } from '../../../src/inference/variant.ts';
@@ -41,6 +42,15 @@ export function meanColour(
 export function meanDifference(a: Pixels, b: Pixels): number {
   if (a.pixels.length !== b.pixels.length) return Number.POSITIVE_INFINITY;
   return a.pixels.reduce((sum, value, at) => sum + Math.abs(value - b.pixels[at]!), 0) / a.pixels.length;
+}
+
+export function pngChunk(type: string, data: Buffer): Buffer {
+  const body = Buffer.concat([Buffer.from(type), data]);
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(data.length);
+  const checksum = Buffer.alloc(4);
+  checksum.writeUInt32BE(crc32(body));
+  return Buffer.concat([length, body, checksum]);
 }
 
 /** A photograph-like picture: smooth colours with noise, so that no encoder can fold it away. */

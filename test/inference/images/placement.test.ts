@@ -4,7 +4,7 @@ import { decodeImage } from '../../../src/inference/images/decode.ts';
 import { sharp } from '../../../src/inference/images/libvips.ts';
 import type { InputGeometry } from '../../../src/inference/variant.ts';
 import { sharedData } from '../../support/shared-data.ts';
-import { coordinatePicture, geometry, meanColour } from './pictures.ts';
+import { coordinatePicture, geometry, meanColour, pngChunk } from './pictures.ts';
 
 type Colour = [number, number, number];
 const cover = { fit: 'cover', resizeShort: 256 } as const;
@@ -242,4 +242,31 @@ describe('EXIF orientation', () => {
     const cropped = await decodeImage(file, geometry({ width: 6, height: 8, fit: 'cover' }));
     expect([cropped.pixels[0], cropped.pixels.at(-3)]).toEqual([3, 8]);
   });
+
+  /** As ImageMagick wrote it before PNG had a chunk for it: a name, a length and hexadecimal lines. */
+  async function pngWithRawProfile(hex: string) {
+    const { pixels, image } = coordinatePicture(12, 8);
+    const png = await image.png().toBuffer();
+    const text = pngChunk(
+      'tEXt',
+      Buffer.from(`Raw profile type exif\0\nexif\n      ${hex.length / 2}\n${hex}\n`),
+    );
+    return { pixels, file: Buffer.concat([png.subarray(0, 33), text, png.subarray(33)]) };
+  }
+
+  test('is read from a PNG that keeps it as text', async () => {
+    const upsideDown = '45786966000049492a0008000000010012010300010000000300000000000000';
+    const { pixels, file } = await pngWithRawProfile(upsideDown);
+    const decoded = await decodeImage(file, geometry({ width: 12, height: 8 }));
+    expect([...decoded.pixels.subarray(0, 3)]).toEqual([...pixels.subarray(-3)]);
+  });
+
+  test.each(['', '00', '49492a00', '4d4d002a', '49492a00ffffffff', '45786966000049492a0008000000ffff'])(
+    'is none where that text says %o',
+    async (hex) => {
+      const { pixels, file } = await pngWithRawProfile(hex);
+      const decoded = await decodeImage(file, geometry({ width: 12, height: 8 }));
+      expect(Buffer.compare(decoded.pixels, pixels)).toBe(0);
+    },
+  );
 });
