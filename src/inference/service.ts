@@ -152,10 +152,12 @@ class Serving<Result> {
   }
 
   async answer(): Promise<{ results: (Result | FailedImage)[]; receipt: Receipt }> {
+    // While its model was looked up nobody listened for this.
+    if (this.#caller.signal.aborted) throw hungUpError();
     const timer = setTimeout(() => this.#abandon(this.#deadlineExceeded()), this.#timeoutMs);
     const hungUp = () => {
       // What is dispatched is computed anyway: it is booked, and waits for a retry under its idempotency key.
-      if (!this.#ticket.dispatched) this.#abandon(new DeadlineExceededError('The client hung up.'));
+      if (!this.#ticket.dispatched) this.#abandon(hungUpError());
     };
     this.#caller.signal.addEventListener('abort', hungUp);
     const held = this.#hold();
@@ -310,4 +312,9 @@ class Serving<Result> {
       `The request was not answered within ${this.#timeoutMs} ms: nothing is billed. Raise input.timeoutMs, or try again later.`,
     );
   }
+}
+
+/** Read by nobody but the log. */
+function hungUpError(): DeadlineExceededError {
+  return new DeadlineExceededError('The client hung up.');
 }
