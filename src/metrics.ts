@@ -24,6 +24,14 @@ export function createMetrics(dispatcher: Dispatcher, workers: readonly Inferenc
       this.set(dispatcher.queueDepth);
     },
   });
+  new Gauge({
+    name: 'fovea_images_running',
+    help: 'Images in the batches that workers have now.',
+    registers,
+    collect() {
+      this.set(dispatcher.running);
+    },
+  });
   const perWorker = (name: string, help: string, read: (worker: InferenceWorker) => number | null) =>
     new Gauge({
       name,

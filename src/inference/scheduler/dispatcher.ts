@@ -59,6 +59,7 @@ export class Dispatcher {
   readonly #clock: Clock;
   readonly #maxAdmitted: number;
   #admitted = 0;
+  #running = 0;
 
   constructor(workers: readonly InferenceWorker[], clock: Clock, options: DispatcherOptions) {
     this.#workers = workers;
@@ -73,6 +74,11 @@ export class Dispatcher {
 
   get queueDepth(): number {
     return this.#scheduler.depth;
+  }
+
+  /** Images in the batches that workers have now. */
+  get running(): number {
+    return this.#running;
   }
 
   /** Estimated compute time of one image of a variant in a batch of its own, milliseconds; null: never measured. */
@@ -156,8 +162,10 @@ export class Dispatcher {
       const images = batch.works.map(({ payload }) => payload);
       for (const image of images) image.ticket.dispatched = true;
       this.#busy.add(worker);
+      this.#running += images.length;
       void this.#runBatch(worker, images).finally(() => {
         this.#busy.delete(worker);
+        this.#running -= images.length;
         this.#dispatch();
       });
     }
@@ -187,6 +195,8 @@ export class Dispatcher {
   /** An image whose worker died is run once more, elsewhere or later; if that one dies too, the image may be the cause. */
   #retryLost(images: readonly QueuedImage[]): void {
     for (const image of images) {
+      // Whoever asked was told already, and the signal that would take it out of the queue does not fire again.
+      if (image.ticket.abandoned.aborted) continue;
       image.lost += 1;
       if (image.lost === 1) this.#enqueue(image);
       else {
