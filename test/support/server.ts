@@ -16,6 +16,7 @@ export interface TestServer {
   readonly url: string;
   readonly context: Context;
   readonly databaseUrl: string;
+  readonly dataDir: string;
   /** As the operator's own key, with every scope. */
   readonly operator: GraphqlClient;
   /** A fresh tenant with a key; `unitLimit` makes it a plan of its own with that many units a month. */
@@ -28,6 +29,8 @@ export interface TestServer {
   expectExactLedger(): Promise<void>;
   /** Units held for requests in flight, of every tenant. */
   heldUnits(): Promise<number>;
+  /** A number that `/metrics` tells, e.g. of `fovea_images_running`. */
+  metric(name: string): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -67,6 +70,7 @@ export async function startServer(
     url,
     context,
     databaseUrl: testDatabase.url,
+    dataDir,
     operator: new GraphqlClient(url, context.created!.apiKey),
     async createTenant({ plan = 'Scale', scopes = SCOPES, unitLimit } = {}) {
       tenants += 1;
@@ -87,6 +91,12 @@ export async function startServer(
         'SELECT sum(units) AS units FROM quota_hold',
       );
       return Number(rows[0]?.units ?? 0);
+    },
+    async metric(name) {
+      const text = await (await fetch(`${url}/metrics`)).text();
+      const value = new RegExp(`^${name}(?:\\{.*\\})? (\\S+)$`, 'm').exec(text)?.[1];
+      if (value === undefined) throw new Error(`/metrics does not tell ${name}`);
+      return Number(value);
     },
     async close() {
       await access.close();
