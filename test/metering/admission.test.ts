@@ -10,18 +10,26 @@ afterAll(() => fixture.close());
 
 test('400 callers of two processes get exactly what a hard limit allows', async () => {
   const ledgers = [fixture.openLedger(), fixture.openLedger()];
-  const tenantId = await fixture.newTenant();
-  // 3 does not divide 1,000: one unit stays that nobody fits into.
-  const outcomes = await Promise.all(
-    Array.from({ length: 400 }, (_, index) =>
-      ledgers[index % 2]!.reserve(reservation(tenantId, { units: 3, limit: 1_000, hardLimit: true })),
-    ),
-  );
-  expect(outcomes.filter(({ kind }) => kind === 'admitted')).toHaveLength(333);
-  const refused = outcomes.filter((outcome) => outcome.kind === 'quota-exceeded');
-  expect(refused).toHaveLength(67);
-  expect(refused.every(({ remaining }) => remaining === 1)).toBe(true);
-  expect(await ledgers[0]!.quota(tenantId, 1_000)).toMatchObject({ used: 0, reserved: 999, remaining: 1 });
+  for (let round = 0; round < 10; round++) {
+    const tenantId = await fixture.newTenant();
+    // The month's counter stands before they come: inserting it would make them wait for each other by itself.
+    await ledgers[0]!.reserve(reservation(tenantId, { units: 1 }));
+    // 3 does not divide 1,000: one unit stays that nobody fits into.
+    const outcomes = await Promise.all(
+      Array.from({ length: 400 }, (_, index) =>
+        ledgers[index % 2]!.reserve(reservation(tenantId, { units: 3, limit: 1_001, hardLimit: true })),
+      ),
+    );
+    expect(outcomes.filter(({ kind }) => kind === 'admitted')).toHaveLength(333);
+    const refused = outcomes.filter((outcome) => outcome.kind === 'quota-exceeded');
+    expect(refused).toHaveLength(67);
+    expect(refused.every(({ remaining }) => remaining === 1)).toBe(true);
+    expect(await ledgers[0]!.quota(tenantId, 1_001)).toMatchObject({
+      used: 0,
+      reserved: 1_000,
+      remaining: 1,
+    });
+  }
   expect(await checkLedger(fixture.database.ledger)).toEqual([]);
 });
 

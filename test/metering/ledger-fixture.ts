@@ -24,6 +24,8 @@ export async function createLedgerFixture(): Promise<LedgerFixture> {
   const database = openDatabase(url);
   const name = new URL(url).pathname.slice(1);
   const admin = new pg.Pool({ connectionString: databaseUrl(inject('testServer').adminUrl, name) });
+  // Dropping the database ends connections that are still saying goodbye.
+  admin.on('error', () => {});
   const opened: { ledger: Ledger; database: Database }[] = [];
   return {
     database,
