@@ -1,11 +1,18 @@
 import { readFileSync } from 'node:fs';
 import type { ApolloServer } from '@apollo/server';
 import { expressMiddleware } from '@as-integrations/express5';
-import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express';
+import express, {
+  type ErrorRequestHandler,
+  type Express,
+  type Request,
+  type RequestHandler,
+  type Response,
+} from 'express';
 import type { Registry } from 'prom-client';
 import type { Logger } from '../lib/logger.ts';
 import type { GraphqlContext, Services } from './context.ts';
 import { type Exchange, openExchange } from './exchange.ts';
+import { requireShallow } from './nesting.ts';
 import { type PublicError, retryAfterOf, toPublicError } from './plugins/errors.ts';
 import { AbortedBodyError, discardBody, MAX_BODY_BYTES, readJsonBody } from './request-body.ts';
 import type { RequestMetrics } from './request-metrics.ts';
@@ -90,6 +97,7 @@ function identifyAndRead({ maxBodyBytes = MAX_BODY_BYTES }: HttpAppOptions): Req
     try {
       exchange.principal = await exchange.services.authenticator.authenticate(request.get('authorization'));
       request.body = await readJsonBody(request, maxBodyBytes);
+      requireShallow(documentOf(request));
     } catch (error) {
       if (error instanceof AbortedBodyError) return;
       const told = toPublicError(error, exchange.requestId);
@@ -100,6 +108,12 @@ function identifyAndRead({ maxBodyBytes = MAX_BODY_BYTES }: HttpAppOptions): Req
     }
     next();
   };
+}
+
+/** The GraphQL document as it was sent; empty where there is none, or what stands in its place is none. */
+function documentOf({ method, body, query }: Request): string {
+  const { query: document } = (method === 'GET' ? query : (body ?? {})) as { query?: unknown };
+  return typeof document === 'string' ? document : '';
 }
 
 /** Answers a request that never came to be an operation, in GraphQL's shape. */

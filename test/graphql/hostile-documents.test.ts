@@ -34,11 +34,11 @@ const documents: [what: string, query: string, code: RegExp][] = [
     '{ ...f } fragment f on Query { ...g } fragment g on Query { ...f }',
     /GRAPHQL_VALIDATION_FAILED/,
   ],
-  ['fields nested 3,000 deep', nest(3000, '{ q ', '}', '{ x }'), /GRAPHQL_(PARSE|VALIDATION)_FAILED/],
+  ['fields nested 3,000 deep', nest(3000, '{ q ', '}', '{ x }'), /QUERY_TOO_COMPLEX/],
   [
     'introspection nested 2,000 deep',
     `{ __type(name: "Int") ${nest(2000, '{ ofType ', '}', '{ name }')} }`,
-    /GRAPHQL_VALIDATION_FAILED|QUERY_TOO_COMPLEX/,
+    /QUERY_TOO_COMPLEX/,
   ],
   [
     'introspection of fields of types of fields',
@@ -48,12 +48,12 @@ const documents: [what: string, query: string, code: RegExp][] = [
   [
     'inline fragments nested 3,000 deep',
     `{ ${nest(3000, '... { ', '}', '__typename')} }`,
-    /GRAPHQL_(PARSE|VALIDATION)_FAILED|QUERY_TOO_COMPLEX/,
+    /QUERY_TOO_COMPLEX/,
   ],
   [
     'a list nested 4,000 deep',
     `{ models(after: ${nest(4000, '[', ']', '1')}) { totalCount } }`,
-    /GRAPHQL_(PARSE|VALIDATION)_FAILED/,
+    /QUERY_TOO_COMPLEX/,
   ],
   ['1,000 directives', `{ __typename ${'@include(if: true) '.repeat(1000)} }`, /GRAPHQL_VALIDATION_FAILED/],
   ['1,000 unknown fields', `{ ${repeat(1000, (i) => `no${i}`)} }`, /GRAPHQL_VALIDATION_FAILED/],
@@ -76,10 +76,10 @@ describe.each(documents)('%s', (_what, query, code) => {
   }, 10_000);
 });
 
-test('a chain of 1,000 fragments is long and harmless', async () => {
+test('a chain of 1,200 fragments is long and harmless', async () => {
   const { execute } = await startTransport();
-  const chain = repeat(1000, (i) => `fragment f${i} on Query { ...f${i + 1} }`);
-  const { body } = await execute(`{ ...f0 } ${chain} fragment f1000 on Query { __typename }`);
+  const chain = repeat(1200, (i) => `fragment f${i} on Query { ...f${i + 1} }`);
+  const { body } = await execute(`{ ...f0 } ${chain} fragment f1200 on Query { __typename }`);
   expect(body.data).toEqual({ __typename: 'Query' });
 });
 

@@ -67,7 +67,9 @@ describe('over HTTP', () => {
 
   test.each(fields)('%s needs a credential', async (field) => {
     const { anonymously } = await startTransport();
-    const { status, headers, body } = await anonymously(calls[field] ?? `The test does not know how to call ${field}`);
+    const { status, headers, body } = await anonymously(
+      calls[field] ?? `The test does not know how to call ${field}`,
+    );
     expect(body.errors?.map(({ extensions }) => extensions.code)).toEqual(['UNAUTHENTICATED']);
     // `node` and `model` may be null, so the answer has data: the status tells of the errors alone where it has none.
     expect(status).toBe(body.data ? 200 : 401);

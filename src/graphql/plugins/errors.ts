@@ -12,6 +12,9 @@ export interface PublicError {
   readonly fault: Error | null;
 }
 
+/** Characters of a message, about. */
+const MAX_MESSAGE = 1_000;
+
 /** Codes that GraphQL's own machinery gives, which pass as they are. Apollo's BAD_REQUEST is not among the contract's. */
 const machineCodes = new Set<unknown>([
   'BAD_USER_INPUT',
@@ -87,7 +90,11 @@ function told(error: unknown): PublicError | null {
   const place = error instanceof GraphQLError ? placeOf(error) : {};
   if (cause instanceof FoveaError) {
     return {
-      body: { message: cause.message, ...place, extensions: { ...cause.extensions, code: cause.code } },
+      body: {
+        message: shortened(cause.message),
+        ...place,
+        extensions: { ...cause.extensions, code: cause.code },
+      },
       status: cause.status === 200 ? null : cause.status,
       fault: null,
     };
@@ -100,13 +107,19 @@ function told(error: unknown): PublicError | null {
   if (!refused && !machineCodes.has(code)) return null;
   return {
     body: {
-      message: error.message,
+      message: shortened(error.message),
       ...place,
       extensions: { ...extensions, code: refused ? 'BAD_USER_INPUT' : code },
     },
     status,
     fault: null,
   };
+}
+
+/** A message may quote the value that it is about, and that may be a picture of many megabytes. */
+function shortened(message: string): string {
+  if (message.length <= MAX_MESSAGE) return message;
+  return `${message.slice(0, MAX_MESSAGE / 2)} … ${message.slice(-MAX_MESSAGE / 2)}`;
 }
 
 function masked(error: unknown, requestId: string | null): PublicError {

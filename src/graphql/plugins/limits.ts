@@ -1,7 +1,8 @@
 import type { ApolloServerPlugin } from '@apollo/server';
 import { QueryTooComplexError, RateLimitedError } from '../../lib/errors.ts';
+import { clientNetwork } from '../../tenants/client-network.ts';
 import type { RateLimit } from '../../tenants/rate-limiter.ts';
-import { rateLimitAddress } from '../client-address.ts';
+
 import type { GraphqlContext } from '../context.ts';
 import { operationCost } from './cost.ts';
 
@@ -56,5 +57,5 @@ export function limitsPlugin(): ApolloServerPlugin<GraphqlContext> {
 }
 
 function rateLimitKey({ principal, clientAddress }: GraphqlContext): string {
-  return principal ? `tenant:${principal.tenant.id}` : `address:${rateLimitAddress(clientAddress)}`;
+  return principal ? `tenant:${principal.tenant.id}` : `address:${clientNetwork(clientAddress)}`;
 }
