@@ -5,6 +5,6 @@ export function normalEmail(email: string): string {
 
 /** What is wrong with a new member's address, or null. Whether it can be reached is not ours to know. */
 export function emailFault(email: string): string | null {
-  const valid = /^[^\s@]+@[^\s@]+$/.test(email) && email.length <= 254;
+  const valid = /^[^\s\p{Cc}@]+@[^\s\p{Cc}@]+$/u.test(email) && email.length <= 254;
   return valid ? null : `'${email}' is not an e-mail address: it reads name@host, at most 254 characters.`;
 }

@@ -1,9 +1,13 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { Database } from '../db/database.ts';
+import { Prisma } from '../db/generated/client.ts';
+import { OperatorError } from '../lib/errors.ts';
 import { givenKey, insertKey } from './api-keys.ts';
+import { normalEmail } from './email.ts';
 import { generateApiKey } from './key-format.ts';
 import { insertOwner, newOwner } from './owner.ts';
 import type { Passwords } from './passwords.ts';
+import { tenantNameFault } from './tenants.ts';
 import { SCOPES } from './types.ts';
 
 /** The largest of the plans that come with Fovea. */
@@ -39,9 +43,11 @@ export async function initialise(
   passwords: Passwords,
   { tenantName, email, password, apiKey }: FirstBootSettings,
 ): Promise<FirstBoot | null> {
+  const fault = tenantNameFault(tenantName);
+  if (fault !== null) throw new OperatorError(fault);
   const key = apiKey === null ? generateApiKey() : givenKey(apiKey);
   const id = uuidv7();
-  return database.asTenant(id, async (tx) => {
+  const firstBoot = database.asTenant(id, async (tx) => {
     // The unique index on the operator decides: a process that comes second waits here for the first, then inserts nothing.
     // Row-level security hides another tenant's row from a SELECT, but not from an index.
     const inserted = await tx.$executeRaw`
@@ -60,4 +66,17 @@ export async function initialise(
       apiKey: key.text,
     };
   });
+  return firstBoot.catch((error: unknown) => {
+    if (!isUniqueViolation(error)) throw error;
+    throw new OperatorError(
+      `The operator's tenant cannot be made: '${tenantName}', ${normalEmail(email)} or the key given for it belongs to a tenant ` +
+        'that was created before the first start. Choose others.',
+    );
+  });
+}
+
+/** Prisma has one code for its own statements (P2002) and another for plain SQL (P2010), which tells the cause in `meta`. */
+function isUniqueViolation(error: unknown): boolean {
+  if (!(error instanceof Prisma.PrismaClientKnownRequestError)) return false;
+  return error.code === 'P2002' || JSON.stringify(error.meta).includes('UniqueConstraintViolation');
 }

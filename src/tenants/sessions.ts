@@ -6,7 +6,7 @@ import type { AccessTokens } from './access-tokens.ts';
 import { announce } from './changes.ts';
 import { clientNetwork } from './client-network.ts';
 import type { Credentials } from './credentials.ts';
-import { normalEmail } from './email.ts';
+import { emailFault, normalEmail } from './email.ts';
 import type { Passwords } from './passwords.ts';
 import { randomText } from './random-text.ts';
 import type { RateLimit, RateLimiter } from './rate-limiter.ts';
@@ -59,6 +59,8 @@ export class Sessions {
   /** Throws UnauthenticatedError, the same whoever the address belongs to; RateLimitedError after many that failed. */
   async signIn(email: string, password: string, clientAddress: string): Promise<Session> {
     const address = normalEmail(email);
+    // What cannot be anybody's is neither looked up nor remembered by the limiter, whatever its size.
+    if (emailFault(address) !== null) throw wrongCredentials();
     const member = await this.#limited(address, clientAddress, async () => {
       const found = await this.#database.presenting(address, (tx) =>
         tx.member.findUnique({ where: { email: address } }),
@@ -66,7 +68,7 @@ export class Sessions {
       const matches = await this.#passwords.matches(password, found?.passwordHash ?? null);
       return matches && found !== null && found.disabledAt === null ? found : null;
     });
-    if (member === null) throw new UnauthenticatedError('The e-mail address or the password is wrong.');
+    if (member === null) throw wrongCredentials();
 
     const now = this.#clock.now();
     const sessionId = randomUUID();
@@ -149,7 +151,10 @@ export class Sessions {
     this.#credentials.forget(`session:${sessionId}`);
   }
 
-  /** Takes a point before the attempt, so that many at once cannot slip through together, and gives it back on success. */
+  /**
+   * Takes a point before the attempt, so that many at once cannot slip through together, and gives it back unless the attempt
+   * failed, that is answered null: one that could not be made says nothing about who tried.
+   */
   async #limited<T>(
     email: string,
     clientAddress: string,
@@ -165,12 +170,19 @@ export class Sessions {
         throw new RateLimitedError('Too many sign-ins failed: wait before the next.', { retryAfterMs });
       }
     }
-    const result = await attempt();
-    if (result !== null) {
-      for (const { key, limit } of limits) await this.#rateLimiter.take(key, -1, limit);
+    let failed = false;
+    try {
+      const result = await attempt();
+      failed = result === null;
+      return result;
+    } finally {
+      if (!failed) for (const { key, limit } of limits) await this.#rateLimiter.take(key, -1, limit);
     }
-    return result;
   }
+}
+
+function wrongCredentials(): UnauthenticatedError {
+  return new UnauthenticatedError('The e-mail address or the password is wrong.');
 }
 
 function refused(): UnauthenticatedError {

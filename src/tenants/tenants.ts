@@ -39,12 +39,8 @@ export class Tenants {
 
   /** Throws OperatorError where a name or an address is taken or has no valid form, or there is no such plan. */
   async create({ name, plan, email, password }: NewTenant): Promise<CreatedTenant> {
-    const length = [...name].length;
-    if (name.trim() === '' || length > 200) {
-      throw new OperatorError(
-        `A tenant's name has 1 to 200 characters, not all of them blank; this one has ${length}.`,
-      );
-    }
+    const fault = tenantNameFault(name);
+    if (fault !== null) throw new OperatorError(fault);
     if ((await this.byName(name)) !== null)
       throw new OperatorError(`There is a tenant named '${name}' already.`);
     const member = email === undefined ? null : await newOwner(this.#passwords, email, password ?? null);
@@ -95,6 +91,13 @@ export class Tenants {
     if (member !== null)
       throw new OperatorError(`${email} is a member of a tenant already: an address is one person's.`);
   }
+}
+
+/** What is wrong with a new tenant's name, or null. */
+export function tenantNameFault(name: string): string | null {
+  const length = [...name].length;
+  if (name.trim() !== '' && length <= 200) return null;
+  return `A tenant's name has 1 to 200 characters, not all of them blank; this one has ${length}.`;
 }
 
 async function planNamed(tx: Transaction, name: string): Promise<PlanRow> {

@@ -2,7 +2,14 @@ import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { UnauthenticatedError } from '../../src/lib/errors.ts';
 import { generateApiKey } from '../../src/tenants/key-format.ts';
-import { freshTenant, type Installation, openInstallation, password, rejection } from './fixture.ts';
+import {
+  freshTenant,
+  heardAll,
+  type Installation,
+  openInstallation,
+  password,
+  rejection,
+} from './fixture.ts';
 
 let installation: Installation;
 beforeAll(async () => {
@@ -96,6 +103,7 @@ describe('a refusal', () => {
   });
 
   test('of a mistyped key costs no look-up, of an unknown one a single one', async () => {
+    await heardAll(installation);
     const presenting = vi.spyOn(installation.database, 'presenting');
     const unknown = generateApiKey().text;
     const mistyped = unknown.replace(/.$/, (last) => (last === '0' ? '1' : '0'));

@@ -3,6 +3,7 @@ import { generateApiKey } from '../../src/tenants/key-format.ts';
 import {
   eventually,
   freshTenant,
+  heardAll,
   type Installation,
   openInstallation,
   type Process,
@@ -25,11 +26,17 @@ function seenByOther(credential: string) {
   return other.authenticator.authenticate(`Bearer ${credential}`).catch(() => null);
 }
 
+/** Has `other` remember who stands behind the credential: what is read while news are on their way is not kept. */
+async function rememberedByOther(credential: string) {
+  await heardAll(other);
+  expect(await seenByOther(credential)).not.toBeNull();
+}
+
 test('a process that knows a credential asks the database no more', async () => {
   const { secret, email } = await freshTenant(installation);
   const { token } = await installation.sessions.signIn(email, password, '192.0.2.1');
-  await seenByOther(secret);
-  await seenByOther(token);
+  await rememberedByOther(secret);
+  await rememberedByOther(token);
   const transactions = [vi.spyOn(other.database, 'asTenant'), vi.spyOn(other.database, 'presenting')];
   for (let i = 0; i < 10; i++) {
     expect((await seenByOther(secret))?.apiKeyId).not.toBeNull();
@@ -44,14 +51,14 @@ test('a process that knows a credential asks the database no more', async () => 
 
 test('a revoked key is refused elsewhere', async () => {
   const { secret, apiKey, principal } = await freshTenant(installation);
-  expect(await seenByOther(secret)).not.toBeNull();
+  await rememberedByOther(secret);
   await installation.apiKeys.revoke(principal, apiKey.id);
   await eventually(async () => (await seenByOther(secret)) === null);
 });
 
 test('a rotated key is refused elsewhere when its grace ends', async () => {
   const { secret, apiKey, principal } = await freshTenant(installation);
-  expect(await seenByOther(secret)).not.toBeNull();
+  await rememberedByOther(secret);
   await installation.apiKeys.rotate(principal, apiKey.id, 60);
   expect(await seenByOther(secret)).not.toBeNull();
   installation.clock.advance(60_000);
@@ -61,7 +68,7 @@ test('a rotated key is refused elsewhere when its grace ends', async () => {
 test('a session that was signed out of is refused elsewhere', async () => {
   const { email } = await freshTenant(installation);
   const { token, principal } = await installation.sessions.signIn(email, password, '192.0.2.1');
-  expect(await seenByOther(token)).not.toBeNull();
+  await rememberedByOther(token);
   await installation.sessions.signOut(principal);
   await eventually(async () => (await seenByOther(token)) === null);
 });
@@ -91,7 +98,7 @@ test('a changed role changes what an access token may do, without a new one', as
 test('a disabled member is refused', async () => {
   const { tenant, email } = await freshTenant(installation);
   const { token } = await installation.sessions.signIn(email, password, '192.0.2.1');
-  expect(await seenByOther(token)).not.toBeNull();
+  await rememberedByOther(token);
   await installation.superuser.query('UPDATE member SET disabled_at = now() WHERE email = $1', [email]);
   await installation.notifications.publish('fovea_changed', `tenant:${tenant.id}`);
   await eventually(async () => (await seenByOther(token)) === null);
@@ -117,7 +124,7 @@ test('tokens of a new signing key are accepted elsewhere', async () => {
 
 test('a revocation that is heard of by nobody holds once the connection for notifications is back', async () => {
   const { secret, apiKey } = await freshTenant(installation);
-  expect(await seenByOther(secret)).not.toBeNull();
+  await rememberedByOther(secret);
   // As if the process had been cut off while the key was revoked.
   await installation.superuser.query('UPDATE api_key SET revoked_at = now() WHERE id = $1', [apiKey.id]);
   expect(await seenByOther(secret)).not.toBeNull();

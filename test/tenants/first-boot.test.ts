@@ -59,9 +59,24 @@ test('happens once, however many processes boot at the same moment, and whatever
   expect(rows).toEqual([{ tenants: 1, keys: 1 }]);
 });
 
+test('says so where the tenant, its owner or the key was made before by other means', async () => {
+  const { database, passwords, tenants, apiKeys } = await emptyInstallation();
+  const { tenant } = await tenants.create({ name: 'Acme', plan: 'Free', email: 'ann@example.com' });
+  const { secret } = await apiKeys.createForTenant(tenant.id, { name: 'k', scopes: ['INFER'] });
+  const other = { ...settings, tenantName: 'Other' };
+  for (const taken of [settings, { ...other, email: 'Ann@example.com' }, { ...other, apiKey: secret }]) {
+    const error = await rejection(initialise(database, passwords, taken));
+    expect(error).toBeInstanceOf(OperatorError);
+    expect(error.message).toContain('before the first start');
+    expect(error.message).not.toContain(secret);
+  }
+  expect(await initialise(database, passwords, other)).not.toBeNull();
+});
+
 test.each([
   ['an address', { email: 'nobody' }, /nobody/],
   ['a short password', { password: 'short' }, /12/],
+  ['a blank tenant name', { tenantName: ' ' }, /name/],
   ['a key of the wrong form', { apiKey: 'fov_x' }, /fov_/],
 ])('refuses %s that cannot be, and leaves nothing behind', async (_, fault, message) => {
   const { database, passwords, superuser } = await emptyInstallation();

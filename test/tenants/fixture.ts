@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { inspect } from 'node:util';
 import pg from 'pg';
 import { inject, onTestFinished } from 'vitest';
+import { changedChannel } from '../../src/db/changed-cache.ts';
 import { type Database, openDatabase } from '../../src/db/database.ts';
 import { type Notifications, openNotifications } from '../../src/db/notifications.ts';
 import type { Clock } from '../../src/lib/clock.ts';
@@ -98,6 +99,18 @@ export async function freshTenant(
   const { apiKey, secret } = await apiKeys.createForTenant(tenant.id, { name: 'first', scopes });
   const principal = (await authenticator.authenticate(`Bearer ${secret}`)) as Principal;
   return { tenant, email, apiKey, secret, principal };
+}
+
+/** Waits until `process` has heard of every change that was committed before. */
+export async function heardAll({ notifications }: Process): Promise<void> {
+  const marker = randomBytes(6).toString('hex');
+  const heard = new Promise<void>((resolve) => {
+    notifications.subscribe(changedChannel, (change) => {
+      if (change === marker) resolve();
+    });
+  });
+  await notifications.publish(changedChannel, marker);
+  await heard;
 }
 
 /** Waits until `condition` answers true: for what another process learns by notification. */

@@ -17,6 +17,7 @@ test('a use is written by itself, soon after', async () => {
 test('many uses in a minute are one write, over all keys of a tenant', async () => {
   const { principal } = await freshTenant(installation);
   const second = await installation.apiKeys.create(principal, { name: 'second', scopes: ['INFER'] });
+  await installation.keyUsage.flush();
   const usage = new KeyUsage(installation.database, createLogger('silent'), installation.clock);
   const writes = vi.spyOn(installation.database, 'asTenant');
   for (let i = 0; i < 100; i++) {

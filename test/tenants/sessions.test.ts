@@ -1,7 +1,19 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { BadUserInputError, RateLimitedError, UnauthenticatedError } from '../../src/lib/errors.ts';
-import { freshTenant, type Installation, openInstallation, password, rejection } from './fixture.ts';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import {
+  BadUserInputError,
+  OverloadedError,
+  RateLimitedError,
+  UnauthenticatedError,
+} from '../../src/lib/errors.ts';
+import {
+  freshTenant,
+  heardAll,
+  type Installation,
+  openInstallation,
+  password,
+  rejection,
+} from './fixture.ts';
 
 let installation: Installation;
 beforeAll(async () => {
@@ -50,6 +62,8 @@ describe('signing in', () => {
       [email, 'x'.repeat(1 << 20)],
       ['nobody@example.com', password],
       ['', password],
+      ['a\0b@example.com', password],
+      [`${'x'.repeat(1 << 20)}@example.com`, password],
       [disabled.email, password],
       ["' OR 1=1 --", password],
     ];
@@ -113,6 +127,19 @@ describe('failed sign-ins', () => {
     );
     expect(attempts.filter((error) => error instanceof UnauthenticatedError)).toHaveLength(10);
     expect(attempts.filter((error) => error instanceof RateLimitedError)).toHaveLength(20);
+  });
+
+  test('do not count where nobody had the time to try them', async () => {
+    const { email } = await freshTenant(installation);
+    const matches = vi
+      .spyOn(installation.passwords, 'matches')
+      .mockRejectedValue(new OverloadedError('Too many.', { retryAfterMs: 1 }));
+    for (let i = 0; i < 12; i++) {
+      const error = await rejection(installation.sessions.signIn(email, password, freshAddress()));
+      expect(error).toBeInstanceOf(OverloadedError);
+    }
+    matches.mockRestore();
+    expect((await installation.sessions.signIn(email, password, freshAddress())).principal.name).toBe(email);
   });
 
   test('alone count: signing in rightly does not use the limit up', async () => {
@@ -183,7 +210,7 @@ describe('refreshing', () => {
     const { refreshToken } = await installation.sessions.signIn(email, password, freshAddress());
     await installation.superuser.query('UPDATE member SET disabled_at = now() WHERE email = $1', [email]);
     await installation.notifications.publish('fovea_changed', `tenant:${tenant.id}`);
-    await installation.notifications.publish('fovea_changed', 'a message behind it');
+    await heardAll(installation);
     expect(await rejection(installation.sessions.refresh(refreshToken))).toBeInstanceOf(UnauthenticatedError);
   });
 
