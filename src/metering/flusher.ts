@@ -9,6 +9,8 @@ export interface FlusherOptions<Item, Outcome> {
   flush(items: readonly Item[], again: boolean): Promise<Outcome[]>;
   /** No two items that share one of these names go into one flush: the later one waits for the next and meets the first's result. */
   names(item: Item): readonly string[];
+  /** What it adds to the statement, in characters. */
+  sizeOf(item: Item): number;
   /** For how long a flush is tried again while the database is away. */
   patienceMs: number;
 }
@@ -19,8 +21,9 @@ interface Waiting<Item, Outcome> {
   reject(error: unknown): void;
 }
 
-/** One statement carries so many at most, so that none runs for long. */
-const batchSize = 500;
+/** One statement carries so many at most, so that none runs for long, and so much text: kept answers may hold masks. */
+const mostItems = 500;
+const mostCharacters = 8_000_000;
 
 /**
  * Group commit: whatever waits goes into one statement, and so shares one round trip and one fsync; what comes while it is on
@@ -62,9 +65,12 @@ export class Flusher<Item, Outcome> {
     const batch: Waiting<Item, Outcome>[] = [];
     const later: Waiting<Item, Outcome>[] = [];
     const taken = new Set<string>();
+    let characters = 0;
     for (const waiting of this.#waiting) {
       const names = this.#options.names(waiting.item);
-      if (batch.length === batchSize || names.some((name) => taken.has(name))) later.push(waiting);
+      characters += this.#options.sizeOf(waiting.item);
+      const full = batch.length === mostItems || (batch.length > 0 && characters > mostCharacters);
+      if (full || names.some((name) => taken.has(name))) later.push(waiting);
       else batch.push(waiting);
       // The names of those who wait count too: a third with the same name must not overtake the second.
       for (const name of names) taken.add(name);

@@ -48,16 +48,19 @@ export class Ledger {
       flush: (rows) => reserveAll(pool, rows),
       names: ({ requestId, tenantId, idempotencyKey }) =>
         idempotencyKey === null ? [requestId] : [requestId, `${tenantId} ${idempotencyKey}`],
+      sizeOf: ({ json }) => json.length,
       patienceMs: reservePatienceMs,
     });
     this.#commits = new Flusher({
       flush: (rows, again) => commitAll(pool, rows, again),
       names: ({ requestId }) => [requestId],
+      sizeOf: ({ json }) => json.length,
       patienceMs: commitPatienceMs,
     });
     this.#releases = new Flusher({
       flush: (rows) => releaseAll(pool, rows),
       names: ({ requestId }) => [requestId],
+      sizeOf: ({ requestId }) => requestId.length,
       patienceMs: reservePatienceMs,
     });
   }

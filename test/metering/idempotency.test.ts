@@ -156,3 +156,21 @@ test("at a month's turn one key over two counters is still one key", async () =>
     expect(outcomes.map(({ kind }) => kind).sort()).toEqual(['admitted', 'in-progress']);
   }
 });
+
+test('large answers are kept whole, however many come at once', async () => {
+  const tenantId = await fixture.newTenant();
+  const mask = 'A'.repeat(3_000_000);
+  const asked = Array.from({ length: 8 }, () => keyed(tenantId, randomUUID()));
+  await Promise.all(asked.map((each) => ledger.reserve(each)));
+  const outcomes = await Promise.all(
+    asked.map((each, index) =>
+      ledger.commit(booking(each, { idempotency: { ...each.idempotency!, answer: { index, mask } } })),
+    ),
+  );
+  expect(outcomes.every(({ kind }) => kind === 'booked')).toBe(true);
+  for (const [index, each] of asked.entries()) {
+    const replay = await ledger.reserve(keyed(tenantId, each.idempotency!.key));
+    expect(replay).toMatchObject({ kind: 'replay', answer: { index } });
+    expect(replay.kind === 'replay' && (replay.answer as { mask: string }).mask.length).toBe(mask.length);
+  }
+});
