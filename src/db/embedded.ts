@@ -17,6 +17,8 @@ export interface EmbeddedPostgres {
 export interface EmbeddedOptions {
   /** PostgreSQL settings beside or instead of Fovea's own. They count only where this call starts the server. */
   settings?: Readonly<Record<string, string>>;
+  /** Gives up the wait for a server that starts or recovers; one that was started for it is stopped again. */
+  signal?: AbortSignal;
 }
 
 /**
@@ -26,21 +28,25 @@ export interface EmbeddedOptions {
 export function startEmbeddedPostgres(
   dataDir: string,
   logger: Logger,
-  { settings = {} }: EmbeddedOptions = {},
+  options: EmbeddedOptions = {},
 ): Promise<EmbeddedPostgres> {
-  return open(dataDir, logger, 'server', settings);
+  return open(dataDir, logger, 'server', options);
 }
 
 /** For a command: uses the PostgreSQL that runs in `dataDir`, else starts it for the command's own duration. */
-export function connectEmbeddedPostgres(dataDir: string, logger: Logger): Promise<EmbeddedPostgres> {
-  return open(dataDir, logger, 'command', {});
+export function connectEmbeddedPostgres(
+  dataDir: string,
+  logger: Logger,
+  options: EmbeddedOptions = {},
+): Promise<EmbeddedPostgres> {
+  return open(dataDir, logger, 'command', options);
 }
 
 async function open(
   dataDir: string,
   logger: Logger,
   as: SessionOptions['as'],
-  settings: Readonly<Record<string, string>>,
+  { settings = {}, signal }: EmbeddedOptions,
 ): Promise<EmbeddedPostgres> {
   const layout = prepareLayout(dataDir);
   if (layout.home !== layout.dataDir) {
@@ -51,7 +57,7 @@ async function open(
   }
   const leaving = new AbortController();
   const options = { as, settings, signal: leaving.signal };
-  let session = await enter(layout, { ...options, port: null });
+  let session = await enter(layout, { ...options, port: null, signal: signal ?? leaving.signal });
   const { port } = session;
   let recovery: Promise<void> | null = null;
   let stopped: Promise<void> | null = null;

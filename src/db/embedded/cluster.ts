@@ -1,6 +1,8 @@
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chownSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { OperatorError } from '../../lib/errors.ts';
 import type { Account } from './account.ts';
 import type { Binaries } from './binaries.ts';
@@ -14,15 +16,15 @@ const hostAccess = 'host all all 127.0.0.1/32 scram-sha-256\n';
  * of that name which is no superuser, as on a server of the operator's own. It is made under another name and renamed when
  * it is whole, so neither a crash nor a second process at the same work leaves half of one.
  */
-export function ensureCluster(layout: Layout, binaries: Binaries): void {
+export async function ensureCluster(layout: Layout, binaries: Binaries): Promise<void> {
   if (existsSync(join(layout.cluster, 'PG_VERSION'))) return;
   const draft = mkdtempSync(`${layout.cluster}.new-`);
   try {
     if (layout.account) chownSync(draft, layout.account.uid, layout.account.gid);
-    execute(binaries.initdb, ['-D', draft, ...initialisation], '', layout.account);
+    await execute(binaries.initdb, ['-D', draft, ...initialisation], '', layout.account);
     writeFileSync(join(draft, 'pg_hba.conf'), hostAccess);
     const singleUser = ['--single', '-D', draft, '-c', 'exit_on_error=on', 'postgres'];
-    execute(binaries.postgres, singleUser, firstStatements(layout), layout.account);
+    await execute(binaries.postgres, singleUser, firstStatements(layout), layout.account);
     renameSync(draft, layout.cluster);
   } catch (error) {
     rmSync(draft, { recursive: true, force: true });
@@ -47,19 +49,23 @@ function firstStatements({ password, superuserPassword }: Layout): string {
   ].join('\n');
 }
 
-function execute(program: string, options: string[], input: string, account: Account | null): void {
-  const { status, stderr, error } = spawnSync(program, options, {
-    ...account,
-    cwd: '/',
-    env: serverEnvironment,
-    input,
-    encoding: 'utf8',
-  });
-  if (status !== 0) {
-    throw new OperatorError(
-      `The embedded PostgreSQL could not be set up: ${error?.message ?? stderr.trim()}`,
-    );
-  }
+/** In a process group of its own, as the server will be: Ctrl-C in a terminal must not cut it short. */
+async function execute(
+  program: string,
+  options: string[],
+  input: string,
+  account: Account | null,
+): Promise<void> {
+  const child = spawn(program, options, { ...account, cwd: '/', env: serverEnvironment, detached: true });
+  child.stdin.on('error', () => {}); // A program that ends before it has read everything says why below.
+  child.stdin.end(input);
+  child.stdout.resume();
+  const complaint = text(child.stderr);
+  const reason = await once(child, 'close').then(
+    async ([status]) => (status === 0 ? null : (await complaint).trim()),
+    (error: Error) => error.message,
+  );
+  if (reason !== null) throw new OperatorError(`The embedded PostgreSQL could not be set up: ${reason}`);
 }
 
 /** Nothing of the caller's: PGDATA, PGOPTIONS and their kin are meant for another server, and messages are for our log. */

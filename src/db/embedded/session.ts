@@ -38,12 +38,15 @@ export function urlOf({ password }: Layout, port: number): string {
   return `postgresql://fovea:${password}@127.0.0.1:${port}/fovea`;
 }
 
-/** Finds the server of `layout` or starts it, and enters. Throws an OperatorError where another Fovea server serves there. */
+/**
+ * Finds the server of `layout` or starts it, and enters. Throws an OperatorError where another Fovea server serves there, and
+ * the signal's reason where that is aborted first: a server that was started meanwhile is stopped again.
+ */
 export async function enter(layout: Layout, options: SessionOptions): Promise<Session> {
   const deadline = Date.now() + startsWithinMs;
   let child: ChildProcess | null = null;
   let attempts = 0;
-  while (Date.now() < deadline) {
+  while (Date.now() < deadline && !options.signal.aborted) {
     const running = findPostmaster(layout);
     if (running) {
       const session = await tryEnter(layout, running.port, options);
@@ -54,12 +57,23 @@ export async function enter(layout: Layout, options: SessionOptions): Promise<Se
         throw new OperatorError(`The embedded PostgreSQL does not start:\n${logTail(layout)}`);
       attempts += 1;
       const binaries = findBinaries(layout.home, layout.account);
-      ensureCluster(layout, binaries);
+      await ensureCluster(layout, binaries);
+      if (options.signal.aborted) break;
       child = await spawnPostmaster(layout, binaries, options.port, options.settings);
     }
-    await sleep(20, undefined, { signal: options.signal });
+    await sleep(20);
+  }
+  if (options.signal.aborted) {
+    await end(child);
+    throw options.signal.reason;
   }
   throw new OperatorError(`The embedded PostgreSQL accepts no connection:\n${logTail(layout)}`);
+}
+
+/** Nobody has entered it yet, and it may not have written down its pid: this process' own child is stopped as such. */
+async function end(child: ChildProcess | null): Promise<void> {
+  child?.kill('SIGINT');
+  while (child && !hasEnded(child)) await sleep(20);
 }
 
 /** Gives the locks back, and stops the server when nobody else uses it. */
