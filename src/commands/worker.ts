@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { readEnvironment } from '../config/environment.ts';
 import { untilStopped } from '../inference/worker/lifetime.ts';
 import { runWorker } from '../inference/worker/worker.ts';
 import { OperatorError } from '../lib/errors.ts';
@@ -12,7 +13,7 @@ export async function worker(
   if (!Number.isInteger(threads) || threads < 1) {
     throw new OperatorError(`--threads: found ${options.threads}, wanted a number of threads from 1.`, 2);
   }
-  const logger = createLogger(process.env.FOVEA_LOG_LEVEL ?? 'info');
+  const logger = createLogger(readEnvironment(process.env).config.logLevel);
   const running = await runWorker({ listen: options.listen, artifacts: options.artifacts, threads }, logger);
   print(options, `fovea worker ready ${running.address}`, { event: 'ready', address: running.address });
   await untilStopped(running, { exitWithParent: options.exitWithParent ?? false }, logger);

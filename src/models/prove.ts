@@ -43,8 +43,8 @@ export async function proveEqual(
   const main = fileURLToPath(new URL('../main.ts', import.meta.url));
   const worker = new WorkerProcess(
     [process.execPath, '--disable-warning=ExperimentalWarning', main],
-    folder,
-    1,
+    // What goes wrong is told in the faults.
+    { artifacts: folder, threads: 1, logLevel: 'silent' },
   );
   try {
     await worker.listening(START_MS); // a worker that does not even start is no fault of the file

@@ -148,7 +148,7 @@ export class LocalWorker implements InferenceWorker {
         threads,
         command = [process.execPath, '--disable-warning=ExperimentalWarning', main],
       } = this.#options;
-      const worker = new WorkerProcess(command, artifacts, threads);
+      const worker = new WorkerProcess(command, { artifacts, threads, logLevel: this.#logger.level });
       this.#process = worker;
       const loader = new VariantLoader((variant) =>
         this.#bounded(worker, loadTimeoutMs, (bound) =>

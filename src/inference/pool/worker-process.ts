@@ -6,6 +6,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { OipClient } from '../oip/client.ts';
 import { WorkerLostError } from '../oip/errors.ts';
 
+export interface WorkerProcessOptions {
+  /** The artefact store's folder. */
+  readonly artifacts: string;
+  /** Threads one inference computes with. */
+  readonly threads: number;
+  /** Of what it writes to this process' standard error. */
+  readonly logLevel: string;
+}
+
 /**
  * One worker process, from its start to its end. It has a process group of its own, so that Ctrl-C ends the parent alone,
  * which then ends it in order; and the parent's end of its standard input, so that it ends however the parent dies.
@@ -18,7 +27,7 @@ export class WorkerProcess {
   readonly #folder: string;
   #running = true;
 
-  constructor(command: readonly string[], artifacts: string, threads: number) {
+  constructor(command: readonly string[], { artifacts, threads, logLevel }: WorkerProcessOptions) {
     // Unguessable and 0700: whoever may connect may run models.
     this.#folder = mkdtempSync(join(tmpdir(), 'fovea-'));
     const socketPath = join(this.#folder, 'worker');
@@ -33,8 +42,12 @@ export class WorkerProcess {
         ...['--threads', String(threads)],
         '--exit-with-parent',
       ],
-      // Its line on standard output is for those who start a worker by hand.
-      { detached: true, stdio: ['pipe', 'ignore', 'inherit'] },
+      {
+        detached: true,
+        env: { ...process.env, FOVEA_LOG_LEVEL: logLevel },
+        // Its line on standard output is for those who start a worker by hand.
+        stdio: ['pipe', 'ignore', 'inherit'],
+      },
     );
     this.client = new OipClient({ socketPath });
     this.ended = new Promise<string>((resolve) => {
