@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { OperatorError } from '../lib/errors.ts';
 import { ArtifactStore } from '../models/artifact-store.ts';
 import { importModel } from '../models/import.ts';
 import { ModelRegistry, type ServedModel } from '../models/registry.ts';
@@ -26,13 +27,13 @@ export async function importManifest(
       logger,
     });
     const { servers, confirmed } = await askForRollout(database, notifications, model, ROLLOUT_MS);
-    const served =
-      servers === 0
-        ? 'It is served from the next start on.'
-        : confirmed === servers
-          ? 'It is served.'
-          : `${confirmed} of ${servers} running servers confirmed that they serve it; see their logs.`;
-    print(options, `Imported ${describe(model)}. ${served}`, { ...asJson(model), servers, confirmed });
+    if (confirmed < servers) {
+      throw new OperatorError(
+        `Imported ${describe(model)}, but ${servers - confirmed} of ${servers} running servers did not load it: their logs say why.`,
+      );
+    }
+    const served = servers === 0 ? 'It is served from the next start on.' : 'It is served.';
+    print(options, `Imported ${describe(model)}. ${served}`, { ...asJson(model), servers });
   });
 }
 

@@ -11,11 +11,21 @@ import type { ModelRegistry, ServedModel } from './registry.ts';
 const ASKED = 'fovea_rollout';
 const DONE = 'fovea_rolled_out';
 
+const ROUND_MS = 20;
+const ROUNDS_BETWEEN_ASKING = 50;
+
 interface Rollout {
   readonly rollout: string;
   readonly modelId: string;
   /** A tenant that may use the model, to read it as; null: any may. */
   readonly tenantId: string | null;
+}
+
+interface Outcome {
+  readonly rollout: string;
+  /** Tells servers apart: one that is asked twice answers twice. */
+  readonly server: string;
+  readonly loaded: boolean;
 }
 
 /** For a server: loads what commands ask for. */
@@ -25,15 +35,24 @@ export function answerRollouts(
   workers: readonly InferenceWorker[],
   logger: Logger,
 ): void {
-  notifications.subscribe(ASKED, (payload) => {
-    const { rollout, modelId, tenantId } = JSON.parse(payload) as Rollout;
-    const loaded = async () => {
+  const server = uuidv4();
+  const rollOut = async ({ modelId, tenantId }: Rollout): Promise<boolean> => {
+    try {
       const model = await registry.get(tenantId, modelId);
       if (model) await load(model, workers);
-    };
-    loaded()
-      .catch((error) => logger.error({ err: error, modelId }, 'an imported model could not be loaded'))
-      .then(() => notifications.publish(DONE, rollout))
+      return true;
+    } catch (error) {
+      logger.error({ err: error, modelId }, 'an imported model could not be loaded');
+      return false;
+    }
+  };
+  notifications.subscribe(ASKED, (payload) => {
+    const asked = JSON.parse(payload) as Rollout;
+    rollOut(asked)
+      .then((loaded) => {
+        const outcome: Outcome = { rollout: asked.rollout, server, loaded };
+        return notifications.publish(DONE, JSON.stringify(outcome));
+      })
       .catch((error) => logger.error({ err: error }, 'the import could not be confirmed'));
   });
 }
@@ -45,7 +64,7 @@ export async function load({ variants }: ServedModel, workers: readonly Inferenc
 /**
  * For a command: asks every running server to load the model.
  *
- * @returns how many servers there are, and how many confirmed within `timeoutMs`
+ * @returns how many servers there are, and how many of them answered within `timeoutMs` that they have loaded it
  */
 export async function askForRollout(
   database: Database,
@@ -54,18 +73,22 @@ export async function askForRollout(
   timeoutMs: number,
 ): Promise<{ servers: number; confirmed: number }> {
   const rollout = uuidv4();
-  let confirmed = 0;
+  const answers = new Map<string, boolean>();
   notifications.subscribe(DONE, (payload) => {
-    if (payload === rollout) confirmed += 1;
+    const outcome = JSON.parse(payload) as Outcome;
+    if (outcome.rollout === rollout) answers.set(outcome.server, outcome.loaded);
   });
   const asked: Rollout = { rollout, modelId, tenantId };
-  await notifications.publish(ASKED, JSON.stringify(asked));
   const giveUpAt = performance.now() + timeoutMs;
-  for (;;) {
+  for (let round = 0; ; round++) {
+    // Time and again: a server that just starts, or that lost its connection for a moment, did not hear the first time.
+    if (round % ROUNDS_BETWEEN_ASKING === 0) await notifications.publish(ASKED, JSON.stringify(asked));
     // Counted anew each time: a server that ends meanwhile is not waited for.
     const servers = await runningServers(database);
-    if (confirmed >= servers || performance.now() > giveUpAt) return { servers, confirmed };
-    await delay(20);
+    if (answers.size >= servers || performance.now() > giveUpAt) {
+      return { servers, confirmed: [...answers.values()].filter((loaded) => loaded).length };
+    }
+    await delay(ROUND_MS);
   }
 }
 
