@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { Invoices } from './billing/invoices.ts';
 import type { Config, Secrets } from './config/config.ts';
 import { type Database, openDatabase } from './db/database.ts';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded.ts';
+import { startEmbeddedPostgres } from './db/embedded.ts';
 import { migrate } from './db/migrate.ts';
 import { openNotifications } from './db/notifications.ts';
 import { createGraphqlServer, type GraphqlServer } from './graphql/server.ts';
@@ -14,6 +14,7 @@ import { Dispatcher } from './inference/scheduler/dispatcher.ts';
 import { InferenceService } from './inference/service.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
 import { OperatorError } from './lib/errors.ts';
+import { Lifetime } from './lib/lifetime.ts';
 import type { Logger } from './lib/logger.ts';
 import { createSafeFetch, type SafeFetch } from './lib/safe-fetch.ts';
 import { Ledger } from './metering/ledger.ts';
@@ -32,6 +33,8 @@ import { MemoryRateLimiter } from './tenants/rate-limiter.ts';
 /** What a test, or a caller that embeds Fovea, puts in the place of what the process would make. */
 export interface Overrides {
   readonly logger: Logger;
+  /** Owns what is opened; whoever gives one may end it at any moment. */
+  readonly lifetime?: Lifetime;
   readonly clock?: Clock;
   readonly fetch?: SafeFetch;
 }
@@ -41,14 +44,17 @@ export interface Context {
   readonly logger: Logger;
   readonly database: Database;
   readonly workers: readonly InferenceWorker[];
+  /** Starts to answer. */
+  listen(): Promise<Listening>;
+  /** Takes nothing new, finishes what is in flight, then ends what was opened, the last first. */
+  close(): Promise<void>;
+}
+
+export interface Listening {
+  /** The base URL. */
+  readonly url: string;
   /** What the first boot created; null where the installation was there before. */
   readonly created: FirstBoot | null;
-  /** Starts to answer. @returns the base URL */
-  listen(): Promise<string>;
-  /** Takes nothing new, finishes what is in flight, then ends what was started, the last first. */
-  close(): Promise<void>;
-  /** Kills every child process, for a process that is about to exit. */
-  killNow(): void;
 }
 
 /** How long requests in flight may take to end once the server stops. */
@@ -66,46 +72,33 @@ export async function createContext(
   overrides: Overrides,
 ): Promise<Context> {
   const { logger, clock = systemClock, fetch = createSafeFetch() } = overrides;
-  const closers: (() => Promise<void>)[] = [];
-  const killers: (() => void)[] = [];
-  const close = async () => {
-    for (let closer = closers.pop(); closer; closer = closers.pop()) await closer();
-  };
-  const killNow = () => {
-    for (const kill of killers) kill();
-  };
+  const lifetime = overrides.lifetime ?? new Lifetime(logger);
 
+  lifetime.own({ name: 'fetch', close: () => fetch.close() });
   try {
     const url = secrets.databaseUrl ?? (await embeddedUrl());
     await migrate(secrets.migrateUrl ?? url, { appLogin: new URL(url).username });
     const database = openDatabase(url);
-    closers.push(() => database.close());
+    lifetime.own({ name: 'database', close: () => database.close() });
     const notifications = await openNotifications(url, logger, SERVER_CONNECTION);
-    closers.push(() => notifications.close());
+    lifetime.own({ name: 'notifications', close: () => notifications.close() });
 
     const rateLimiter = new MemoryRateLimiter(clock);
     const access = openAccess({ database, notifications, rateLimiter, logger, clock });
-    closers.push(() => access.close());
-    const created = await access.firstBoot({
-      tenantName: config.firstBoot.tenant,
-      email: config.firstBoot.email,
-      password: secrets.initPassword,
-      apiKey: secrets.initApiKey,
-    });
+    lifetime.own({ name: 'access', close: () => access.close() });
 
     const ledger = new Ledger(database.ledger, logger);
+    lifetime.own({ name: 'ledger', close: () => ledger.close() });
     await ledger.start();
-    closers.push(() => ledger.close());
 
     const artifacts = new ArtifactStore(join(config.dataDir, 'artifacts'));
     const workers: InferenceWorker[] =
       config.workers.length > 0
         ? config.workers.map((baseUrl) => new RemoteWorker({ baseUrl }, logger))
         : [new LocalWorker({ artifacts: artifacts.dir, threads: config.workerThreads }, logger)];
-    closers.push(async () => {
-      await Promise.all(workers.map((worker) => worker.close()));
-    });
-    killers.push(...workers.map((worker) => () => worker.killNow()));
+    for (const worker of workers) {
+      lifetime.own({ name: 'worker', close: () => worker.close(), killNow: () => worker.killNow() });
+    }
 
     const registry = new ModelRegistry(database, notifications);
     for (const manifest of builtInModels) {
@@ -148,7 +141,7 @@ export async function createContext(
         },
       },
     );
-    closers.push(() => server.close(GRACE_MS));
+    lifetime.own({ name: 'server', close: () => server.close(GRACE_MS) });
     // Warm before the first request: a model is read, optimised and run once while nobody waits.
     for (const model of await registry.livePublic()) await load(model, workers);
 
@@ -156,20 +149,34 @@ export async function createContext(
       logger,
       database,
       workers,
-      created,
-      listen: () => listen(server, config),
-      close,
-      killNow,
+      async listen() {
+        const baseUrl = await listen(server, config);
+        // After all that may fail: what it creates is told this once.
+        const created = await access.firstBoot({
+          tenantName: config.firstBoot.tenant,
+          email: config.firstBoot.email,
+          password: secrets.initPassword,
+          apiKey: secrets.initApiKey,
+        });
+        return { url: baseUrl, created };
+      },
+      async close() {
+        await lifetime.close();
+      },
     };
   } catch (error) {
-    await close().catch((err) => logger.error({ err }, 'closing what was opened failed as well'));
+    await lifetime.close();
     throw error;
   }
 
   async function embeddedUrl(): Promise<string> {
-    const postgres: EmbeddedPostgres = await startEmbeddedPostgres(config.dataDir, logger);
-    closers.push(() => postgres.stop());
-    killers.push(() => postgres.killNow());
+    const { signal } = lifetime;
+    const postgres = await startEmbeddedPostgres(config.dataDir, logger, { signal });
+    lifetime.own({
+      name: 'embedded PostgreSQL',
+      close: () => postgres.stop(),
+      killNow: () => postgres.killNow(),
+    });
     return postgres.url;
   }
 }
@@ -183,7 +190,12 @@ async function listen(server: GraphqlServer, { port, host }: Config): Promise<st
       const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
       return `http://${name.includes(':') ? `[${name}]` : name}:${listening.port}`;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code !== 'EADDRINUSE') {
+        throw new OperatorError(
+          `Cannot listen on ${host}, port ${candidate}: ${message}. Check FOVEA_HOST and PORT.`,
+        );
+      }
     }
   }
   const found = port === null ? `ports ${FIRST_PORT} to ${last} are` : `port ${port} is`;

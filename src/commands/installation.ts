@@ -3,7 +3,9 @@ import { type Database, openDatabase } from '../db/database.ts';
 import { connectEmbeddedPostgres } from '../db/embedded.ts';
 import { migrate } from '../db/migrate.ts';
 import { type Notifications, openNotifications } from '../db/notifications.ts';
+import { Lifetime } from '../lib/lifetime.ts';
 import { createLogger, type Logger } from '../lib/logger.ts';
+import { endable } from './ending.ts';
 
 /** What a command works on: the installation of this data directory or `DATABASE_URL`, whether its server runs or not. */
 export interface Installation extends Environment {
@@ -12,27 +14,48 @@ export interface Installation extends Environment {
   readonly logger: Logger;
 }
 
-export async function withInstallation<T>(work: (installation: Installation) => Promise<T>): Promise<T> {
+/** Opens the installation for `work`, and closes it whether `work` succeeds, fails or is interrupted. */
+export function withInstallation<T>(work: (installation: Installation) => Promise<T>): Promise<T> {
+  return withDatabaseServer(async (server) => {
+    const { url, logger, lifetime, config, secrets, unknown } = server;
+    await migrateServer(server);
+    const database = openDatabase(url, { poolSize: 2 });
+    lifetime.own({ name: 'database', close: () => database.close() });
+    const notifications = await openNotifications(url, logger);
+    lifetime.own({ name: 'notifications', close: () => notifications.close() });
+    return work({ config, secrets, unknown, database, notifications, logger });
+  });
+}
+
+interface DatabaseServer extends Environment {
+  readonly url: string;
+  readonly logger: Logger;
+  readonly lifetime: Lifetime;
+}
+
+/** The database as it stands, migrated or not: the one named by `DATABASE_URL`, or that of the data directory. */
+export function withDatabaseServer<T>(work: (server: DatabaseServer) => Promise<T>): Promise<T> {
   const environment = readEnvironment(process.env);
   const { config, secrets } = environment;
   const logger = createLogger(process.env.FOVEA_LOG_LEVEL ? config.logLevel : 'warn');
-  const embedded =
-    secrets.databaseUrl === null ? await connectEmbeddedPostgres(config.dataDir, logger) : null;
-  try {
-    const url = embedded?.url ?? secrets.databaseUrl!;
-    await migrate(secrets.migrateUrl ?? url, { appLogin: new URL(url).username });
-    const database = openDatabase(url, { poolSize: 2 });
+  const lifetime = new Lifetime(logger);
+  return endable(lifetime, { logger, exitCode: 130 }, async () => {
     try {
-      const notifications = await openNotifications(url, logger);
-      try {
-        return await work({ ...environment, database, notifications, logger });
-      } finally {
-        await notifications.close();
+      let url = secrets.databaseUrl;
+      if (url === null) {
+        const embedded = await connectEmbeddedPostgres(config.dataDir, logger, { signal: lifetime.signal });
+        // Never killed: a server that runs may use it too.
+        lifetime.own({ name: 'embedded PostgreSQL', close: () => embedded.stop() });
+        url = embedded.url;
       }
+      return await work({ ...environment, url, logger, lifetime });
     } finally {
-      await database.close();
+      await lifetime.close();
     }
-  } finally {
-    await embedded?.stop();
-  }
+  });
+}
+
+/** Brings the database to the present schema. @returns the migrations it lacked */
+export function migrateServer({ url, secrets }: Pick<DatabaseServer, 'url' | 'secrets'>): Promise<string[]> {
+  return migrate(secrets.migrateUrl ?? url, { appLogin: new URL(url).username });
 }

@@ -59,7 +59,7 @@ export async function startServer(
     ...environment,
   });
   const context = await createContext(config, secrets, { ...overrides, logger });
-  const url = await context.listen();
+  const { url, created } = await context.listen();
 
   const { database } = context;
   const notifications = await openNotifications(testDatabase.url, logger);
@@ -71,7 +71,7 @@ export async function startServer(
     context,
     databaseUrl: testDatabase.url,
     dataDir,
-    operator: new GraphqlClient(url, context.created!.apiKey),
+    operator: new GraphqlClient(url, created!.apiKey),
     async createTenant({ plan = 'Scale', scopes = SCOPES, unitLimit } = {}) {
       tenants += 1;
       const name = `tenant ${tenants}`;
