@@ -170,6 +170,8 @@ class Serving<Result> {
       const images = await this.#orAbandoned(
         Promise.all(this.#request.images.map((source) => this.#answerImage(source, held))),
       );
+      // Where every image failed at once, none of them has waited for this.
+      await this.#orAbandoned(held);
       if (this.#dependencies.clock.now() > this.#ticket.deadline) throw this.#deadlineExceeded();
       return await this.#commit(images);
     } catch (error) {
