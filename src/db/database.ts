@@ -64,7 +64,8 @@ export function openDatabase(url: string, { poolSize = 8 }: DatabaseOptions = {}
 function openPool(url: string, role: 'fovea_app' | 'fovea_ledger', max: number): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
-    options: `-c role=${role}`,
+    // Prisma's adapter reads a timestamptz as if its text were in UTC, whatever zone the server writes it in.
+    options: `-c role=${role} -c TimeZone=UTC`,
     application_name: role,
     max,
     connectionTimeoutMillis: 5_000,

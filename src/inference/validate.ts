@@ -16,9 +16,19 @@ export function validateClassify(request: ClassifyRequest): void {
 function validateInference({ images, timeoutMs, auto, idempotencyKey }: InferenceRequest): void {
   within('images', images.length, 1, MAX_IMAGES);
   if (timeoutMs !== null) within('timeoutMs', timeoutMs, 1, MAX_TIMEOUT_MS);
-  if (idempotencyKey !== null) within('idempotencyKey', idempotencyKey.length, 1, MAX_IDEMPOTENCY_KEY);
+  if (idempotencyKey !== null) validateKey(idempotencyKey);
   if (auto) within('auto.maxAccuracyLoss', auto.maxAccuracyLoss, 0, 1);
   if (auto?.maxLatencyMs != null) within('auto.maxLatencyMs', auto.maxLatencyMs, 0, MAX_TIMEOUT_MS);
+}
+
+function validateKey(key: string): void {
+  within('idempotencyKey', key.length, 1, MAX_IDEMPOTENCY_KEY);
+  // PostgreSQL stores neither.
+  if (key.includes('\0') || !key.isWellFormed()) {
+    throw new BadUserInputError(
+      'input.idempotencyKey: found NUL or half a surrogate pair, wanted plain text.',
+    );
+  }
 }
 
 const units: Record<string, string> = {
