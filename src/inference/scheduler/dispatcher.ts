@@ -141,7 +141,8 @@ export class Dispatcher {
     const { variant, ticket } = image;
     return {
       variantKey: variant.key,
-      maxBatch: variant.maxBatch,
+      // An image may be what a worker died of: it does not take others down a second time.
+      maxBatch: image.lost === 0 ? variant.maxBatch : 1,
       tenant: ticket.tenant,
       weight: ticket.weight,
       priority: ticket.priority,
@@ -192,7 +193,7 @@ export class Dispatcher {
     }
   }
 
-  /** An image whose worker died is run once more, elsewhere or later; if that one dies too, the image may be the cause. */
+  /** An image whose worker died is run once more, alone; if that one dies too, the image may be the cause. */
   #retryLost(images: readonly QueuedImage[]): void {
     for (const image of images) {
       // Whoever asked was told already, and the signal that would take it out of the queue does not fire again.

@@ -4,7 +4,7 @@ import type { Priority } from '../request.ts';
 export interface Work<Payload> {
   /** Images of one queue share a batch, and nothing else does. */
   readonly variantKey: string;
-  /** Images a batch of this variant holds at most. */
+  /** Images that a batch with this one in it holds at most. */
   readonly maxBatch: number;
   readonly tenant: string;
   /** The tenant's share of a saturated device. */
@@ -85,7 +85,7 @@ export class Scheduler<Payload> {
     const works: Work<Payload>[] = [];
     for (;;) {
       const work = this.#head(queue);
-      if (!work || (works[0] && works.length >= works[0].maxBatch)) return works;
+      if (!work || (works[0] && works.length >= Math.min(works[0].maxBatch, work.maxBatch))) return works;
       this.remove(work);
       (work.deadline <= now ? expired : works).push(work);
     }

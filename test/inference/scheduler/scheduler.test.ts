@@ -40,6 +40,17 @@ describe('scheduler', () => {
     expect(payloads(scheduler, 12)).toEqual(['b1', 'b2']);
   });
 
+  it('leaves alone what must run alone, whether it comes first or later', () => {
+    const scheduler = new Scheduler<string>();
+    scheduler.enqueue(work('1'), 0);
+    scheduler.enqueue(work('alone', { maxBatch: 1 }), 0);
+    scheduler.enqueue(work('2'), 0);
+    scheduler.enqueue(work('3'), 0);
+    expect(payloads(scheduler, 1)).toEqual(['1']);
+    expect(payloads(scheduler, 1)).toEqual(['alone']);
+    expect(payloads(scheduler, 1)).toEqual(['2', '3']);
+  });
+
   it('lets BATCH images yield, but not starve', () => {
     const scheduler = new Scheduler<string>();
     scheduler.enqueue(work('patient', { priority: 'BATCH', maxBatch: 1 }), 0);
