@@ -71,6 +71,38 @@ export function slowModel(size: number): Uint8Array {
   return model(graph);
 }
 
+/** As `meanModel` with gain 1, but a batch with a picture in it that is white all over is never done. */
+export function stuckOnWhiteModel(size: number): Uint8Array {
+  const body = create(GraphProtoSchema, {
+    name: 'body',
+    input: [
+      valueInfo('round', INT64, []),
+      valueInfo('go_on', BOOL, []),
+      valueInfo('before', FLOAT, [null, 3]),
+    ],
+    output: [valueInfo('still', BOOL, []), valueInfo('after', FLOAT, [null, 3])],
+    node: [node('Identity', ['go_on'], ['still']), node('Neg', ['before'], ['after'])],
+  });
+  const loop = node('Loop', ['', 'any_white', 'raw'], ['means']);
+  loop.attribute.push(
+    create(AttributeProtoSchema, { name: 'body', type: AttributeProto_AttributeType.GRAPH, g: body }),
+  );
+  const graph = create(GraphProtoSchema, {
+    name: 'stuck-on-white',
+    input: [valueInfo('images', UINT8, [null, size, size, 3])],
+    output: [valueInfo('means', FLOAT, [null, 3])],
+    initializer: [floats('nearly_white', [], [254.5])],
+    node: [
+      ...means('images', 'raw'),
+      reduction('ReduceMin', 'raw', 'darkest', [1n]),
+      reduction('ReduceMax', 'darkest', 'whitest', [0n]),
+      node('Greater', ['whitest', 'nearly_white'], ['any_white']),
+      loop,
+    ],
+  });
+  return model(graph);
+}
+
 /** A graph that declares a free batch and takes one image alone. */
 export function singleImageModel(size: number): Uint8Array {
   const graph = create(GraphProtoSchema, {
@@ -90,12 +122,16 @@ function means(input: string, output: string): NodeProto[] {
   cast.attribute.push(
     create(AttributeProtoSchema, { name: 'to', type: AttributeProto_AttributeType.INT, i: BigInt(FLOAT) }),
   );
-  const reduce = node('ReduceMean', [`${input}_float`], [output]);
+  return [cast, reduction('ReduceMean', `${input}_float`, output, [1n, 2n])];
+}
+
+function reduction(opType: string, input: string, output: string, axes: bigint[]): NodeProto {
+  const reduce = node(opType, [input], [output]);
   reduce.attribute.push(
-    create(AttributeProtoSchema, { name: 'axes', type: AttributeProto_AttributeType.INTS, ints: [1n, 2n] }),
+    create(AttributeProtoSchema, { name: 'axes', type: AttributeProto_AttributeType.INTS, ints: axes }),
     create(AttributeProtoSchema, { name: 'keepdims', type: AttributeProto_AttributeType.INT, i: 0n }),
   );
-  return [cast, reduce];
+  return reduce;
 }
 
 function model(graph: GraphProto): Uint8Array {

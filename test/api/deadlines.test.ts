@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { expectBooked, nothing } from '../support/booked.ts';
+import type { ClassifyData, GraphqlAnswer } from '../support/graphql-client.ts';
+import { lockTable } from '../support/locked-table.ts';
+import { examplePicture, startServer, type TestServer } from '../support/server.ts';
+import { stopWorker, untilImages } from '../support/stopped-worker.ts';
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startServer();
+});
+afterAll(() => server.close());
+
+const image = { base64: examplePicture() };
+
+function expectTooLate({ status, data, errors }: GraphqlAnswer<ClassifyData>, timeoutMs: number): void {
+  expect({ status, data }).toEqual({ status: 200, data: null });
+  expect(errors.map(({ message, extensions }) => ({ message, extensions }))).toEqual([
+    {
+      message: `The request was not answered within ${timeoutMs} ms: nothing is billed. Raise input.timeoutMs, or try again later.`,
+      extensions: { code: 'DEADLINE_EXCEEDED' },
+    },
+  ]);
+}
+
+describe('DEADLINE_EXCEEDED', () => {
+  it('after one millisecond: nothing is billed and nothing held', async () => {
+    const { client } = await server.createTenant();
+    expectTooLate(await client.classify({ images: Array(32).fill(image), timeoutMs: 1 }), 1);
+    await untilImages(server, { running: 0, queued: 0 });
+    await expectBooked(server, client, nothing);
+  });
+
+  it('in the queue: the request leaves it, and what it waited for goes on', async () => {
+    const [first, second] = await Promise.all([server.createTenant(), server.createTenant()]);
+    const { goOn } = await stopWorker(server);
+    const running = first.client.classify({ images: image });
+    await untilImages(server, { running: 1, queued: 0 });
+    const late = second.client.classify({ images: [image, image], timeoutMs: 3_000 });
+    await untilImages(server, { running: 1, queued: 2 });
+    expectTooLate(await late, 3_000);
+    await untilImages(server, { running: 1, queued: 0 });
+    expect(await server.heldUnits()).toBe(1);
+
+    goOn();
+    expect((await running).errors).toEqual([]);
+    await expectBooked(server, first.client, { requests: 1, images: 1, units: 1, errors: 0 });
+    await expectBooked(server, second.client, nothing);
+  });
+
+  it('after dispatch: what the worker still answers is not billed, and the idempotency key is not used up', async () => {
+    const { client } = await server.createTenant();
+    const { goOn } = await stopWorker(server);
+    const input = { images: [image, { base64: '' }], idempotencyKey: 'too late' };
+    const late = client.classify({ ...input, timeoutMs: 3_000 });
+    await untilImages(server, { running: 1, queued: 0 });
+    expectTooLate(await late, 3_000);
+    expect(await server.heldUnits()).toBe(0);
+    goOn();
+    await untilImages(server, { running: 0, queued: 0 });
+    await expectBooked(server, client, nothing);
+
+    const { data } = await client.classify(input);
+    expect(data!.classify.receipt).toMatchObject({ replayed: false, images: 1, units: 1 });
+    await expectBooked(server, client, { requests: 1, images: 1, units: 1, errors: 1 });
+  });
+
+  it('while the units are being reserved: they are given back', async () => {
+    const { client } = await server.createTenant();
+    const counters = await lockTable(server, 'quota_counter');
+    const late = client.classify({ images: image, timeoutMs: 300 });
+    await counters.waitedFor();
+    setTimeout(counters.unlock, 600);
+    expectTooLate(await late, 300);
+    await expectBooked(server, client, nothing);
+  });
+});
+
+it('pictures that fail before their units are reserved are answered when they are', async () => {
+  const { client } = await server.createTenant();
+  const counters = await lockTable(server, 'quota_counter');
+  const answer = client.classify({ images: { base64: '' } });
+  await counters.waitedFor();
+  await counters.unlock();
+  const { data } = await answer;
+  expect(data!.classify.results).toMatchObject([{ code: 'CORRUPT_IMAGE' }]);
+  await expectBooked(server, client, { requests: 1, images: 0, units: 0, errors: 1 });
+});
