@@ -1,4 +1,4 @@
-# One image for the API and for workers: the command decides. Node comes from the project itself.
+# One image for the API and for workers: the command decides. Debian, since Node's and PostgreSQL's binaries are for glibc.
 FROM node:22-bookworm-slim AS install
 WORKDIR /opt/fovea
 COPY package.json package-lock.json .npmrc ./
@@ -13,7 +13,8 @@ COPY models models
 COPY src src
 RUN useradd --system --create-home --home-dir /var/lib/fovea fovea
 USER fovea
-ENV NODE_ENV=production FOVEA_HOST=0.0.0.0 FOVEA_DATA_DIR=/var/lib/fovea PORT=4000
+# ONNX Runtime reports to its maker unless it is told not to.
+ENV NODE_ENV=production ORT_DISABLE_TELEMETRY=1 FOVEA_HOST=0.0.0.0 FOVEA_DATA_DIR=/var/lib/fovea PORT=4000
 VOLUME /var/lib/fovea
 EXPOSE 4000
 ENTRYPOINT ["node", "--disable-warning=ExperimentalWarning", "src/main.ts"]

@@ -9,6 +9,8 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // For tests that load ONNX Runtime themselves: it reports to its maker unless it is told not to.
+    env: { ORT_DISABLE_TELEMETRY: '1' },
     globalSetup: 'test/support/global-setup.ts',
     reporters: ['default', './test/support/summary-reporter.ts'],
   },
