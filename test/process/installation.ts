@@ -1,0 +1,180 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import pg from 'pg';
+import { onTestFinished, vi } from 'vitest';
+import { GraphqlClient } from '../support/graphql-client.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+const fovea = [process.execPath, '--disable-warning=ExperimentalWarning', join(root, 'src/main.ts')];
+
+/** Far beyond what anything here takes, on a machine with other work to do. */
+export const patience = { timeout: 30_000, interval: 20 };
+
+export interface Ended {
+  /** The exit code, or the signal that ended it. */
+  readonly code: number | string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A child process of the test, the first of a process group as a shell's job is. */
+export interface Job {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  /** What it has written so far. */
+  output(): Omit<Ended, 'code'>;
+}
+
+export interface RunningServer extends Job {
+  readonly url: string;
+  /** The key it printed; null where it created none. */
+  readonly key: string | null;
+}
+
+export interface Installation {
+  readonly dataDir: string;
+  /** Runs `fovea …` as an operator does. */
+  run(...args: string[]): Job;
+  /** As `run`, with settings of its own. */
+  runWith(environment: Record<string, string>, ...args: string[]): Job;
+  npmStart(environment?: Record<string, string>): Job;
+  /** Starts a server and waits until it is ready. */
+  start(environment?: Record<string, string>): Promise<RunningServer>;
+  /** The embedded database that runs, every tenant's rows in sight; ends with the test. */
+  superuser(): pg.Pool;
+}
+
+/** A data directory of its own, removed after the test with every process that still uses it. */
+export function installation(): Installation {
+  const folder = mkdtempSync(join(tmpdir(), 'fovea-process-'));
+  chmodSync(folder, 0o711); // For the user that PostgreSQL runs as where the tests run as root.
+  const dataDir = join(folder, 'data');
+  onTestFinished(async () => {
+    for (const { pid } of processesOf(dataDir)) kill(pid, 'SIGKILL');
+    await vi.waitUntil(() => processesOf(dataDir).length === 0, patience);
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+  });
+
+  const launch = (command: readonly string[], environment: Record<string, string>): Job => {
+    const job = spawnJob(command, { FOVEA_DATA_DIR: dataDir, PORT: '0', ...environment });
+    onTestFinished(() => {
+      job.child.kill('SIGKILL');
+    });
+    return job;
+  };
+  const runWith = (environment: Record<string, string>, ...args: string[]) =>
+    launch([...fovea, ...args], environment);
+
+  return {
+    dataDir,
+    runWith,
+    run: (...args) => runWith({}, ...args),
+    npmStart: (environment = {}) => launch(['npm', 'start'], environment),
+    start: (environment = {}) => ready(runWith(environment, 'start')),
+    superuser() {
+      const { superuserPassword } = JSON.parse(readFileSync(join(dataDir, 'postgres.json'), 'utf8'));
+      const port = readFileSync(join(dataDir, 'postgres/postmaster.pid'), 'utf8').split('\n')[3];
+      const pool = new pg.Pool({
+        connectionString: `postgresql://postgres:${superuserPassword}@127.0.0.1:${port}/fovea`,
+      });
+      pool.on('error', () => {}); // The server may be killed under it.
+      onTestFinished(() => pool.end());
+      return pool;
+    },
+  };
+}
+
+/** Waits for the line that says so. */
+export async function ready(job: Job): Promise<RunningServer> {
+  let hasEnded = false;
+  void job.ended.then(() => {
+    hasEnded = true;
+  });
+  const url = await vi.waitUntil(() => {
+    if (hasEnded) throw new Error(`it ended before it was ready: ${JSON.stringify(job.output())}`);
+    return /^fovea ready (http:\S+)$/m.exec(job.output().stdout)?.[1];
+  }, patience);
+  const key = /^API key (\S+)$/m.exec(job.output().stdout)?.[1] ?? null;
+  return { ...job, url, key };
+}
+
+export function clientOf({ url, key }: RunningServer): GraphqlClient {
+  return new GraphqlClient(url, key);
+}
+
+function spawnJob([program, ...args]: readonly string[], environment: Record<string, string>): Job {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^(FOVEA_|npm_)/.test(name) && !['DATABASE_URL', 'PORT', 'NODE_ENV'].includes(name),
+  );
+  const child = spawn(program!, args, {
+    cwd: root,
+    detached: true,
+    env: { ...Object.fromEntries(inherited), ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const written = { stdout: '', stderr: '' };
+  for (const stream of ['stdout', 'stderr'] as const) {
+    child[stream].setEncoding('utf8').on('data', (chunk: string) => {
+      written[stream] += chunk;
+    });
+  }
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code, signal) => {
+      const end = () => resolve({ code: signal ?? code, ...written });
+      child.once('close', end);
+      setTimeout(end, 1_000); // A child that outlives it may hold its output open.
+    });
+  });
+  return { child, ended, output: () => ({ ...written }) };
+}
+
+export interface FoundProcess {
+  readonly pid: number;
+  readonly command: string;
+}
+
+/** Every process that has the data directory in its command line or its environment. Linux; elsewhere none is found. */
+export function processesOf(dataDir: string): FoundProcess[] {
+  if (process.platform !== 'linux') return [];
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => ({ pid: Number(name), command: readProcess(name, 'cmdline') }))
+    .filter(
+      ({ pid, command }) =>
+        command.includes(`${dataDir}/`) ||
+        readProcess(pid, 'environ').includes(`FOVEA_DATA_DIR=${dataDir}\0`),
+    );
+}
+
+/** Empty for one that has just ended, a zombie, or another user's. */
+function readProcess(pid: number | string, file: 'cmdline' | 'environ'): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+const commandLines = {
+  server: /main\.ts\0start\0$/,
+  worker: /main\.ts\0worker\0/,
+  postgres: /bin\/postgres\0-D\0/,
+};
+
+/** The one process of an installation that does this. */
+export function pidOf(what: keyof typeof commandLines, { dataDir }: Installation): number {
+  const found = processesOf(dataDir).filter(({ command }) => commandLines[what].test(command));
+  if (found.length !== 1) throw new Error(`a ${what} is wanted, found ${JSON.stringify(found)}`);
+  return found[0]!.pid;
+}
+
+export function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // It has just ended.
+  }
+}
