@@ -75,14 +75,3 @@ describe('DEADLINE_EXCEEDED', () => {
     await expectBooked(server, client, nothing);
   });
 });
-
-it('pictures that fail before their units are reserved are answered when they are', async () => {
-  const { client } = await server.createTenant();
-  const counters = await lockTable(server, 'quota_counter');
-  const answer = client.classify({ images: { base64: '' } });
-  await counters.waitedFor();
-  await counters.unlock();
-  const { data } = await answer;
-  expect(data!.classify.results).toMatchObject([{ code: 'CORRUPT_IMAGE' }]);
-  await expectBooked(server, client, { requests: 1, images: 0, units: 0, errors: 1 });
-});
