@@ -14,6 +14,7 @@ import { readTypeDefinitions } from '../src/graphql/type-definitions.ts';
 const generators: Readonly<Record<string, () => void | Promise<void>>> = {
   'src/graphql/generated': generateResolverTypes,
   'src/db/generated': generateDatabaseClient,
+  'src/models/onnx/generated': generateOnnxMessages,
 };
 
 /** What stands behind a type of the schema where it is not the generated type itself: resolvers answer these. */
@@ -31,11 +32,18 @@ const mappers = {
   Viewer: '../../tenants/types.ts#Principal',
 };
 
+const protocolBuffers = {
+  source: 'src/models/onnx',
+  // Its binary takes 90 MB, for a file that changes once a year: fetched where it is run, not with every install.
+  compiler: '@bufbuild/buf@1.75.0',
+};
+const checking = process.argv.includes('--check');
+
 for (const [folder, generate] of Object.entries(generators)) {
   await generate();
   process.stdout.write(`${folder}\n`);
 }
-if (process.argv.includes('--check')) requireCommitted(Object.keys(generators));
+if (checking) requireCommitted(Object.keys(generators));
 
 async function generateResolverTypes(): Promise<void> {
   const filename = 'src/graphql/generated/resolvers-types.ts';
@@ -76,11 +84,39 @@ function generateDatabaseClient(): void {
   });
 }
 
+/** Where its compiler cannot be fetched, a check leaves it out, unless what it is made from has been changed. */
+function generateOnnxMessages(): void {
+  const { source, compiler } = protocolBuffers;
+  const compile = (...args: string[]) =>
+    execFileSync('npx', ['--yes', '--fetch-retries=1', '--fetch-timeout=60000', compiler, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  try {
+    compile('--version');
+  } catch (error) {
+    if (!checking || changedFiles([`${source}/onnx.proto`]) !== '') throw error;
+    process.stdout.write(
+      `${source}: not checked, since ${compiler} cannot be fetched from the npm registry\n`,
+    );
+    return;
+  }
+  const plugin = {
+    local: [process.execPath, 'node_modules/@bufbuild/protoc-gen-es/bin/protoc-gen-es'],
+    out: `${source}/generated`,
+    opt: ['target=ts', 'import_extension=ts', 'erasable_syntax=true'],
+  };
+  compile('generate', source, '--template', JSON.stringify({ version: 'v2', plugins: [plugin] }));
+}
+
 function requireCommitted(folders: readonly string[]): void {
-  const changed = execFileSync('git', ['status', '--porcelain', '--', ...folders], { encoding: 'utf8' });
+  const changed = changedFiles(folders);
   if (changed === '') return;
   process.stderr.write(
     `Generated sources differ from what is committed: run \`npm run generate\` and commit\n${changed}`,
   );
   process.exitCode = 1;
+}
+
+function changedFiles(paths: readonly string[]): string {
+  return execFileSync('git', ['status', '--porcelain', '--', ...paths], { encoding: 'utf8' });
 }
