@@ -1,13 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createSafeFetch } from '../../src/lib/safe-fetch.ts';
 import { expectBooked, nothing } from '../support/booked.ts';
 import type { ClassifyData, GraphqlAnswer } from '../support/graphql-client.ts';
 import { lockTable } from '../support/locked-table.ts';
 import { examplePicture, startServer, type TestServer } from '../support/server.ts';
+import { silentHost } from '../support/silent-host.ts';
 import { stopWorker, untilImages } from '../support/stopped-worker.ts';
+
+/** Lets tests be the hosts that pictures are fetched from. */
+const openFetch = () => createSafeFetch({ allow: (address) => address === '127.0.0.1' });
 
 let server: TestServer;
 beforeAll(async () => {
-  server = await startServer();
+  server = await startServer({}, { fetch: openFetch() });
 });
 afterAll(() => server.close());
 
@@ -63,6 +68,17 @@ describe('DEADLINE_EXCEEDED', () => {
     const { data } = await client.classify(input);
     expect(data!.classify.receipt).toMatchObject({ replayed: false, images: 1, units: 1 });
     await expectBooked(server, client, { requests: 1, images: 1, units: 1, errors: 1 });
+  });
+
+  it('while a picture is fetched: its host is left, and the others are not billed', async () => {
+    const { client } = await server.createTenant();
+    const { url, connected, left } = await silentHost();
+    const late = client.classify({ images: [image, { url }], timeoutMs: 2_000 });
+    await connected;
+    expectTooLate(await late, 2_000);
+    await left;
+    await untilImages(server, { running: 0, queued: 0 });
+    await expectBooked(server, client, nothing);
   });
 
   it('while the units are being reserved: they are given back', async () => {

@@ -1,10 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createLogger } from '../../src/lib/logger.ts';
+import { createSafeFetch } from '../../src/lib/safe-fetch.ts';
 import { expectBooked, nothing } from '../support/booked.ts';
 import type { ClassifyData, GraphqlAnswer, GraphqlClient } from '../support/graphql-client.ts';
 import { lockTable } from '../support/locked-table.ts';
 import { examplePicture, startServer, type TestServer } from '../support/server.ts';
+import { silentHost } from '../support/silent-host.ts';
 import { stopWorker, untilImages } from '../support/stopped-worker.ts';
+
+/** Lets tests be the hosts that pictures are fetched from. */
+const openFetch = () => createSafeFetch({ allow: (address) => address === '127.0.0.1' });
 
 let server: TestServer;
 /** Requests that the server has seen their clients hang up on. */
@@ -15,7 +20,7 @@ beforeAll(async () => {
       if (JSON.parse(line).status === 'aborted') aborted += 1;
     },
   });
-  server = await startServer({}, { logger });
+  server = await startServer({}, { logger, fetch: openFetch() });
 });
 afterAll(() => server.close());
 
@@ -82,6 +87,17 @@ describe('a client that hangs up before dispatch leaves the queue and pays nothi
     await expectBooked(server, client, nothing);
   });
 
+  it('while its pictures are fetched', async () => {
+    const { client } = await server.createTenant();
+    const { url, connected, left } = await silentHost();
+    const { hangUp } = classify(client, { images: { url } });
+    await connected;
+    await hangUp();
+    await left;
+    await vi.waitUntil(async () => (await server.metric('fovea_images_admitted')) === 0, { timeout: 20_000 });
+    await expectBooked(server, client, nothing);
+  });
+
   it('and a retry that waits for it under its idempotency key takes its place', async () => {
     const [first, second] = await Promise.all([server.createTenant(), server.createTenant()]);
     const { goOn } = await stopWorker(server);
@@ -135,5 +151,32 @@ describe('a client that hangs up after dispatch', () => {
     goOn();
     expect((await first.answer).data!.classify.receipt).toMatchObject({ replayed: false, units: 1 });
     await expectBooked(server, client, { requests: 1, images: 1, units: 1, errors: 0 });
+  });
+
+  it('pays for what was dispatched, and not for the next field of its operation', async () => {
+    const { client } = await server.createTenant();
+    const { goOn } = await stopWorker(server);
+    const controller = new AbortController();
+    const request = client.send(
+      `mutation($image: ImageInput!) {
+        a: classify(input: { model: "shapes", images: [$image], idempotencyKey: "a" }) { receipt { units } }
+        b: classify(input: { model: "shapes", images: [$image], idempotencyKey: "b" }) { receipt { units } }
+      }`,
+      { image },
+      { signal: controller.signal },
+    );
+    await untilImages(server, { running: 1, queued: 0 });
+    const before = aborted;
+    controller.abort();
+    await expect(request).rejects.toThrow('aborted');
+    await vi.waitUntil(() => aborted > before, { timeout: 20_000 });
+    goOn();
+    await vi.waitUntil(async () => (await server.heldUnits()) === 0, { timeout: 20_000 });
+
+    const replayed = async (idempotencyKey: string) =>
+      (await client.classify({ images: image, idempotencyKey })).data!.classify.receipt.replayed;
+    expect(await replayed('a')).toBe(true);
+    expect(await replayed('b')).toBe(false);
+    await expectBooked(server, client, { requests: 2, images: 2, units: 2, errors: 0 });
   });
 });
