@@ -59,7 +59,10 @@ describe('a second signal', () => {
     const { finish, answered } = await halfARequest(server.url, server.key!);
     kill(server.child.pid!, 'SIGINT');
     kill(server.child.pid!, 'SIGINT');
-    await vi.waitUntil(() => server.output().stderr.includes('stopping: finishing what is in flight'));
+    await vi.waitUntil(
+      () => server.output().stderr.includes('stopping: finishing what is in flight'),
+      patience,
+    );
     kill(server.child.pid!, 'SIGINT');
     finish();
     await answered();
@@ -93,7 +96,7 @@ describe('a signal while it starts', () => {
   it.each(Object.entries(moments))('ends it in order %s', async (_, come) => {
     const place = installation();
     const server = place.run('start');
-    await vi.waitUntil(() => come(place), { timeout: 30_000, interval: 1 });
+    await vi.waitUntil(() => come(place), { ...patience, interval: 1 });
     kill(server.child.pid!, 'SIGTERM');
     const { code, stderr, stdout } = await server.ended;
     expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: '' });
