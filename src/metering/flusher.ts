@@ -1,5 +1,5 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { isPassing } from './failures.ts';
+import { persist } from './persist.ts';
 
 export interface FlusherOptions<Item, Outcome> {
   /**
@@ -81,25 +81,20 @@ export class Flusher<Item, Outcome> {
 
   /** Sees to it that each of `batch` gets an answer; never throws. `again` as in `flush`. */
   async #settle(batch: readonly Waiting<Item, Outcome>[], again: boolean): Promise<void> {
-    const giveUpAt = performance.now() + this.#options.patienceMs;
-    for (let delayMs = 10; ; delayMs = Math.min(delayMs * 2, 500)) {
-      try {
-        const items = batch.map(({ item }) => item);
-        const outcomes = await this.#options.flush(items, again);
-        for (const [index, { resolve }] of batch.entries()) resolve(outcomes[index] as Outcome);
-        return;
-      } catch (error) {
-        if (!isPassing(error) && batch.length > 1) {
-          // One row spoils the statement for all: each goes alone now, and its sender alone learns of it.
-          for (const waiting of batch) await this.#settle([waiting], again);
-          return;
-        }
-        if (!isPassing(error) || performance.now() + delayMs > giveUpAt) {
-          for (const { reject } of batch) reject(error);
-          return;
-        }
-        again = true;
-        await pause(delayMs);
+    const items = batch.map(({ item }) => item);
+    let brokeOff = again;
+    try {
+      const outcomes = await persist(this.#options.patienceMs, (retried) => {
+        brokeOff ||= retried;
+        return this.#options.flush(items, brokeOff);
+      });
+      for (const [index, { resolve }] of batch.entries()) resolve(outcomes[index] as Outcome);
+    } catch (error) {
+      if (isPassing(error) || batch.length === 1) {
+        for (const { reject } of batch) reject(error);
+      } else {
+        // One row spoils the statement for all: each goes alone now, and its sender alone learns of it.
+        for (const waiting of batch) await this.#settle([waiting], brokeOff);
       }
     }
   }

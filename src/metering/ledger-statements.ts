@@ -139,6 +139,20 @@ export async function releaseAll(
   return rows.map(() => undefined);
 }
 
+/** Of one month; zeros where nothing was booked in it. */
+export async function readCounter(
+  pool: pg.Pool,
+  tenantId: string,
+  period: Date,
+): Promise<{ used: number; reserved: number }> {
+  const [row] = await ask<{ used: string; reserved: string }>(
+    pool,
+    `SELECT used, reserved FROM quota_counter WHERE tenant_id = $1 AND meter = 'units' AND period = $2`,
+    [tenantId, period],
+  );
+  return { used: Number(row?.used ?? 0), reserved: Number(row?.reserved ?? 0) };
+}
+
 function batchOf(rows: readonly LedgerRow[]): string {
   return `[${rows.map(({ json }) => json).join(',')}]`;
 }

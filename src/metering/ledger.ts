@@ -5,11 +5,13 @@ import {
   bookingRow,
   commitAll,
   type LedgerRow,
+  readCounter,
   releaseAll,
   reservationRow,
   reserveAll,
 } from './ledger-statements.ts';
 import { periodAfter, periodOf } from './period.ts';
+import { persist } from './persist.ts';
 import type { QuotaState } from './quota.ts';
 import { type Repeating, repeat } from './repeating.ts';
 import type { Booking, CommitOutcome, Reservation, ReserveOutcome } from './reservation.ts';
@@ -20,6 +22,9 @@ export type { Booking, CommitOutcome, Reservation, ReserveOutcome } from './rese
 const commitPatienceMs = 5_000;
 /** Who has only reserved may as well be told at once, once a broken connection has been replaced. */
 const reservePatienceMs = 1_000;
+
+/** Reading again changes nothing. */
+const readPatienceMs = 1_000;
 
 const sweepEveryMs = 1_000;
 const sweepAtOnce = 500;
@@ -86,12 +91,8 @@ export class Ledger {
   /** Where the tenant stands this month under `limit` (null: unlimited). */
   async quota(tenantId: string, limit: number | null): Promise<QuotaState> {
     const period = periodOf(new Date());
-    const { rows } = await this.#pool.query<{ used: string; reserved: string }>(
-      `SELECT used, reserved FROM quota_counter WHERE tenant_id = $1 AND meter = 'units' AND period = $2`,
-      [tenantId, period],
-    );
-    const used = Number(rows[0]?.used ?? 0);
-    const reserved = Number(rows[0]?.reserved ?? 0);
+    // A replay ends with this, and must not fail for a connection that broke meanwhile.
+    const { used, reserved } = await persist(readPatienceMs, () => readCounter(this.#pool, tenantId, period));
     const remaining = limit === null ? null : Math.max(0, limit - used - reserved);
     return { meter: 'units', limit, used, reserved, remaining, resetsAt: periodAfter(period) };
   }
