@@ -22,13 +22,13 @@ import { UsageReader } from './metering/usage.ts';
 import { createMetrics } from './metrics.ts';
 import { ArtifactStore } from './models/artifact-store.ts';
 import { importModel } from './models/import.ts';
-import { ModelRegistry } from './models/registry.ts';
+import { ModelRegistry, type ServedModel } from './models/registry.ts';
 import { answerRollouts, load, SERVER_CONNECTION } from './models/rollout.ts';
 import { RegistrySelection } from './models/selection.ts';
-import { openAccess } from './tenants/access.ts';
 import { MemoryConcurrencyLimiter } from './tenants/concurrency-limiter.ts';
 import type { FirstBoot } from './tenants/first-boot.ts';
 import { MemoryRateLimiter } from './tenants/rate-limiter.ts';
+import { createTenancy } from './tenants/tenancy.ts';
 
 /** What a test, or a caller that embeds Fovea, puts in the place of what the process would make. */
 export interface Overrides {
@@ -84,8 +84,8 @@ export async function createContext(
     lifetime.own({ name: 'notifications', close: () => notifications.close() });
 
     const rateLimiter = new MemoryRateLimiter(clock);
-    const access = openAccess({ database, notifications, rateLimiter, logger, clock });
-    lifetime.own({ name: 'access', close: () => access.close() });
+    const tenancy = createTenancy({ database, notifications, rateLimiter, logger, clock });
+    lifetime.own({ name: 'tenancy', close: () => tenancy.close() });
 
     const ledger = new Ledger(database.ledger, logger);
     lifetime.own({ name: 'ledger', close: () => ledger.close() });
@@ -116,11 +116,24 @@ export async function createContext(
       clock,
     });
 
+    // A model is read, optimised and run once before anybody waits for it. One that cannot be is no reason not to serve others.
+    let warm = false;
+    const warmUp = async (models: readonly ServedModel[]) => {
+      for (const model of models) {
+        await load(model, workers).catch((err) => {
+          if (!lifetime.signal.aborted)
+            logger.error({ err, model: model.name }, 'a model could not be loaded');
+        });
+      }
+      warm = true;
+    };
+    const warming = warmUp(await registry.livePublic());
+
     const server = await createGraphqlServer(
       {
-        authenticator: access.authenticator,
-        apiKeys: access.apiKeys,
-        sessions: access.sessions,
+        authenticator: tenancy.authenticator,
+        apiKeys: tenancy.apiKeys,
+        sessions: tenancy.sessions,
         ledger,
         usage: new UsageReader(database),
         invoices: new Invoices(database),
@@ -133,6 +146,7 @@ export async function createContext(
         metrics: createMetrics(dispatcher, workers),
         introspection: config.introspection,
         ready: async () => {
+          if (!warm) return 'models are being loaded';
           if (!workers.some(({ ready }) => ready)) return 'no inference worker is ready';
           return database.app.query('SELECT 1').then(
             () => true,
@@ -142,8 +156,6 @@ export async function createContext(
       },
     );
     lifetime.own({ name: 'server', close: () => server.close(GRACE_MS) });
-    // Warm before the first request: a model is read, optimised and run once while nobody waits.
-    for (const model of await registry.livePublic()) await load(model, workers);
 
     return {
       logger,
@@ -152,12 +164,13 @@ export async function createContext(
       async listen() {
         const baseUrl = await listen(server, config);
         // After all that may fail: what it creates is told this once.
-        const created = await access.firstBoot({
+        const created = await tenancy.firstBoot({
           tenantName: config.firstBoot.tenant,
           email: config.firstBoot.email,
           password: secrets.initPassword,
           apiKey: secrets.initApiKey,
         });
+        await warming;
         return { url: baseUrl, created };
       },
       async close() {

@@ -2,7 +2,7 @@ import { OperatorError } from '../lib/errors.ts';
 import { isScope, SCOPES } from '../tenants/types.ts';
 import { withInstallation } from './installation.ts';
 import { type OutputOptions, print } from './output.ts';
-import { accessOf, tenantNamed } from './tenants.ts';
+import { tenancyOf, tenantNamed } from './tenants.ts';
 
 export async function createKey(
   options: OutputOptions & { tenant: string; scopes: string; name: string },
@@ -14,7 +14,7 @@ export async function createKey(
   }
   await withInstallation(async (installation) => {
     const tenant = await tenantNamed(installation, options.tenant);
-    const { apiKey, secret } = await accessOf(installation).apiKeys.createForTenant(tenant.id, {
+    const { apiKey, secret } = await tenancyOf(installation).apiKeys.createForTenant(tenant.id, {
       name: options.name,
       scopes: scopes.filter(isScope),
     });

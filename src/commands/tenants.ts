@@ -1,6 +1,5 @@
 import { OperatorError } from '../lib/errors.ts';
-import { type Access, openAccess } from '../tenants/access.ts';
-import { MemoryRateLimiter } from '../tenants/rate-limiter.ts';
+import { createTenancy, type Tenancy } from '../tenants/tenancy.ts';
 import type { TenantRecord } from '../tenants/types.ts';
 import { type Installation, withInstallation } from './installation.ts';
 import { type OutputOptions, print } from './output.ts';
@@ -9,7 +8,7 @@ export async function createTenant(
   options: OutputOptions & { name: string; plan: string; email?: string },
 ): Promise<void> {
   await withInstallation(async (installation) => {
-    const { tenant, password } = await accessOf(installation).tenants.create(options);
+    const { tenant, password } = await tenancyOf(installation).tenants.create(options);
     const owner = options.email ? `\nOwner ${options.email}, password (shown this once): ${password}` : '';
     print(options, `Tenant ${tenant.name} on plan ${tenant.plan.name}.${owner}`, {
       id: tenant.id,
@@ -23,7 +22,7 @@ export async function createTenant(
 export async function setPlan(options: OutputOptions & { tenant: string; plan: string }): Promise<void> {
   await withInstallation(async (installation) => {
     const { id } = await tenantNamed(installation, options.tenant);
-    const tenant = await accessOf(installation).tenants.setPlan(id, options.plan);
+    const tenant = await tenancyOf(installation).tenants.setPlan(id, options.plan);
     print(options, `Tenant ${tenant.name} is on plan ${tenant.plan.name}, version ${tenant.plan.version}.`, {
       id: tenant.id,
       name: tenant.name,
@@ -35,7 +34,7 @@ export async function setPlan(options: OutputOptions & { tenant: string; plan: s
 
 /** @throws OperatorError that says how to create it */
 export async function tenantNamed(installation: Installation, name: string): Promise<TenantRecord> {
-  const tenant = await accessOf(installation).tenants.byName(name);
+  const tenant = await tenancyOf(installation).tenants.byName(name);
   if (!tenant)
     throw new OperatorError(
       `No tenant is named ${JSON.stringify(name)}: create it with fovea tenants create --name.`,
@@ -43,6 +42,6 @@ export async function tenantNamed(installation: Installation, name: string): Pro
   return tenant;
 }
 
-export function accessOf({ database, notifications, logger }: Installation): Access {
-  return openAccess({ database, notifications, logger, rateLimiter: new MemoryRateLimiter() });
+export function tenancyOf({ database, notifications, logger }: Installation): Tenancy {
+  return createTenancy({ database, notifications, logger });
 }

@@ -6,6 +6,7 @@ import { AccessTokens } from './access-tokens.ts';
 import { ApiKeys } from './api-keys.ts';
 import { Authenticator } from './authenticator.ts';
 import { Credentials } from './credentials.ts';
+import { type FirstBoot, type FirstBootSettings, initialise } from './first-boot.ts';
 import { KeyUsage } from './key-usage.ts';
 import { Passwords } from './passwords.ts';
 import { MemoryRateLimiter, type RateLimiter } from './rate-limiter.ts';
@@ -31,6 +32,8 @@ export interface Tenancy {
   readonly signingKeys: SigningKeys;
   readonly passwords: Passwords;
   readonly keyUsage: KeyUsage;
+  /** Makes the operator's tenant, its owner and its key, once: null where there is one. */
+  firstBoot(settings: FirstBootSettings): Promise<FirstBoot | null>;
   /** Writes what is still to be written. */
   close(): Promise<void>;
 }
@@ -55,6 +58,7 @@ export function createTenancy({
     signingKeys,
     passwords,
     keyUsage,
+    firstBoot: (settings) => initialise(database, passwords, settings),
     close: () => keyUsage.close(),
   };
 }

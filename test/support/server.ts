@@ -6,8 +6,7 @@ import { type Context, createContext, type Overrides } from '../../src/context.t
 import { openNotifications } from '../../src/db/notifications.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { checkLedger } from '../../src/metering/check.ts';
-import { openAccess } from '../../src/tenants/access.ts';
-import { MemoryRateLimiter } from '../../src/tenants/rate-limiter.ts';
+import { createTenancy } from '../../src/tenants/tenancy.ts';
 import { SCOPES, type Scope } from '../../src/tenants/types.ts';
 import { createTestDatabase } from './database.ts';
 import { GraphqlClient } from './graphql-client.ts';
@@ -63,7 +62,7 @@ export async function startServer(
 
   const { database } = context;
   const notifications = await openNotifications(testDatabase.url, logger);
-  const access = openAccess({ database, notifications, logger, rateLimiter: new MemoryRateLimiter() });
+  const tenancy = createTenancy({ database, notifications, logger });
   let tenants = 0;
 
   return {
@@ -77,8 +76,8 @@ export async function startServer(
       const name = `tenant ${tenants}`;
       const email = `owner${tenants}@example.test`;
       const planName = unitLimit === undefined ? plan : await createPlan(testDatabase.url, unitLimit);
-      const { tenant, password } = await access.tenants.create({ name, plan: planName, email });
-      const { secret } = await access.apiKeys.createForTenant(tenant.id, { name: 'test', scopes });
+      const { tenant, password } = await tenancy.tenants.create({ name, plan: planName, email });
+      const { secret } = await tenancy.apiKeys.createForTenant(tenant.id, { name: 'test', scopes });
       const client = new GraphqlClient(url, secret);
       return { id: tenant.id, name, email, password: password!, key: secret, client };
     },
@@ -99,7 +98,7 @@ export async function startServer(
       return Number(value);
     },
     async close() {
-      await access.close();
+      await tenancy.close();
       await notifications.close();
       await context.close();
       await testDatabase.drop();
