@@ -53,7 +53,7 @@ describe('BAD_USER_INPUT names the field and the limit, and nothing is run', () 
     ['no member in an ImageInput', { images: [image, {}] }, ['input.images[1]']],
     ['a null member in an ImageInput', { images: { base64: null } }, ['input.images', 'base64', 'non-null']],
     ['a member that is not there', { images: { path: '/etc/passwd' } }, ['input.images', 'path']],
-    ['a URL that is none', { images: { url: '/cat.jpg' } }, ['input.images[0].url', 'absolute URL', '/cat']],
+    ['a URL that is none', { images: { url: '/cat.jpg' } }, ['input.images.url', 'absolute URL', '/cat']],
     ['a null image', { images: [null] }, ['input.images[0]']],
     ['a compression that is not there', { compression: 'ZIP' }, ['input.compression', 'ZIP']],
     ['a topK beyond 32 bits', { topK: 2 ** 31 }, ['input.topK', '2147483648']],
