@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { checkLedger } from '../../src/metering/check.ts';
 import { booking, createLedgerFixture, type LedgerFixture, reservation } from './ledger-fixture.ts';
 import { type LossyProxy, openLossyProxy } from './lossy-proxy.ts';
@@ -158,3 +158,25 @@ test('connections cut again and again: every caller is answered, and what was ac
   expect(acknowledged.size).toBeGreaterThan(300);
   expect(await checkLedger(fixture.database.ledger)).toEqual([]);
 }, 60_000);
+
+test('a quota is read again where its connection breaks', async () => {
+  const ledger = fixture.openLedger();
+  const tenantId = await fixture.newTenant();
+  await ledger.reserve(reservation(tenantId));
+  const locking = await fixture.admin.connect();
+  try {
+    await locking.query('BEGIN; LOCK TABLE quota_counter IN ACCESS EXCLUSIVE MODE');
+    const quota = ledger.quota(tenantId, 10);
+    await vi.waitUntil(async () => {
+      const cut = await locking.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+          WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FROM quota_counter%'`,
+      );
+      return cut.rowCount === 1;
+    });
+    await locking.query('ROLLBACK');
+    expect(await quota).toMatchObject({ limit: 10, used: 0, reserved: 4, remaining: 6 });
+  } finally {
+    locking.release();
+  }
+});
