@@ -178,8 +178,10 @@ class Serving<Result> {
       this.#abandon(error);
       // Whether or not it was admitted is known only once RESERVE has answered.
       const outcome = await held.catch(() => null);
-      if (outcome?.kind === 'admitted')
-        await this.#dependencies.ledger.release(this.#requestId, this.#caller.tenantId);
+      if (outcome?.kind === 'admitted') {
+        // A hold that cannot be given back expires; the client is told what went wrong first.
+        await this.#dependencies.ledger.release(this.#requestId, this.#caller.tenantId).catch(() => {});
+      }
       throw error;
     } finally {
       clearTimeout(timer);
