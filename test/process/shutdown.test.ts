@@ -3,7 +3,6 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
-import packageJson from '../../package.json' with { type: 'json' };
 import { clientOf, installation, kill, patience, pidOf, processesOf, ready } from './installation.ts';
 import { expectBookedIsAnswered, heldRequests, startLoad } from './load.ts';
 
@@ -118,18 +117,15 @@ describe('npm start', () => {
   });
 
   // npm signals the shell that it started, and no shell passes a signal on: it has to become the server.
-  it.skipIf(!packageJson.scripts.start.startsWith('exec '))(
-    'ends everything when npm alone is asked to end (skipped while its script does not exec)',
-    async () => {
-      const place = installation();
-      const npm = place.npmStart();
-      await ready(npm);
-      const server = pidOf('server', place);
-      expect(server).not.toBe(npm.child.pid);
-      kill(npm.child.pid!, 'SIGTERM');
-      await npm.ended;
-      await vi.waitUntil(() => processesOf(place.dataDir).length === 0, patience);
-      expect(existsSync(join(place.dataDir, 'postgres/postmaster.pid'))).toBe(false);
-    },
-  );
+  it('ends everything when npm alone is asked to end', async () => {
+    const place = installation();
+    const npm = place.npmStart();
+    await ready(npm);
+    const server = pidOf('server', place);
+    expect(server).not.toBe(npm.child.pid);
+    kill(npm.child.pid!, 'SIGTERM');
+    await npm.ended;
+    await vi.waitUntil(() => processesOf(place.dataDir).length === 0, patience);
+    expect(existsSync(join(place.dataDir, 'postgres/postmaster.pid'))).toBe(false);
+  });
 });
