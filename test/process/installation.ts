@@ -47,12 +47,17 @@ export interface Installation {
   superuser(): pg.Pool;
 }
 
-/** A data directory of its own, removed after the test with every process that still uses it. */
-export function installation(): Installation {
+/**
+ * A data directory of its own, removed after the test with every process that still uses it; or whenever what `atEnd` was
+ * given is called, the last first.
+ */
+export function installation(
+  atEnd: (clean: () => void | Promise<void>) => void = onTestFinished,
+): Installation {
   const folder = mkdtempSync(join(tmpdir(), 'fovea-process-'));
   chmodSync(folder, 0o711); // For the user that PostgreSQL runs as where the tests run as root.
   const dataDir = join(folder, 'data');
-  onTestFinished(async () => {
+  atEnd(async () => {
     for (const { pid } of processesOf(dataDir)) kill(pid, 'SIGKILL');
     await vi.waitUntil(() => processesOf(dataDir).length === 0, patience);
     rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
@@ -60,7 +65,7 @@ export function installation(): Installation {
 
   const launch = (command: readonly string[], environment: Record<string, string>): Job => {
     const job = spawnJob(command, { FOVEA_DATA_DIR: dataDir, PORT: '0', ...environment });
-    onTestFinished(() => {
+    atEnd(() => {
       job.child.kill('SIGKILL');
     });
     return job;
@@ -81,7 +86,7 @@ export function installation(): Installation {
         connectionString: `postgresql://postgres:${superuserPassword}@127.0.0.1:${port}/fovea`,
       });
       pool.on('error', () => {}); // The server may be killed under it.
-      onTestFinished(() => pool.end());
+      atEnd(() => pool.end());
       return pool;
     },
   };
