@@ -1,0 +1,115 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sharp } from '../../src/inference/images/libvips.ts';
+import { createLogger } from '../../src/lib/logger.ts';
+import { ArtifactStore } from '../../src/models/artifact-store.ts';
+import { importModel } from '../../src/models/import.ts';
+import type { ServedModel } from '../../src/models/registry.ts';
+import { readBitmap } from '../support/bitmap.ts';
+import { imagenetClassifiers, layOutImagenet } from '../support/manifests/imagenet.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+import { sharedData } from '../support/shared-data.ts';
+
+interface Expected {
+  readonly index: number;
+  readonly label: string;
+  readonly score: number;
+}
+
+/** By model and picture, the best labels first. */
+type Expectations = Record<string, Record<string, readonly Expected[]>>;
+
+const expectations = (path: string): Expectations => {
+  const file = sharedData(path);
+  return file === null ? {} : JSON.parse(readFileSync(file, 'utf8'));
+};
+const exact = expectations('expected/exact.json');
+const photos = expectations('expected/photos.json');
+const cases = (from: Expectations) =>
+  imagenetClassifiers.flatMap((model) =>
+    Object.entries(from[model] ?? {}).map(([picture, expected]) => ({ model, picture, expected })),
+  );
+
+describe.skipIf(Object.keys(exact).length === 0)(
+  'published classifiers answer over HTTP as published (needs shared data: models, photos, expected)',
+  () => {
+    let server: TestServer;
+    /** By the file's name: what it was imported as. */
+    const models = new Map<string, ServedModel>();
+    beforeAll(async () => {
+      server = await startServer();
+      for (const name of imagenetClassifiers) {
+        const laidOut = layOutImagenet(name)!;
+        const model = await importModel(laidOut.manifest, {
+          tenantId: null,
+          database: server.context.database,
+          // Nobody has asked for it yet, so nobody needs to hear of it.
+          notifications: { publish: async () => {} },
+          artifacts: new ArtifactStore(join(server.dataDir, 'artifacts')),
+          logger: createLogger('silent'),
+        }).finally(laidOut.remove);
+        models.set(name, model);
+      }
+    }, 120_000);
+    afterAll(() => server?.close());
+
+    async function classify(file: string, picture: Buffer): Promise<Expected[]> {
+      const { name: model, variants } = models.get(file)!;
+      const images = { base64: picture.toString('base64') };
+      const { errors, data } = await server.operator.classify({ model, images, topK: 1_001 });
+      expect(errors).toEqual([]);
+      expect(data!.classify.receipt).toMatchObject({ model, units: variants[0]!.unitsPerImage });
+      const [result] = data!.classify.results;
+      if (!result || !('labels' in result)) throw new Error(`no classification: ${result?.message}`);
+      return result.labels;
+    }
+
+    /** By the graph's column: two classes may have one name. */
+    const scoreOf = (labels: readonly Expected[], { index, label }: Expected) => {
+      const found = labels.find((each) => each.index === index);
+      expect(found?.label).toBe(label);
+      return found!.score;
+    };
+
+    it.each(cases(exact))(
+      '$model on $picture, which needs no resizing, to 1e-3',
+      async ({ model, picture, expected }) => {
+        const labels = await classify(model, readFileSync(sharedData(`expected/exact/${picture}`)!));
+        expect(labels[0]!.index).toBe(expected[0]!.index);
+        for (const each of expected)
+          expect(Math.abs(scoreOf(labels, each) - each.score), each.label).toBeLessThan(1e-3);
+      },
+    );
+
+    it.each(cases(photos))(
+      '$model on $picture to 0.15, whatever filter resized it',
+      async ({ model, picture, expected }) => {
+        const file = readFileSync(sharedData(`photos/${picture}`)!);
+        const labels = await classify(model, picture.endsWith('.bmp') ? await toPng(file) : file);
+        if (expected[0]!.score >= 0.5) expect(labels[0]!.index).toBe(expected[0]!.index);
+        for (const each of expected)
+          expect(Math.abs(scoreOf(labels, each) - each.score), each.label).toBeLessThan(0.15);
+      },
+    );
+
+    it('BMP itself is not read', async () => {
+      const images = { base64: readFileSync(sharedData('photos/cat.bmp')!).toString('base64') };
+      const { data } = await server.operator.classify({
+        model: models.get(imagenetClassifiers[0])!.name,
+        images,
+      });
+      expect(data!.classify.results).toMatchObject([{ code: 'UNSUPPORTED_FORMAT' }]);
+      expect(data!.classify.receipt.units).toBe(0);
+    });
+
+    it('every one of them was booked', () => server.expectExactLedger());
+  },
+);
+
+function toPng(bitmap: Buffer): Promise<Buffer> {
+  const { pixels, width, height } = readBitmap(bitmap);
+  return sharp(pixels, { raw: { width, height, channels: 3 } })
+    .png()
+    .toBuffer();
+}
