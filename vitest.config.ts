@@ -9,8 +9,8 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    // For tests that load ONNX Runtime themselves: it reports to its maker unless it is told not to.
-    env: { ORT_DISABLE_TELEMETRY: '1' },
+    // ONNX Runtime, which some tests load themselves, reports to its maker unless it is told not to.
+    env: { ORT_DISABLE_TELEMETRY: '1', FOVEA_LOG_LEVEL: process.env.FOVEA_LOG_LEVEL ?? 'fatal' },
     globalSetup: 'test/support/global-setup.ts',
     reporters: ['default', './test/support/summary-reporter.ts'],
   },
