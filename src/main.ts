@@ -80,6 +80,9 @@ models
   .option('--json', 'print JSON')
   .action(async (options) => (await import('./commands/models.ts')).listModels(options));
 
+// Whoever read what is told may be gone (a closed terminal, `| head`): no reason to end without order.
+process.stdout.on('error', () => {});
+
 try {
   await program.parseAsync();
 } catch (error) {

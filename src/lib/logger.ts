@@ -7,7 +7,7 @@ export type { Logger } from 'pino';
  * the names below never reach a log line, whoever logs the object that holds them; images and credentials are not
  * logged by anyone in the first place.
  */
-export function createLogger(level: string, destination: DestinationStream = pino.destination(2)): Logger {
+export function createLogger(level: string, destination: DestinationStream = standardError()): Logger {
   return pino(
     {
       level,
@@ -29,4 +29,17 @@ export function createLogger(level: string, destination: DestinationStream = pin
     },
     destination,
   );
+}
+
+/**
+ * A terminal that was closed takes no more lines, and the process ends in order all the same: silently. pino does so where a
+ * pipe has lost its reader; any other failed write it would repeat for ever on exit.
+ */
+function standardError(): DestinationStream {
+  const stream = pino.destination(2);
+  stream.on('error', () => {
+    const silent = () => {};
+    Object.assign(stream, { write: silent, flushSync: silent, end: silent });
+  });
+  return stream;
 }
