@@ -42,7 +42,11 @@ export async function tableFaults(superuser: pg.Client, mine: string, theirs: st
 }
 
 /** Values of types that any row takes; none reads the row, so that UPDATE is judged by its own policies alone. */
-const constants: Record<string, string> = { 'timestamp with time zone': 'now()', boolean: 'false' };
+const constants: Record<string, string> = {
+  'timestamp with time zone': 'now()',
+  boolean: 'false',
+  uuid: '(SELECT min(id::text)::uuid FROM plan)',
+};
 
 async function* faultsOf(superuser: pg.Client, table: TenantTable, mine: string, theirs: string) {
   const { name, owner, isForced, mayInsert, mayDelete, mayUpdate } = table;

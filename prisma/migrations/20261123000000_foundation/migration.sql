@@ -74,4 +74,4 @@ ALTER TABLE tenant FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant_own ON tenant TO fovea_app
   USING (id = fovea_tenant() OR name = fovea_presented())
   WITH CHECK (id = fovea_tenant());
-GRANT SELECT, INSERT, UPDATE ON tenant TO fovea_app;
+GRANT SELECT, INSERT, UPDATE (plan_id) ON tenant TO fovea_app;
