@@ -2,7 +2,7 @@ import type { Priority } from '../request.ts';
 
 /** One image waiting for its turn on a device. */
 export interface Work<Payload> {
-  /** Images of one queue share a batch, and nothing else does. */
+  /** Images of one variant share a batch, and nothing else does. */
   readonly variantKey: string;
   /** Images that a batch with this one in it holds at most. */
   readonly maxBatch: number;
@@ -29,89 +29,130 @@ export interface NextBatch<Payload> {
   readonly expired: readonly Work<Payload>[];
 }
 
-/** How much later than it came a BATCH image is taken to have come: it yields to interactive ones, but never starves. */
+/** So long a BATCH image lets every interactive one pass; then it is as good as they are, and cannot starve. */
 const BATCH_YIELDS_MS = 1_000;
 
-interface VariantQueue<Payload> {
-  readonly key: string;
-  /** Sets, because they keep the order of arrival and forget a member in constant time. */
-  readonly INTERACTIVE: Set<Work<Payload>>;
-  readonly BATCH: Set<Work<Payload>>;
+/** What one tenant has waiting, and how much of the device it has had. */
+interface Flow<Payload> {
+  /** Compute time over weight, milliseconds: whoever has least is next. */
+  virtualTime: number;
+  /** By variant and priority. Sets keep the order of arrival and forget a member in constant time. */
+  readonly waiting: Map<string, Record<Priority, Set<Work<Payload>>>>;
+}
+
+/** An image that could be next, with what decides whether it is. */
+interface Candidate<Payload> {
+  readonly flow: Flow<Payload>;
+  readonly work: Work<Payload>;
+  readonly yields: boolean;
+  readonly cameAt: number;
 }
 
 /**
- * Decides which images run next: a queue per variant, served in the order of their oldest member. A pure state machine:
- * time is passed in, nothing is awaited, and whoever owns a device asks `next` when it is free, so that a device never
- * idles while an image waits.
+ * Decides which images run next. A pure state machine: time is passed in, nothing is awaited, and whoever owns a device
+ * asks `next` when it is free, so that a device never idles while an image waits.
+ *
+ * Tenants share the device by weight: each has a virtual time, which grows by an image's cost over the tenant's weight when
+ * it is taken, and the one that is furthest behind is next (in the manner of start-time fair queueing: Goyal, Vin, Cheng,
+ * SIGCOMM 1996). Whoever comes back from idling starts at the present virtual time: idling saves nothing up. Its image
+ * chooses the variant; the rest of the batch is filled with images of that variant by the same rule.
  */
 export class Scheduler<Payload> {
-  readonly #queues = new Map<string, VariantQueue<Payload>>();
+  readonly #flows = new Map<string, Flow<Payload>>();
   readonly #cameAt = new Map<Work<Payload>, number>();
+  /** Of the tenant served last, when its turn came. */
+  #virtualTime = 0;
 
   get depth(): number {
     return this.#cameAt.size;
   }
 
   enqueue(work: Work<Payload>, now: number): void {
-    let queue = this.#queues.get(work.variantKey);
-    if (!queue) {
-      queue = { key: work.variantKey, INTERACTIVE: new Set(), BATCH: new Set() };
-      this.#queues.set(work.variantKey, queue);
+    const flow = this.#flowOf(work.tenant);
+    let queues = flow.waiting.get(work.variantKey);
+    if (!queues) {
+      queues = { INTERACTIVE: new Set(), BATCH: new Set() };
+      flow.waiting.set(work.variantKey, queues);
     }
-    queue[work.priority].add(work);
+    queues[work.priority].add(work);
     this.#cameAt.set(work, now);
   }
 
   /** False: it is not waiting any more. */
   remove(work: Work<Payload>): boolean {
     if (!this.#cameAt.delete(work)) return false;
-    const queue = this.#queues.get(work.variantKey)!;
-    queue[work.priority].delete(work);
-    if (queue.INTERACTIVE.size + queue.BATCH.size === 0) this.#queues.delete(work.variantKey);
+    const { waiting } = this.#flows.get(work.tenant)!;
+    const queues = waiting.get(work.variantKey)!;
+    queues[work.priority].delete(work);
+    if (queues.INTERACTIVE.size + queues.BATCH.size === 0) waiting.delete(work.variantKey);
     return true;
   }
 
   next(now: number): NextBatch<Payload> {
-    const expired: Work<Payload>[] = [];
-    for (;;) {
-      const queue = this.#oldestQueue();
-      if (!queue) return { batch: null, expired };
-      const works = this.#take(queue, now, expired);
-      if (works.length > 0) return { batch: { variantKey: queue.key, works }, expired };
-    }
-  }
-
-  #take(queue: VariantQueue<Payload>, now: number, expired: Work<Payload>[]): Work<Payload>[] {
     const works: Work<Payload>[] = [];
+    const expired: Work<Payload>[] = [];
+    let room = Number.POSITIVE_INFINITY;
     for (;;) {
-      const work = this.#head(queue);
-      if (!work || (works[0] && works.length >= Math.min(works[0].maxBatch, work.maxBatch))) return works;
+      const variantKey = works[0]?.variantKey ?? null;
+      const next = this.#best(variantKey, now);
+      if (!next || Math.min(room, next.work.maxBatch) <= works.length) break;
+      const { flow, work } = next;
       this.remove(work);
-      (work.deadline <= now ? expired : works).push(work);
+      if (work.deadline <= now) {
+        expired.push(work);
+        continue;
+      }
+      works.push(work);
+      room = Math.min(room, work.maxBatch);
+      this.#virtualTime = Math.max(this.#virtualTime, flow.virtualTime);
+      flow.virtualTime += work.cost / work.weight;
+    }
+    this.#forgetIdleFlows();
+    return { batch: works[0] ? { variantKey: works[0].variantKey, works } : null, expired };
+  }
+
+  #flowOf(tenant: string): Flow<Payload> {
+    let flow = this.#flows.get(tenant);
+    if (!flow) {
+      flow = { virtualTime: this.#virtualTime, waiting: new Map() };
+      this.#flows.set(tenant, flow);
+    }
+    if (flow.waiting.size === 0) flow.virtualTime = Math.max(flow.virtualTime, this.#virtualTime);
+    return flow;
+  }
+
+  /** One that has had more than the present virtual time is remembered: coming back at once must not wipe that out. */
+  #forgetIdleFlows(): void {
+    for (const [tenant, { waiting, virtualTime }] of this.#flows) {
+      if (waiting.size === 0 && virtualTime <= this.#virtualTime) this.#flows.delete(tenant);
     }
   }
 
-  #oldestQueue(): VariantQueue<Payload> | null {
-    let oldest: VariantQueue<Payload> | null = null;
-    let oldestRank = Number.POSITIVE_INFINITY;
-    for (const queue of this.#queues.values()) {
-      const rank = this.#rank(this.#head(queue)!);
-      if (rank < oldestRank) {
-        oldest = queue;
-        oldestRank = rank;
+  /** Of `variantKey` alone, where it is given. */
+  #best(variantKey: string | null, now: number): Candidate<Payload> | null {
+    let best: Candidate<Payload> | null = null;
+    for (const flow of this.#flows.values()) {
+      const queues = variantKey === null ? flow.waiting.values() : [flow.waiting.get(variantKey)];
+      for (const queue of queues) {
+        for (const work of [first(queue?.INTERACTIVE), first(queue?.BATCH)]) {
+          if (!work) continue;
+          const cameAt = this.#cameAt.get(work)!;
+          const yields = work.priority === 'BATCH' && now - cameAt < BATCH_YIELDS_MS;
+          const candidate = { flow, work, yields, cameAt };
+          if (!best || isBefore(candidate, best)) best = candidate;
+        }
       }
     }
-    return oldest;
+    return best;
   }
+}
 
-  #head(queue: VariantQueue<Payload>): Work<Payload> | undefined {
-    const [interactive] = queue.INTERACTIVE;
-    const [batch] = queue.BATCH;
-    if (!interactive || !batch) return interactive ?? batch;
-    return this.#rank(interactive) <= this.#rank(batch) ? interactive : batch;
-  }
+function isBefore<Payload>(a: Candidate<Payload>, b: Candidate<Payload>): boolean {
+  if (a.yields !== b.yields) return b.yields;
+  return (a.flow.virtualTime - b.flow.virtualTime || a.cameAt - b.cameAt) < 0;
+}
 
-  #rank(work: Work<Payload>): number {
-    return this.#cameAt.get(work)! + (work.priority === 'BATCH' ? BATCH_YIELDS_MS : 0);
-  }
+function first<T>(set: Set<T> | undefined): T | undefined {
+  const [member] = set ?? [];
+  return member;
 }

@@ -87,6 +87,51 @@ describe('scheduler', () => {
     expect(payloads(scheduler, 1)).toEqual(['stays']);
   });
 
+  it('shares a saturated device between tenants by weight', () => {
+    const scheduler = new Scheduler<string>();
+    for (let i = 0; i < 400; i++) {
+      scheduler.enqueue(work('heavy', { tenant: 'heavy', weight: 3 }), i);
+      scheduler.enqueue(work('light', { tenant: 'light', variantKey: 'b', maxBatch: 8, cost: 2 }), i);
+    }
+    const computed = { heavy: 0, light: 0 };
+    for (let batch = 0; batch < 60; batch++) {
+      for (const { tenant, cost } of scheduler.next(1_000).batch!.works)
+        computed[tenant as 'heavy' | 'light'] += cost;
+    }
+    // Equal to the weights but for the largest batch, which takes 16 ms.
+    expect(Math.abs(computed.heavy / 3 - computed.light)).toBeLessThanOrEqual(16);
+    expect(computed.light).toBeGreaterThan(30);
+  });
+
+  it('serves a tenant that comes once in a while before one that fills the queue', () => {
+    const scheduler = new Scheduler<string>();
+    for (let i = 0; i < 100; i++) scheduler.enqueue(work(`flood ${i}`, { tenant: 'flood' }), i);
+    scheduler.next(100);
+    scheduler.enqueue(work('visitor', { tenant: 'visitor' }), 101);
+    expect(payloads(scheduler, 101)).toContain('visitor');
+  });
+
+  it('saves nothing up for a tenant that idles, and forgives nothing to one that comes back at once', () => {
+    const scheduler = new Scheduler<string>();
+    const one = { maxBatch: 1 };
+    scheduler.enqueue(work('idler', { tenant: 'idler', ...one }), 0);
+    scheduler.next(0);
+    for (let i = 0; i < 20; i++) scheduler.enqueue(work('worker', { tenant: 'worker', ...one }), 0);
+    for (let i = 0; i < 10; i++) scheduler.next(0);
+    for (let i = 0; i < 5; i++) scheduler.enqueue(work('idler', { tenant: 'idler', ...one }), 1);
+    const order = Array.from({ length: 10 }, () => payloads(scheduler, 1)?.[0]);
+    expect(order.filter((name) => name === 'idler')).toHaveLength(5);
+    expect(order.slice(0, 4).filter((name) => name === 'idler').length).toBeLessThanOrEqual(3);
+
+    scheduler.enqueue(work('greedy', { tenant: 'greedy', cost: 50, ...one }), 2);
+    scheduler.enqueue(work('modest', { tenant: 'modest', ...one }), 2);
+    for (let i = 0; i < 2; i++) scheduler.next(2);
+    scheduler.enqueue(work('greedy again', { tenant: 'greedy', ...one }), 2);
+    scheduler.enqueue(work('modest again', { tenant: 'modest', ...one }), 3);
+    const next = Array.from({ length: scheduler.depth }, () => payloads(scheduler, 3)?.[0]);
+    expect(next.indexOf('modest again')).toBeLessThan(next.indexOf('greedy again'));
+  });
+
   it('keeps every image in exactly one place through any sequence of steps', () => {
     let state = 12345;
     const random = (below: number) => {
@@ -102,6 +147,9 @@ describe('scheduler', () => {
         const item = work(String(now), {
           variantKey: `variant ${variant}`,
           maxBatch: variant + 1,
+          tenant: `tenant ${random(5)}`,
+          weight: 1 + random(4),
+          cost: 1 + random(20),
           priority: random(3) === 0 ? 'BATCH' : 'INTERACTIVE',
           deadline: now + 1 + random(200),
         });
