@@ -63,7 +63,7 @@ export interface FailedImage {
   readonly message: string;
 }
 
-/** Milliseconds. Of several images the longest wait, and the time from the first to the last of each other stage. */
+/** Milliseconds. Each stage is the longest that any image of the request spent in it. */
 export interface Timings {
   readonly totalMs: number;
   readonly decodeMs: number;

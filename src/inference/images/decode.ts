@@ -5,7 +5,7 @@ import { enlarge } from './enlarge.ts';
 import { type Placement, placeImage, type Size } from './geometry.ts';
 import { ImageError } from './image-error.ts';
 import { sharp } from './libvips.ts';
-import { withStandardExif } from './png-exif.ts';
+import { essentialPng } from './png-chunks.ts';
 import { type ImageFormat, sniffFormat } from './sniff.ts';
 
 export interface DecodedImage {
@@ -68,10 +68,9 @@ interface OpenedImage {
 }
 
 /** Reads the header alone, so that what is too large is refused before a pixel of it is decoded. */
-async function openImage(bytes: Uint8Array, format: ImageFormat): Promise<OpenedImage> {
-  const found = await readHeader(bytes, format);
-  const oriented = format === 'png' ? withStandardExif(bytes, found) : null;
-  const header = oriented === null ? found : await readHeader(oriented, format);
+async function openImage(file: Uint8Array, format: ImageFormat): Promise<OpenedImage> {
+  const bytes = format === 'png' ? essentialPng(file) : file;
+  const header = await readHeader(bytes, format);
   if (header.format === 'heif' && header.compression !== 'av1') {
     throw new ImageError('UNSUPPORTED_FORMAT', 'HEIF pictures are read with AV1 coding alone (AVIF).');
   }
@@ -83,7 +82,7 @@ async function openImage(bytes: Uint8Array, format: ImageFormat): Promise<Opened
     );
   }
   return {
-    bytes: oriented ?? bytes,
+    bytes,
     format,
     size: { width, height },
     hasAlpha: header.hasAlpha,

@@ -1,38 +1,48 @@
-import { crc32 } from 'node:zlib';
-import type { Metadata } from 'sharp';
+import { inflateSync } from 'node:zlib';
 
-/** The signature and the IHDR chunk, which is always first and always this long. */
-const headerLength = 33;
+/** Of an EXIF structure in bytes: twice what a JPEG can hold. */
+export const maxExifBytes = 131_072;
 
-/**
- * Before PNG had its own chunk for EXIF, ImageMagick kept it as hexadecimal text. Pillow reads that and libvips does not, so
- * the picture is given the standard chunk it lacks; null where there is nothing to add.
- */
-export function withStandardExif(png: Uint8Array, { exif, comments }: Metadata): Uint8Array | null {
-  if (exif !== undefined) return null;
-  const profile = comments?.find(({ keyword }) => keyword === 'Raw profile type exif');
-  const tiff = profile === undefined ? null : readRawProfile(profile.text);
-  if (tiff === null) return null;
-  const typeAndData = Buffer.concat([Buffer.from('eXIf'), tiff]);
-  const length = Buffer.alloc(4);
-  length.writeUInt32BE(tiff.length);
-  const checksum = Buffer.alloc(4);
-  checksum.writeUInt32BE(crc32(typeAndData));
-  return Buffer.concat([
-    png.subarray(0, headerLength),
-    length,
-    typeAndData,
-    checksum,
-    png.subarray(headerLength),
-  ]);
+const keyword = Buffer.from('Raw profile type exif\0');
+
+/** Two digits a byte, line breaks, and the lines before them. */
+const maxTextLength = maxExifBytes * 2 + maxExifBytes / 8;
+
+/** A `tEXt` chunk, or a `zTXt` chunk, which is compressed. */
+export interface TextChunk {
+  readonly type: 'tEXt' | 'zTXt';
+  readonly data: Buffer;
 }
 
-/** The text is a name, a length and hexadecimal lines; the bytes are a TIFF structure behind `Exif` and two zeros. */
-function readRawProfile(text: string): Buffer | null {
-  const hex = /^\s*exif\s+\d+\s+([\da-f\s]+)$/i.exec(text)?.[1];
-  if (hex === undefined) return null;
-  const bytes = Buffer.from(hex.replace(/\s/g, ''), 'hex');
-  const tiff = bytes.subarray(bytes.indexOf('Exif\0\0') === 0 ? 6 : 0);
+export function holdsRawExif({ data }: TextChunk): boolean {
+  return keyword.equals(data.subarray(0, keyword.length));
+}
+
+/**
+ * Before PNG had its own chunk for EXIF, ImageMagick kept it as hexadecimal text, which Pillow reads and libvips does not.
+ * @returns the TIFF structure that the standard chunk holds; null where the text is no EXIF, is damaged or is too long
+ */
+export function readRawExif({ type, data }: TextChunk): Buffer | null {
+  if (data.length > maxTextLength) return null;
+  const text = data.subarray(keyword.length);
+  if (type === 'tEXt') return parseRawProfile(text.toString('latin1'));
+  try {
+    // The text follows a byte that names the method. Twenty megabytes could inflate to twenty gigabytes.
+    const inflated = inflateSync(text.subarray(1), { maxOutputLength: maxTextLength });
+    return parseRawProfile(inflated.toString('latin1'));
+  } catch {
+    return null; // A picture whose EXIF is damaged is shown as it lies.
+  }
+}
+
+/** Each pattern here must be linear: the text is a stranger's, and this runs on the event loop. */
+function parseRawProfile(text: string): Buffer | null {
+  const head = /^\s*exif\s+\d+\s/i.exec(text)?.[0];
+  if (head === undefined) return null;
+  const hex = text.slice(head.length).replace(/\s+/g, '');
+  if (/[^\da-f]/i.test(hex)) return null;
+  const bytes = Buffer.from(hex, 'hex');
+  const tiff = bytes.subarray(bytes.toString('latin1', 0, 6) === 'Exif\0\0' ? 6 : 0);
   const signature = tiff.subarray(0, 4).toString('latin1');
   return signature === 'II*\0' || signature === 'MM\0*' ? tiff : null;
 }

@@ -1,0 +1,270 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { v7 as uuidv7 } from 'uuid';
+import type { Clock } from '../lib/clock.ts';
+import { DeadlineExceededError } from '../lib/errors.ts';
+import type { SafeFetch } from '../lib/safe-fetch.ts';
+import type { Ledger } from '../metering/ledger.ts';
+import { HOLD_OUTLIVES_DEADLINE_MS, type Hold, hold, type KeptAnswer, requestHash } from './booking.ts';
+import { decodeImage } from './images/decode.ts';
+import { ImageError } from './images/image-error.ts';
+import { type ImageSource, readSource } from './images/source.ts';
+import type { ChosenVariant } from './model-selection.ts';
+import type { Caller, FailedImage, InferenceRequest, Receipt } from './request.ts';
+import type { Dispatcher, ImageOutput, Ticket } from './scheduler/dispatcher.ts';
+import { DEFAULT_TIMEOUT_MS } from './validate.ts';
+import type { Task, Variant } from './variant.ts';
+
+export interface ServingDependencies {
+  readonly ledger: Ledger;
+  readonly dispatcher: Dispatcher;
+  readonly fetch: SafeFetch;
+  readonly clock: Clock;
+}
+
+/** How long a failed request waits for its hold to be given back before its client is told. */
+const GIVE_BACK_MS = 500;
+
+/** Size of the oriented original, pixels. */
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Turns what the model said about one image into what the client is told. */
+export type ReadOutput<Result> = (output: ImageOutput, variant: Variant, original: Size) => Result;
+
+/** An image that was answered, and how long each stage took, milliseconds. */
+interface AnsweredImage<Result> {
+  readonly result: Result;
+  readonly output: ImageOutput;
+  readonly decodeMs: number;
+  readonly postprocessMs: number;
+}
+
+/** One admitted request, from RESERVE to COMMIT or release. */
+export class Serving<Result> {
+  readonly #dependencies: ServingDependencies;
+  readonly #caller: Caller;
+  readonly #task: Task;
+  readonly #request: InferenceRequest;
+  readonly #chosen: ChosenVariant;
+  readonly #read: ReadOutput<Result>;
+  readonly #startedAt: number;
+  /** The same moment, on the clock of `Clock.elapsed`. */
+  readonly #started: number;
+  readonly #timeoutMs: number;
+  readonly #requestId: string;
+  readonly #idempotency: { key: string; requestHash: Uint8Array } | null;
+  /** Aborted with the error that ends the request before its answer. */
+  readonly #abandoned = new AbortController();
+  readonly #ticket: Ticket;
+
+  constructor(
+    dependencies: ServingDependencies,
+    caller: Caller,
+    task: Task,
+    request: InferenceRequest,
+    chosen: ChosenVariant,
+    read: ReadOutput<Result>,
+  ) {
+    this.#dependencies = dependencies;
+    this.#caller = caller;
+    this.#task = task;
+    this.#request = request;
+    this.#chosen = chosen;
+    this.#read = read;
+    this.#startedAt = dependencies.clock.now();
+    this.#started = dependencies.clock.elapsed();
+    this.#timeoutMs = request.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    this.#requestId = uuidv7({ msecs: this.#startedAt });
+    const key = request.idempotencyKey;
+    this.#idempotency = key === null ? null : { key, requestHash: requestHash(task, request) };
+    this.#ticket = {
+      tenant: caller.tenantId,
+      weight: caller.weight,
+      priority: request.priority,
+      deadline: this.#startedAt + this.#timeoutMs,
+      abandoned: this.#abandoned.signal,
+      dispatched: false,
+    };
+  }
+
+  async answer(): Promise<{ results: (Result | FailedImage)[]; receipt: Receipt }> {
+    // While its model was looked up nobody listened for this.
+    if (this.#caller.signal.aborted) throw hungUpError();
+    const timer = setTimeout(() => this.#abandon(this.#deadlineExceeded()), this.#timeoutMs);
+    const hungUp = () => {
+      // What is dispatched is computed anyway: it is booked, and waits for a retry under its idempotency key.
+      if (!this.#ticket.dispatched) this.#abandon(hungUpError());
+    };
+    this.#caller.signal.addEventListener('abort', hungUp);
+    const held = this.#hold();
+    try {
+      // Only a request that may be a replay waits here; every other is decoded while its units are reserved.
+      if (this.#idempotency) {
+        const outcome = await this.#orAbandoned(held);
+        if (outcome.kind === 'replay') return await this.#replay(outcome.answer);
+      }
+      const images = await this.#orAbandoned(
+        Promise.all(this.#request.images.map((source) => this.#answerImage(source, held))),
+      );
+      // Where every image failed at once, none of them has waited for this.
+      await this.#orAbandoned(held);
+      if (this.#dependencies.clock.now() > this.#ticket.deadline) throw this.#deadlineExceeded();
+      return await this.#commit(images);
+    } catch (error) {
+      this.#abandon(error);
+      await this.#giveBack(held);
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      this.#caller.signal.removeEventListener('abort', hungUp);
+    }
+  }
+
+  #hold() {
+    const { tenantId, monthlyUnits: limit, hardLimit } = this.#caller;
+    const held = hold<Result | FailedImage>(
+      this.#dependencies.ledger,
+      {
+        requestId: this.#requestId,
+        tenantId,
+        units: this.#request.images.length * this.#chosen.variant.unitsPerImage,
+        limit,
+        hardLimit,
+        ttlMs: this.#timeoutMs + HOLD_OUTLIVES_DEADLINE_MS,
+        idempotency: this.#idempotency,
+      },
+      this.#abandoned.signal,
+    );
+    // It is awaited by each image in turn; until the first gets there nobody listens.
+    held.catch(() => {});
+    return held;
+  }
+
+  /**
+   * Whoever is told of a failure should find no trace of it in the quota, but not wait for a database that hangs: then the
+   * hold is given back later, or expires.
+   */
+  async #giveBack(held: Promise<Hold<Result | FailedImage>>): Promise<void> {
+    const { ledger } = this.#dependencies;
+    const givenBack = held.then(async ({ kind }) => {
+      if (kind === 'admitted') await ledger.release(this.#requestId, this.#caller.tenantId);
+    });
+    const settled = givenBack.catch(() => {});
+    await Promise.race([settled, delay(GIVE_BACK_MS, undefined, { ref: false })]);
+  }
+
+  async #answerImage(
+    source: ImageSource,
+    held: Promise<unknown>,
+  ): Promise<AnsweredImage<Result> | FailedImage> {
+    const { variant } = this.#chosen;
+    const { dispatcher, fetch } = this.#dependencies;
+    try {
+      // Nothing is fetched for a tenant whose quota does not cover it.
+      if ('url' in source) await held;
+      const bytes = await readSource(source, { signal: this.#abandoned.signal, fetch });
+      const { width, height, pixels, decodeMs } = await decodeImage(
+        bytes,
+        variant.input,
+        this.#abandoned.signal,
+      );
+      await held;
+      const output = await dispatcher.run(variant, this.#ticket, pixels);
+      const from = performance.now();
+      const result = this.#read(output, variant, { width, height });
+      return { result, output, decodeMs, postprocessMs: performance.now() - from };
+    } catch (error) {
+      if (error instanceof ImageError) return { kind: 'error', code: error.code, message: error.message };
+      throw error;
+    }
+  }
+
+  async #commit(images: (AnsweredImage<Result> | FailedImage)[]) {
+    const { tenantId, apiKeyId, memberId, monthlyUnits: limit } = this.#caller;
+    const { model, version, variant } = this.#chosen;
+    const answered = images.filter((image): image is AnsweredImage<Result> => 'output' in image);
+    const results = images.map((image) => ('output' in image ? image.result : image));
+    const units = answered.length * variant.unitsPerImage;
+    const receipt = this.#receipt(answered, units);
+
+    const outcome = await this.#dependencies.ledger.commit({
+      requestId: this.#requestId,
+      tenantId,
+      apiKeyId,
+      memberId,
+      operation: this.#task,
+      model,
+      version,
+      compression: variant.compression,
+      images: answered.length,
+      errors: images.length - answered.length,
+      cachedImages: receipt.cachedImages,
+      units,
+      latencyMs: receipt.timings.totalMs,
+      idempotency: this.#idempotency && { ...this.#idempotency, answer: { results, receipt } },
+    });
+    // The hold was swept: nothing was booked, so nothing is answered.
+    if (outcome.kind === 'no-hold') throw this.#deadlineExceeded();
+
+    const { used, reserved, resetsAt } = outcome;
+    const remaining = limit === null ? null : Math.max(0, limit - used - reserved);
+    return {
+      results,
+      receipt: { ...receipt, quota: { meter: 'units' as const, limit, used, reserved, remaining, resetsAt } },
+    };
+  }
+
+  #receipt(answered: readonly AnsweredImage<Result>[], units: number): Omit<Receipt, 'quota'> {
+    const longest = (ms: (image: AnsweredImage<Result>) => number) => Math.max(0, ...answered.map(ms));
+    return {
+      requestId: this.#requestId,
+      model: this.#chosen.model,
+      version: this.#chosen.version,
+      compression: this.#chosen.variant.compression,
+      device: answered[0]?.output.device ?? 'cache',
+      images: answered.length,
+      units,
+      cachedImages: 0,
+      replayed: false,
+      batchSize: longest(({ output }) => output.batchSize),
+      timings: {
+        totalMs: this.#dependencies.clock.elapsed() - this.#started,
+        decodeMs: longest(({ decodeMs }) => decodeMs),
+        queueMs: longest(({ output }) => output.queueMs),
+        inferenceMs: longest(({ output }) => output.inferenceMs),
+        postprocessMs: longest(({ postprocessMs }) => postprocessMs),
+      },
+    };
+  }
+
+  async #replay({ results, receipt }: KeptAnswer<Result | FailedImage>) {
+    const quota = await this.#dependencies.ledger.quota(this.#caller.tenantId, this.#caller.monthlyUnits);
+    return { results: [...results], receipt: { ...receipt, units: 0, replayed: true, quota } };
+  }
+
+  #abandon(reason: unknown): void {
+    this.#abandoned.abort(reason);
+  }
+
+  #orAbandoned<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this.#abandoned;
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) reject(signal.reason);
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      work.then(resolve, reject);
+    });
+  }
+
+  #deadlineExceeded(): DeadlineExceededError {
+    return new DeadlineExceededError(
+      `The request was not answered within ${this.#timeoutMs} ms: nothing is billed. Raise input.timeoutMs, or try again later.`,
+    );
+  }
+}
+
+/** Nobody is left to read it. */
+function hungUpError(): DeadlineExceededError {
+  return new DeadlineExceededError('The client hung up.');
+}
