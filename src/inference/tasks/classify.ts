@@ -8,7 +8,7 @@ import type { ClassifyOutput } from '../variant.ts';
  * @param row one value per class, logits or probabilities as `output.kind` says
  * @returns the `topK` labels of the highest probability that is at least `minScore`, highest first; equal ones in the
  *   order of their index
- * @throws ImageError INFERENCE_FAILED where the model answered something that is not a number
+ * @throws ImageError INFERENCE_FAILED where the model answered something that is no probability
  */
 export function classify(
   row: Float32Array,
@@ -19,9 +19,7 @@ export function classify(
   const scores = output.kind === 'logits' ? softmax(row) : row;
   const best: LabelScore[] = [];
   for (let index = 0; index < scores.length; index++) {
-    const score = scores[index]!;
-    if (Number.isNaN(score))
-      throw new ImageError('INFERENCE_FAILED', 'the model answered NaN for this image');
+    const score = probability(scores[index]!);
     if (index === output.background || score < minScore) continue;
     if (best.length === topK) {
       if (score <= best[topK - 1]!.score) continue;
@@ -30,6 +28,18 @@ export function classify(
     best.splice(insertionPoint(best, score), 0, { label: labels[index]!, index, score });
   }
   return best;
+}
+
+/** How far from 0..1 rounding may take a probability. */
+const ROUNDING = 1e-3;
+
+function probability(value: number): number {
+  // Written so that NaN is refused too.
+  if (value >= -ROUNDING && value <= 1 + ROUNDING) return Math.min(1, Math.max(0, value));
+  throw new ImageError(
+    'INFERENCE_FAILED',
+    `the model answered ${value} for this image, which is no probability`,
+  );
 }
 
 /** Shifted by the maximum, so that no exponential overflows. */

@@ -56,11 +56,25 @@ describe('classify', () => {
     expect([...softmax(Float32Array.of(1_000, 1_000, -1_000))]).toEqual([0.5, 0.5, 0]);
   });
 
+  it('takes what rounding put just outside 0..1 as 0 and 1', () => {
+    const values = Float32Array.of(1.00005, -1e-6, 0.5, 0);
+    const found = classify(values, probabilities, labels, { topK: 4, minScore: 0 });
+    expect(found.map(({ index, score }) => [index, score])).toEqual([
+      [0, 1],
+      [2, 0.5],
+      [1, 0],
+      [3, 0],
+    ]);
+  });
+
   it.each([
     ['probabilities', Float32Array.of(0.5, Number.NaN, 0.5, 0)],
     ['logits', Float32Array.of(1, Number.NaN, 2, 3)],
     ['logits', Float32Array.of(Number.POSITIVE_INFINITY, 0, 0, 0)],
-  ] as const)('refuses %s that are no numbers', (kind, values) => {
+    ['probabilities', Float32Array.of(0.5, Number.POSITIVE_INFINITY, 0.5, 0)],
+    ['probabilities', Float32Array.of(0.5, Number.NEGATIVE_INFINITY, 0.5, 0)],
+    ['probabilities', Float32Array.of(0.5, 7, 0.5, 0)],
+  ] as const)('refuses %s that are none: %j', (kind, values) => {
     const read = () => classify(values, { ...probabilities, kind }, labels, { topK: 1, minScore: 0 });
     expect(read).toThrow(ImageError);
     expect(read).toThrow(expect.objectContaining({ code: 'INFERENCE_FAILED' }));
