@@ -1,6 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 
 /** Artefacts by their SHA-256, in a folder that workers read: `<dir>/sha256/<first two digits>/<hash>`. */
 export class ArtifactStore {
@@ -10,11 +12,11 @@ export class ArtifactStore {
     this.dir = dir;
   }
 
-  /** Stores `bytes` and answers their SHA-256. What is stored already is not written again. */
+  /** Stores `bytes` and answers their SHA-256. What is stored already is written again only where it is damaged. */
   async put(bytes: Uint8Array): Promise<string> {
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     const path = this.path(sha256);
-    if ((await sizeOf(path)) === bytes.length) return sha256;
+    if (await this.has(sha256)) return sha256;
     await mkdir(dirname(path), { recursive: true });
     // A reader must never see half a file under its final name, nor a row name a file that a power failure emptied.
     const temporary = `${path}.${randomUUID()}`;
@@ -34,9 +36,9 @@ export class ArtifactStore {
     return sha256;
   }
 
-  /** Whether the artefact is stored: a database may outlive the folder. */
+  /** Whether the artefact is stored whole: a database may outlive the folder, and a file its disk's health. */
   async has(sha256: string): Promise<boolean> {
-    return (await sizeOf(this.path(sha256))) !== null;
+    return (await hashOf(this.path(sha256))) === sha256;
   }
 
   /** Where the artefact lies, whether or not it is stored. Throws on what is no SHA-256: it becomes a path. */
@@ -46,10 +48,12 @@ export class ArtifactStore {
   }
 }
 
-/** Bytes; null: there is no such file. */
-async function sizeOf(path: string): Promise<number | null> {
+/** null: there is no such file. */
+async function hashOf(path: string): Promise<string | null> {
+  const hash = createHash('sha256');
   try {
-    return (await stat(path)).size;
+    await pipeline(createReadStream(path), hash);
+    return hash.digest('hex');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;

@@ -24,10 +24,15 @@ describe('the artefact store', () => {
     expect(readdirSync(`${dir}/sha256/${hashes[0]!.slice(0, 2)}`)).toHaveLength(1);
   });
 
-  it('writes a file again that was cut short', async () => {
+  it.each([
+    ['was cut short', 'wh'],
+    ['holds other bytes', 'whale'],
+  ])('does not have a file that %s, and writes it again', async (_, content) => {
     const store = new ArtifactStore(artifactFolder().dir);
     const sha256 = await store.put(Buffer.from('whole'));
-    writeFileSync(store.path(sha256), 'wh');
+    expect(await store.has(sha256)).toBe(true);
+    writeFileSync(store.path(sha256), content);
+    expect(await store.has(sha256)).toBe(false);
     await store.put(Buffer.from('whole'));
     expect(readFileSync(store.path(sha256), 'utf8')).toBe('whole');
   });

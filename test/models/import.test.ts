@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeGraph } from '../../src/models/onnx/describe.ts';
 import { readModel } from '../../src/models/onnx/model-file.ts';
@@ -150,6 +150,15 @@ describe('a version', () => {
     const bytes = readFileSync(path);
     rmSync(path);
     expect(await scene.import(modelFolder(named('lost')))).toEqual(first);
+    expect(readFileSync(path)).toEqual(bytes);
+  });
+
+  it('imported again repairs an artefact that was damaged', async () => {
+    const first = await scene.import(modelFolder(named('damaged')));
+    const path = scene.artifacts.path(first.variants[0]!.artifactSha256);
+    const bytes = readFileSync(path);
+    writeFileSync(path, Buffer.alloc(bytes.length));
+    expect(await scene.import(modelFolder(named('damaged')))).toEqual(first);
     expect(readFileSync(path)).toEqual(bytes);
   });
 
