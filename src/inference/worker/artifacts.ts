@@ -15,7 +15,12 @@ export async function readArtifact(folder: string, sha256: string): Promise<Uint
       `sha256: expected 64 lower-case hexadecimal digits, found '${sha256.slice(0, 80)}'`,
     );
   }
-  const path = join(await realpath(folder), 'sha256', sha256.slice(0, 2), sha256);
+  const root = await realpath(folder).catch((error: Error) => {
+    throw new OipError(404, `the artefact folder ${folder} cannot be opened: ${error.message}`, {
+      cause: error,
+    });
+  });
+  const path = join(root, 'sha256', sha256.slice(0, 2), sha256);
   let bytes: Uint8Array;
   try {
     if ((await realpath(path)) !== path)

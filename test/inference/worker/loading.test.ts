@@ -1,6 +1,6 @@
-import { mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import type { OipClient } from '../../../src/inference/oip/client.ts';
 import { elementsOf } from '../../../src/inference/oip/elements.ts';
 import { meanModel, singleImageModel } from '../../support/onnx-fixture.ts';
@@ -83,6 +83,17 @@ it.each([
   await expect(client.load('mean', { sha256 })).rejects.toMatchObject({
     status,
     message: expect.stringMatching(message),
+  });
+});
+
+it('says where its whole folder is missing', async () => {
+  const { client, artifacts } = await startWorker();
+  const sha256 = artifacts.put(meanModel(2, 1));
+  renameSync(artifacts.dir, `${artifacts.dir}-gone`);
+  onTestFinished(() => rmSync(`${artifacts.dir}-gone`, { recursive: true }));
+  await expect(client.load('mean', { sha256 })).rejects.toMatchObject({
+    status: 404,
+    message: expect.stringContaining(`the artefact folder ${artifacts.dir} cannot be opened`),
   });
 });
 
