@@ -1,10 +1,9 @@
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Invoices } from './billing/invoices.ts';
 import type { Config, Secrets } from './config/config.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { startEmbeddedPostgres } from './db/embedded.ts';
-import { migrate } from './db/migrate.ts';
+import { migrateInstallation } from './db/migrate-installation.ts';
 import { openNotifications } from './db/notifications.ts';
 import { createGraphqlServer, type GraphqlServer } from './graphql/server.ts';
 import { LocalWorker } from './inference/pool/local-worker.ts';
@@ -14,7 +13,7 @@ import { Dispatcher } from './inference/scheduler/dispatcher.ts';
 import { InferenceService } from './inference/service.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
 import { OperatorError } from './lib/errors.ts';
-import { Lifetime } from './lib/lifetime.ts';
+import type { Lifetime } from './lib/lifetime.ts';
 import type { Logger } from './lib/logger.ts';
 import { createSafeFetch, type SafeFetch } from './lib/safe-fetch.ts';
 import { Ledger } from './metering/ledger.ts';
@@ -30,24 +29,21 @@ import type { FirstBoot } from './tenants/first-boot.ts';
 import { MemoryRateLimiter } from './tenants/rate-limiter.ts';
 import { createTenancy } from './tenants/tenancy.ts';
 
-/** What a test, or a caller that embeds Fovea, puts in the place of what the process would make. */
-export interface Overrides {
+/** What a process hands in, and what a test puts in the place of what would be made. */
+export interface Surroundings {
   readonly logger: Logger;
-  /** Owns what is opened; whoever gives one may end it at any moment. */
-  readonly lifetime?: Lifetime;
+  /** Takes over the end of all that is opened. Its owner may close it at any moment, also while the context is made. */
+  readonly lifetime: Lifetime;
   readonly clock?: Clock;
   readonly fetch?: SafeFetch;
 }
 
 /** Everything that lives as long as the process. */
 export interface Context {
-  readonly logger: Logger;
   readonly database: Database;
   readonly workers: readonly InferenceWorker[];
-  /** Starts to answer. */
+  /** Starts to answer; settles once the models are warm. */
   listen(): Promise<Listening>;
-  /** Takes nothing new, finishes what is in flight, then ends what was opened, the last first. */
-  close(): Promise<void>;
 }
 
 export interface Listening {
@@ -58,129 +54,123 @@ export interface Listening {
 }
 
 /** How long requests in flight may take to end once the server stops. */
-const GRACE_MS = 5_000;
+const GRACE_MS = 4_000;
 const FIRST_PORT = 4_000;
 const PORTS_TRIED = 100;
 const builtInModels = [new URL('../models/shapes/manifest.json', import.meta.url)].map((url) =>
   fileURLToPath(url),
 );
 
-/** From a configuration to a server that is warm: the one place where parts meet. */
+/** From a configuration to a server: the one place where parts meet. */
 export async function createContext(
   config: Config,
   secrets: Secrets,
-  overrides: Overrides,
+  { logger, lifetime, clock = systemClock, fetch = createSafeFetch() }: Surroundings,
 ): Promise<Context> {
-  const { logger, clock = systemClock, fetch = createSafeFetch() } = overrides;
-  const lifetime = overrides.lifetime ?? new Lifetime(logger);
-
   lifetime.own({ name: 'fetch', close: () => fetch.close() });
-  try {
-    const url = secrets.databaseUrl ?? (await embeddedUrl());
-    await migrate(secrets.migrateUrl ?? url, { appLogin: new URL(url).username });
-    const database = openDatabase(url);
-    lifetime.own({ name: 'database', close: () => database.close() });
-    const notifications = await openNotifications(url, logger, SERVER_CONNECTION);
-    lifetime.own({ name: 'notifications', close: () => notifications.close() });
+  const url = secrets.databaseUrl ?? (await embeddedUrl());
+  await migrateInstallation(url, secrets.migrateUrl);
+  const database = openDatabase(url);
+  lifetime.own({ name: 'database', close: () => database.close() });
+  const notifications = await openNotifications(url, logger, SERVER_CONNECTION);
+  lifetime.own({ name: 'notifications', close: () => notifications.close() });
 
-    const rateLimiter = new MemoryRateLimiter(clock);
-    const tenancy = createTenancy({ database, notifications, rateLimiter, logger, clock });
-    lifetime.own({ name: 'tenancy', close: () => tenancy.close() });
+  const rateLimiter = new MemoryRateLimiter(clock);
+  const tenancy = createTenancy({ database, notifications, rateLimiter, logger, clock });
+  lifetime.own({ name: 'tenancy', close: () => tenancy.close() });
 
-    const ledger = new Ledger(database.ledger, logger);
-    lifetime.own({ name: 'ledger', close: () => ledger.close() });
-    await ledger.start();
+  const ledger = new Ledger(database.ledger, logger);
+  lifetime.own({ name: 'ledger', close: () => ledger.close() });
+  await ledger.start();
 
-    const artifacts = new ArtifactStore(join(config.dataDir, 'artifacts'));
-    const workers: InferenceWorker[] =
-      config.workers.length > 0
-        ? config.workers.map((baseUrl) => new RemoteWorker({ baseUrl }, logger))
-        : [new LocalWorker({ artifacts: artifacts.dir, threads: config.workerThreads }, logger)];
-    for (const worker of workers) {
-      lifetime.own({ name: 'worker', close: () => worker.close(), killNow: () => worker.killNow() });
-    }
+  const artifacts = new ArtifactStore(config.artifactsDir);
+  const workers: InferenceWorker[] =
+    config.workers.length > 0
+      ? config.workers.map((baseUrl) => new RemoteWorker({ baseUrl }, logger))
+      : [new LocalWorker({ artifacts: artifacts.dir, threads: config.workerThreads }, logger)];
+  for (const worker of workers) {
+    lifetime.own({ name: 'worker', close: () => worker.close(), killNow: () => worker.killNow() });
+  }
 
-    const registry = new ModelRegistry(database, notifications);
-    for (const manifest of builtInModels) {
-      await importModel(manifest, { tenantId: null, database, notifications, artifacts, logger });
-    }
-    answerRollouts(notifications, registry, workers, logger);
-
-    const dispatcher = new Dispatcher(workers, clock, { maxAdmitted: config.maxQueuedImages });
-    const inference = new InferenceService({
-      selection: new RegistrySelection(registry),
-      ledger,
-      dispatcher,
-      concurrency: new MemoryConcurrencyLimiter(),
-      fetch,
-      clock,
-    });
-
-    // A model is read, optimised and run once before anybody waits for it. One that cannot be is no reason not to serve others.
-    let warm = false;
-    const warmUp = async (models: readonly ServedModel[]) => {
-      for (const model of models) {
-        await load(model, workers).catch((err) => {
-          if (!lifetime.signal.aborted)
-            logger.error({ err, model: model.name }, 'a model could not be loaded');
-        });
-      }
-      warm = true;
-    };
-    const warming = warmUp(await registry.livePublic());
-
-    const server = await createGraphqlServer(
-      {
-        authenticator: tenancy.authenticator,
-        apiKeys: tenancy.apiKeys,
-        sessions: tenancy.sessions,
-        ledger,
-        usage: new UsageReader(database),
-        invoices: new Invoices(database),
-        models: registry,
-        inference,
-        rateLimiter,
-      },
-      {
-        logger,
-        metrics: createMetrics(dispatcher, workers),
-        introspection: config.introspection,
-        ready: async () => {
-          if (!warm) return 'models are being loaded';
-          if (!workers.some(({ ready }) => ready)) return 'no inference worker is ready';
-          return database.app.query('SELECT 1').then(
-            () => true,
-            () => 'the database does not answer',
-          );
-        },
+  const registry = new ModelRegistry(database, notifications);
+  for (const manifest of builtInModels) {
+    // The operator may have a model of that name and version: no reason not to serve the others.
+    await importModel(manifest, { tenantId: null, database, notifications, artifacts, logger }).catch(
+      (err) => {
+        if (!(err instanceof OperatorError)) throw err;
+        logger.error({ err, manifest }, 'a built-in model could not be imported');
       },
     );
-    lifetime.own({ name: 'server', close: () => server.close(GRACE_MS) });
-
-    return {
-      logger,
-      database,
-      workers,
-      async listen() {
-        const baseUrl = await listen(server, config);
-        // After all that may fail: what it creates is told this once.
-        const created = await tenancy.firstBoot({
-          tenantName: config.firstBoot.tenant,
-          email: config.firstBoot.email,
-          password: secrets.initPassword,
-          apiKey: secrets.initApiKey,
-        });
-        await warming;
-        return { url: baseUrl, created };
-      },
-      async close() {
-        await lifetime.close();
-      },
-    };
-  } catch (error) {
-    await lifetime.close();
-    throw error;
   }
+  answerRollouts(notifications, registry, workers, logger);
+
+  const dispatcher = new Dispatcher(workers, clock, { maxAdmitted: config.maxQueuedImages });
+  const inference = new InferenceService({
+    selection: new RegistrySelection(registry),
+    ledger,
+    dispatcher,
+    concurrency: new MemoryConcurrencyLimiter(),
+    fetch,
+    clock,
+  });
+
+  // A model is read, optimised and run once before anybody waits for it. One that cannot be is no reason not to serve others.
+  const warmUp = async (models: readonly ServedModel[]) => {
+    for (const model of models) {
+      await load(model, workers).catch((err) => {
+        if (!lifetime.signal.aborted) logger.error({ err, model: model.name }, 'a model could not be loaded');
+      });
+    }
+  };
+  const warming = warmUp(await registry.livePublic());
+
+  let isOpen = false;
+  const server = await createGraphqlServer(
+    {
+      authenticator: tenancy.authenticator,
+      apiKeys: tenancy.apiKeys,
+      sessions: tenancy.sessions,
+      ledger,
+      usage: new UsageReader(database),
+      invoices: new Invoices(database),
+      models: registry,
+      inference,
+      rateLimiter,
+    },
+    {
+      logger,
+      metrics: createMetrics(dispatcher, workers),
+      introspection: config.introspection,
+      trustProxy: config.trustProxy,
+      ready: async () => {
+        if (!isOpen) return 'it is starting: models are being loaded';
+        if (!workers.some(({ ready }) => ready)) return 'no inference worker is ready';
+        return database.app.query('SELECT 1').then(
+          () => true,
+          () => 'the database does not answer',
+        );
+      },
+    },
+  );
+  lifetime.own({ name: 'server', close: () => server.close(GRACE_MS) });
+
+  return {
+    database,
+    workers,
+    async listen() {
+      const baseUrl = await listen(server, config);
+      // After all that may fail: what it creates is told this once.
+      const created = await tenancy.firstBoot({
+        tenantName: config.firstBoot.tenant,
+        email: config.firstBoot.email,
+        password: secrets.initPassword,
+        apiKey: secrets.initApiKey,
+      });
+      await warming;
+      isOpen = true;
+      return { url: baseUrl, created };
+    },
+  };
 
   async function embeddedUrl(): Promise<string> {
     const { signal } = lifetime;

@@ -23,7 +23,7 @@ program
   .command('worker')
   .description('Run models behind the Open Inference Protocol v2; needs no database.')
   .requiredOption('--listen <address>', 'host:port or unix:path')
-  .requiredOption('--artifacts <dir>', "the artefact store: the server's <data dir>/artifacts")
+  .option('--artifacts <dir>', "the server's artefact store (default: artifacts in FOVEA_DATA_DIR)")
   .option('--threads <n>', 'threads of the engine (default: one a core)')
   .option('--exit-with-parent', 'end when standard input closes')
   .option('--json', 'print what a program needs as lines of JSON')
@@ -62,6 +62,14 @@ program
   .option('--name <name>', 'what the key is for', 'command line')
   .option('--json', 'print JSON')
   .action(async (options) => (await import('./commands/keys.ts')).createKey(options));
+
+program
+  .command('ledger')
+  .description('The ledger: what was booked.')
+  .command('check')
+  .description('Compare events with counters, roll-ups and holds; exit 1 where they differ.')
+  .option('--json', 'print JSON')
+  .action(async (options) => (await import('./commands/ledger.ts')).checkTheLedger(options));
 
 const models = program.command('models').description('Models: what is served.');
 models

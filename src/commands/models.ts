@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { OperatorError } from '../lib/errors.ts';
 import { ArtifactStore } from '../models/artifact-store.ts';
 import { importModel } from '../models/import.ts';
@@ -18,7 +17,7 @@ export async function importManifest(
   await withInstallation(async (installation) => {
     const { config, database, notifications, logger } = installation;
     const tenant = options.tenant === undefined ? null : await tenantNamed(installation, options.tenant);
-    const artifacts = new ArtifactStore(join(config.dataDir, 'artifacts'));
+    const artifacts = new ArtifactStore(config.artifactsDir);
     const model = await importModel(manifest, {
       tenantId: tenant?.id ?? null,
       database,

@@ -9,7 +9,8 @@ import { type OutputOptions, print } from './output.ts';
 export async function start(options: OutputOptions): Promise<void> {
   const { config, secrets, unknown } = readEnvironment(process.env);
   const logger = createLogger(config.logLevel);
-  if (unknown.length > 0) logger.warn({ variables: unknown }, 'no setting has these names: misspelt?');
+  if (unknown.length > 0)
+    logger.warn({ variables: unknown }, 'set, but no setting of this version has these names: misspelt?');
 
   const lifetime = new Lifetime(logger);
   await endable(lifetime, { logger, exitCode: 0 }, async () => {

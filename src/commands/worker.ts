@@ -7,14 +7,16 @@ import { createLogger } from '../lib/logger.ts';
 import { type OutputOptions, print } from './output.ts';
 
 export async function worker(
-  options: OutputOptions & { listen: string; artifacts: string; threads?: string; exitWithParent?: boolean },
+  options: OutputOptions & { listen: string; artifacts?: string; threads?: string; exitWithParent?: boolean },
 ): Promise<void> {
   const threads = options.threads === undefined ? availableParallelism() : Number(options.threads);
   if (!Number.isInteger(threads) || threads < 1) {
     throw new OperatorError(`--threads: found ${options.threads}, wanted a number of threads from 1.`, 2);
   }
-  const logger = createLogger(readEnvironment(process.env).config.logLevel);
-  const running = await runWorker({ listen: options.listen, artifacts: options.artifacts, threads }, logger);
+  const { config } = readEnvironment(process.env);
+  const logger = createLogger(config.logLevel);
+  const artifacts = options.artifacts ?? config.artifactsDir;
+  const running = await runWorker({ listen: options.listen, artifacts, threads }, logger);
   print(options, `fovea worker ready ${running.address}`, { event: 'ready', address: running.address });
   await untilStopped(running, { exitWithParent: options.exitWithParent ?? false }, logger);
   process.exit(0);

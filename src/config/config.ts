@@ -3,8 +3,10 @@ export interface Config {
   /** null: 4000, or the next free port above it. 0: any free one. */
   readonly port: number | null;
   readonly host: string;
-  /** Absolute. Holds the embedded database, artefacts and the log of both. */
+  /** Absolute. Holds the embedded database and the artefacts. */
   readonly dataDir: string;
+  /** The artefact store, within `dataDir`. */
+  readonly artifactsDir: string;
   /** Open Inference Protocol base URLs of workers that share `dataDir`'s artefacts; none: one local worker. */
   readonly workers: readonly string[];
   /** Threads of the local worker's engine. */
@@ -12,6 +14,8 @@ export interface Config {
   /** Images admitted and not yet answered, at most; one more is OVERLOADED. */
   readonly maxQueuedImages: number;
   readonly introspection: boolean;
+  /** Whose `X-Forwarded-For` is believed: how many proxies stand in front, or their addresses. 0: nobody's. */
+  readonly trustProxy: number | string;
   readonly logLevel: string;
   readonly firstBoot: { readonly tenant: string; readonly email: string };
 }

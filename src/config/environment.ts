@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { OperatorError } from '../lib/errors.ts';
 import type { Config, Secrets } from './config.ts';
@@ -11,6 +11,10 @@ const integer = (low: number, high: number) =>
     .transform(Number)
     .refine((value) => value >= low && value <= high);
 
+const networks = (list: string) =>
+  list
+    .split(',')
+    .every((part) => /^(loopback|linklocal|uniquelocal|[\da-fA-F.:]+(\/\d{1,3})?)$/.test(part.trim()));
 const httpUrl = (value: string) => /^https?:$/.test(URL.parse(value)?.protocol ?? '');
 const postgresUrl = (value: string) => /^postgres(ql)?:$/.test(URL.parse(value)?.protocol ?? '');
 
@@ -50,6 +54,10 @@ const settings = {
     z.enum(['on', 'off', 'true', 'false']).transform((value) => value === 'on' || value === 'true'),
     'on or off',
   ),
+  FOVEA_TRUST_PROXY: setting(
+    z.union([integer(0, 16), z.string().refine(networks)]),
+    'how many proxies stand in front, 0..16, or their addresses, e.g. 10.0.0.0/8,192.0.2.7',
+  ),
   FOVEA_LOG_LEVEL: setting(
     z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']),
     'fatal, error, warn, info, debug or silent',
@@ -69,7 +77,7 @@ type Values = { [Name in keyof Settings]: z.output<Settings[Name]['schema']> | u
 export interface Environment {
   readonly config: Config;
   readonly secrets: Secrets;
-  /** `FOVEA_…` variables that no setting is named by: likely misspelt. */
+  /** Variables that look like ours and that no setting is named by: misspelt, or of another version. */
   readonly unknown: readonly string[];
 }
 
@@ -79,28 +87,19 @@ export interface Environment {
  * @throws OperatorError (exit 2) that names every fault at once: the variable, what was found, what is wanted
  */
 export function readEnvironment(env: Record<string, string | undefined>): Environment {
-  const values: Partial<Record<keyof Settings, unknown>> = {};
-  const faults: string[] = [];
-  for (const name of Object.keys(settings) as (keyof Settings)[]) {
-    const text = env[name];
-    if (text === undefined || text === '') continue;
-    const { schema, wanted, secret }: Setting<unknown> = settings[name];
-    const parsed = schema.safeParse(text);
-    if (parsed.success) values[name] = parsed.data;
-    else faults.push(`  ${name}: found ${secret ? '(not shown)' : JSON.stringify(text)}, wanted ${wanted}`);
-  }
-  if (faults.length > 0) throw new OperatorError(`These settings cannot be used:\n${faults.join('\n')}`, 2);
-
-  const read = values as Values;
+  const read = readSettings(env);
+  const dataDir = resolve(read.FOVEA_DATA_DIR ?? '.fovea');
   return {
     config: {
       port: read.PORT ?? null,
       host: read.FOVEA_HOST ?? '127.0.0.1',
-      dataDir: resolve(read.FOVEA_DATA_DIR ?? '.fovea'),
+      dataDir,
+      artifactsDir: join(dataDir, 'artifacts'),
       workers: read.FOVEA_WORKERS ?? [],
       workerThreads: read.FOVEA_WORKER_THREADS ?? availableParallelism(),
       maxQueuedImages: read.FOVEA_MAX_QUEUED_IMAGES ?? 1_024,
       introspection: read.FOVEA_INTROSPECTION ?? true,
+      trustProxy: read.FOVEA_TRUST_PROXY ?? 0,
       logLevel: read.FOVEA_LOG_LEVEL ?? 'info',
       firstBoot: {
         tenant: read.FOVEA_INIT_TENANT ?? 'Operator',
@@ -113,6 +112,23 @@ export function readEnvironment(env: Record<string, string | undefined>): Enviro
       initPassword: read.FOVEA_INIT_PASSWORD ?? null,
       initApiKey: read.FOVEA_INIT_API_KEY ?? null,
     },
-    unknown: Object.keys(env).filter((name) => name.startsWith('FOVEA_') && !(name in settings)),
+    unknown: Object.keys(env).filter(
+      (name) => /^(FOVEA_|STRIPE_|REDIS_URL$)/.test(name) && !(name in settings),
+    ),
   };
+}
+
+function readSettings(env: Record<string, string | undefined>): Values {
+  const values: Partial<Record<keyof Settings, unknown>> = {};
+  const faults: string[] = [];
+  for (const name of Object.keys(settings) as (keyof Settings)[]) {
+    const text = env[name];
+    if (text === undefined || text === '') continue;
+    const { schema, wanted, secret }: Setting<unknown> = settings[name];
+    const parsed = schema.safeParse(text);
+    if (parsed.success) values[name] = parsed.data;
+    else faults.push(`  ${name}: found ${secret ? '(not shown)' : JSON.stringify(text)}, wanted ${wanted}`);
+  }
+  if (faults.length > 0) throw new OperatorError(`These settings cannot be used:\n${faults.join('\n')}`, 2);
+  return values as Values;
 }

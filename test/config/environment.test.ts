@@ -66,6 +66,20 @@ describe('environment', () => {
   });
 
   it('names variables of ours that no setting has', () => {
-    expect(readEnvironment({ FOVEA_INTROSPECTON: 'off' }).unknown).toEqual(['FOVEA_INTROSPECTON']);
+    const env = { FOVEA_INTROSPECTON: 'off', REDIS_URL: 'redis://host', STRIPE_SECRET_KEY: 'sk', HOME: '/' };
+    expect(readEnvironment(env).unknown).toEqual(['FOVEA_INTROSPECTON', 'REDIS_URL', 'STRIPE_SECRET_KEY']);
+  });
+
+  it.each([
+    ['2', 2],
+    ['10.0.0.0/8, loopback,2001:db8::1', '10.0.0.0/8, loopback,2001:db8::1'],
+  ])('trusts the proxies %j', (text, trustProxy) => {
+    expect(readEnvironment({ FOVEA_TRUST_PROXY: text }).config.trustProxy).toBe(trustProxy);
+  });
+
+  it('trusts no proxy by a word', () => {
+    expect(faultOf({ FOVEA_TRUST_PROXY: 'everyone' }).message).toContain(
+      'FOVEA_TRUST_PROXY: found "everyone"',
+    );
   });
 });

@@ -2,8 +2,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { readEnvironment } from '../../src/config/environment.ts';
-import { type Context, createContext, type Overrides } from '../../src/context.ts';
+import { type Context, createContext, type Surroundings } from '../../src/context.ts';
 import { openNotifications } from '../../src/db/notifications.ts';
+import { Lifetime } from '../../src/lib/lifetime.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { checkLedger } from '../../src/metering/check.ts';
 import { createTenancy } from '../../src/tenants/tenancy.ts';
@@ -45,7 +46,7 @@ export interface TestTenant {
 /** The real server: a real PostgreSQL, a real worker, on a free port. One a test file; a fresh tenant a test. */
 export async function startServer(
   environment: Record<string, string> = {},
-  overrides: Partial<Overrides> = {},
+  overrides: Partial<Surroundings> = {},
 ): Promise<TestServer> {
   const testDatabase = await createTestDatabase();
   const dataDir = mkdtempSync(join(tmpdir(), 'fovea-test-'));
@@ -57,7 +58,8 @@ export async function startServer(
     DATABASE_URL: testDatabase.url,
     ...environment,
   });
-  const context = await createContext(config, secrets, { ...overrides, logger });
+  const lifetime = new Lifetime(logger);
+  const context = await createContext(config, secrets, { ...overrides, logger, lifetime });
   const { url, created } = await context.listen();
 
   const { database } = context;
@@ -100,7 +102,7 @@ export async function startServer(
     async close() {
       await tenancy.close();
       await notifications.close();
-      await context.close();
+      await lifetime.close();
       await testDatabase.drop();
       rmSync(dataDir, { recursive: true, force: true });
     },

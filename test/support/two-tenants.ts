@@ -83,7 +83,7 @@ async function settle(server: TestServer, word: string, units: number): Promise<
   const { data } = await client.classify(keyed);
 
   // A request that is in flight for as long as the test runs.
-  const ledger = new Ledger(server.context.database.ledger, server.context.logger);
+  const ledger = new Ledger(server.context.database.ledger, createLogger('fatal'));
   const held = { requestId: uuidv7(), tenantId: tenant.id, units: 0, limit: null, hardLimit: false };
   await ledger.reserve({ ...held, ttlMs: 3_600_000, idempotency: null });
 
