@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { type Dispatcher, Pool } from 'undici';
-import { bytesPerElement, type DataType, type Tensor, type TensorMetadata } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
 import {
   headerLengthField,
   type InferResponse,
@@ -16,14 +16,8 @@ import { isRecord } from './tensor-entries.ts';
 /** Where a worker listens: a Unix socket, or an HTTP address such as `http://gpu-1:8000`. */
 export type OipTarget = { readonly socketPath: string } | { readonly baseUrl: string };
 
-export interface ModelMetadata {
-  readonly inputs: TensorMetadata[];
-  readonly outputs: TensorMetadata[];
-}
-
 export interface InferOptions {
-  readonly signal?: AbortSignal | undefined;
-  readonly parameters?: Parameters;
+  readonly signal?: AbortSignal;
   /** The outputs wanted; all where it is left out. */
   readonly outputs?: readonly string[];
 }
@@ -49,40 +43,33 @@ export class OipClient {
     });
   }
 
-  serverReady(signal?: AbortSignal): Promise<boolean> {
-    return this.#isReady('/v2/health/ready', signal);
+  async serverReady(signal?: AbortSignal): Promise<boolean> {
+    return (await this.whyServerNotReady(signal)) === null;
   }
 
-  modelReady(name: string, signal?: AbortSignal): Promise<boolean> {
-    return this.#isReady(`/v2/models/${encodeURIComponent(name)}/ready`, signal);
+  /** null: it is ready. */
+  whyServerNotReady(signal?: AbortSignal): Promise<string | null> {
+    return this.#whyNotReady('/v2/health/ready', signal);
   }
 
-  async modelMetadata(name: string, signal?: AbortSignal): Promise<ModelMetadata> {
-    const { body } = await this.#call('GET', `/v2/models/${encodeURIComponent(name)}`, undefined, signal);
-    const answer: unknown = JSON.parse(body.toString('utf8'));
-    if (!isRecord(answer)) throw new OipError(502, `the metadata of model '${name}' is not an object`);
-    return { inputs: readMetadata(answer.inputs, name), outputs: readMetadata(answer.outputs, name) };
+  async modelReady(name: string, signal?: AbortSignal): Promise<boolean> {
+    return (await this.#whyNotReady(`/v2/models/${encodeURIComponent(name)}/ready`, signal)) === null;
   }
 
   async infer(model: string, inputs: readonly Tensor[], options: InferOptions = {}): Promise<InferResponse> {
     const path = `/v2/models/${encodeURIComponent(model)}/infer`;
     const { headers, body } = await this.#call('POST', path, writeRequest(inputs, options), options.signal);
     const headerLength = headers[headerLengthField];
-    return parseResponse(body, typeof headerLength === 'string' ? headerLength : undefined);
+    const answer = parseResponse(body, typeof headerLength === 'string' ? headerLength : undefined);
+    return {
+      ...answer,
+      outputs: options.outputs?.map((name) => outputNamed(name, answer)) ?? answer.outputs,
+    };
   }
 
   async load(name: string, parameters: Parameters, signal?: AbortSignal): Promise<void> {
     const path = `/v2/repository/models/${encodeURIComponent(name)}/load`;
     await this.#call('POST', path, jsonMessage({ parameters }), signal);
-  }
-
-  async unload(name: string, signal?: AbortSignal): Promise<void> {
-    await this.#call(
-      'POST',
-      `/v2/repository/models/${encodeURIComponent(name)}/unload`,
-      jsonMessage({}),
-      signal,
-    );
   }
 
   /** Ends every connection; calls in flight reject with WorkerLostError. */
@@ -91,12 +78,12 @@ export class OipClient {
   }
 
   /** Servers differ on the body of a readiness answer: the status alone counts. */
-  async #isReady(path: string, signal?: AbortSignal): Promise<boolean> {
+  async #whyNotReady(path: string, signal?: AbortSignal): Promise<string | null> {
     try {
       await this.#call('GET', path, undefined, signal);
-      return true;
+      return null;
     } catch (error) {
-      if (error instanceof OipError || error instanceof WorkerLostError) return false;
+      if (error instanceof OipError || error instanceof WorkerLostError) return error.message;
       throw error;
     }
   }
@@ -130,6 +117,13 @@ export class OipClient {
   }
 }
 
+function outputNamed(name: string, { outputs }: InferResponse): Tensor {
+  const output = outputs.find((each) => each.name === name);
+  if (output) return output;
+  const found = outputs.map((each) => `'${each.name}'`).join(', ') || 'none';
+  throw new OipError(502, `the worker was asked for the output '${name}' and answered ${found}`);
+}
+
 function errorText(body: Buffer): string | null {
   try {
     const answer: unknown = JSON.parse(body.toString('utf8'));
@@ -137,20 +131,4 @@ function errorText(body: Buffer): string | null {
   } catch {
     return null; // A proxy's page, or nothing at all: the status has to do.
   }
-}
-
-function readMetadata(value: unknown, model: string): TensorMetadata[] {
-  const broken = () =>
-    new OipError(502, `the metadata of model '${model}' lists a tensor that cannot be read`);
-  if (!Array.isArray(value)) throw broken();
-  return value.map((entry: unknown): TensorMetadata => {
-    if (!isRecord(entry) || typeof entry.name !== 'string' || typeof entry.datatype !== 'string')
-      throw broken();
-    if (!Object.hasOwn(bytesPerElement, entry.datatype)) throw broken();
-    const shape: unknown = entry.shape;
-    // Servers of other makes send dimensions as strings, as protobuf's JSON does for 64-bit numbers.
-    const lengths = Array.isArray(shape) ? shape.map(Number) : [Number.NaN];
-    if (!lengths.every(Number.isInteger)) throw broken();
-    return { name: entry.name, datatype: entry.datatype as DataType, shape: lengths };
-  });
 }

@@ -11,6 +11,14 @@ export class OipError extends Error {
   }
 }
 
+/** The worker does not hold the model, and cannot: it is the artefact, or where it lies, and no image that is at fault. */
+export class ModelLoadError extends OipError {
+  constructor(status: number, message: string, options?: ErrorOptions) {
+    super(status, message, options);
+    this.name = 'ModelLoadError';
+  }
+}
+
 /**
  * The worker went away before it answered. Inference has no effects, so asking a fresh worker once more is safe; twice is
  * not wise, since the batch itself may be what kills it.

@@ -4,7 +4,6 @@ import type { Logger } from '../../lib/logger.ts';
 import { OipError, WorkerLostError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
-import { orAborted } from './or-aborted.ts';
 import { Readiness } from './readiness.ts';
 import { loadParameters, VariantLoader } from './variant-loader.ts';
 import type { BatchOutput, InferenceWorker, WorkerStats } from './worker.ts';
@@ -76,9 +75,17 @@ export class LocalWorker implements InferenceWorker {
     this.#held.set(variant.key, variant);
   }
 
-  /** An aborted call stops waiting; the batch, once sent, runs on, and is still killed where it hangs. */
-  infer(variant: Variant, inputs: readonly Tensor[], signal?: AbortSignal): Promise<BatchOutput> {
-    return orAborted(this.#infer(variant, inputs, signal), signal);
+  async infer(variant: Variant, inputs: readonly Tensor[]): Promise<BatchOutput> {
+    const { worker, loader } = await this.#readiness.wait();
+    await loader.ensure(variant);
+    this.#held.set(variant.key, variant);
+    const wanted = [variant.output.tensor];
+    const { outputs, parameters } = await this.#bounded(
+      worker,
+      this.#options.inferTimeoutMs ?? 60_000,
+      (signal) => worker.client.infer(variant.key, inputs, { outputs: wanted, signal }),
+    );
+    return { outputs, computeMs: Number(parameters.compute_ms), device: String(parameters.device) };
   }
 
   /** What runs is answered first where that takes no longer than 5 s. */
@@ -93,22 +100,6 @@ export class LocalWorker implements InferenceWorker {
     this.#closing.abort();
     this.#readiness.close();
     this.#process?.kill();
-  }
-
-  async #infer(
-    variant: Variant,
-    inputs: readonly Tensor[],
-    signal: AbortSignal | undefined,
-  ): Promise<BatchOutput> {
-    const { worker, loader } = await this.#readiness.wait();
-    await loader.ensure(variant);
-    this.#held.set(variant.key, variant);
-    signal?.throwIfAborted();
-    const timeoutMs = this.#options.inferTimeoutMs ?? 60_000;
-    const { outputs, parameters } = await this.#bounded(worker, timeoutMs, (bound) =>
-      worker.client.infer(variant.key, inputs, { signal: bound }),
-    );
-    return { outputs, computeMs: Number(parameters.compute_ms), device: String(parameters.device) };
   }
 
   /** Whatever it was that kept the process from answering, it is replaced: only an answer shows that it is well. */

@@ -5,7 +5,6 @@ import type { InferResponse } from '../oip/codec.ts';
 import { OipError, WorkerLostError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
-import { orAborted } from './or-aborted.ts';
 import { Readiness } from './readiness.ts';
 import { loadParameters, VariantLoader } from './variant-loader.ts';
 import type { BatchOutput, InferenceWorker, WorkerStats } from './worker.ts';
@@ -31,6 +30,8 @@ export class RemoteWorker implements InferenceWorker {
   readonly #readiness = new Readiness<VariantLoader>();
   readonly #closing = new AbortController();
   readonly #watch: Promise<void>;
+  /** Why it was not ready at the last look; null: it was. */
+  #obstacle: string | null = null;
   #running = 0;
   #returns = -1;
 
@@ -60,11 +61,11 @@ export class RemoteWorker implements InferenceWorker {
     await loader.ensure(variant);
   }
 
-  async infer(variant: Variant, inputs: readonly Tensor[], signal?: AbortSignal): Promise<BatchOutput> {
-    const loader = await orAborted(this.#readiness.wait(), signal);
-    await orAborted(loader.ensure(variant), signal);
+  async infer(variant: Variant, inputs: readonly Tensor[]): Promise<BatchOutput> {
+    const loader = await this.#readiness.wait();
+    await loader.ensure(variant);
     const start = performance.now();
-    const { outputs, parameters } = await this.#inferLoaded(loader, variant, inputs, signal);
+    const { outputs, parameters } = await this.#inferLoaded(loader, variant, inputs);
     const { compute_ms: computeMs, device } = parameters;
     return {
       outputs,
@@ -89,18 +90,18 @@ export class RemoteWorker implements InferenceWorker {
     loader: VariantLoader,
     variant: Variant,
     inputs: readonly Tensor[],
-    signal: AbortSignal | undefined,
   ): Promise<InferResponse> {
+    const wanted = [variant.output.tensor];
     const infer = () =>
-      this.#bounded(this.#options.inferTimeoutMs ?? 60_000, signal, (bound) =>
-        this.#client.infer(variant.key, inputs, { signal: bound }),
+      this.#bounded(this.#options.inferTimeoutMs ?? 60_000, (signal) =>
+        this.#client.infer(variant.key, inputs, { outputs: wanted, signal }),
       );
     try {
       return await infer();
     } catch (error) {
       if (!(error instanceof OipError) || (await this.#holds(variant))) throw error;
       loader.forget(variant);
-      await orAborted(loader.ensure(variant), signal);
+      await loader.ensure(variant);
       return infer();
     }
   }
@@ -108,26 +109,21 @@ export class RemoteWorker implements InferenceWorker {
   /** A variant's key names its artefact: a model of that name, whoever loaded it, is the one that is meant. */
   async #load(variant: Variant): Promise<void> {
     if (await this.#holds(variant)) return;
-    await this.#bounded(loadTimeoutMs, undefined, (bound) =>
+    await this.#bounded(loadTimeoutMs, (bound) =>
       this.#client.load(variant.key, loadParameters(variant), bound),
     );
   }
 
   #holds(variant: Variant): Promise<boolean> {
-    return this.#bounded(pollTimeoutMs, undefined, (bound) => this.#client.modelReady(variant.key, bound));
+    return this.#bounded(pollTimeoutMs, (bound) => this.#client.modelReady(variant.key, bound));
   }
 
-  async #bounded<T>(
-    ms: number,
-    signal: AbortSignal | undefined,
-    call: (bound: AbortSignal) => Promise<T>,
-  ): Promise<T> {
-    const timeout = AbortSignal.timeout(ms);
+  async #bounded<T>(ms: number, call: (bound: AbortSignal) => Promise<T>): Promise<T> {
     this.#running += 1;
     try {
-      return await call(signal ? AbortSignal.any([timeout, signal]) : timeout);
+      return await call(AbortSignal.timeout(ms));
     } catch (error) {
-      if (error instanceof OipError || signal?.aborted) throw error;
+      if (error instanceof OipError) throw error;
       this.#readiness.clear();
       if (error instanceof WorkerLostError) throw error;
       throw new WorkerLostError(`${this.#options.baseUrl} did not answer within ${ms} ms`, { cause: error });
@@ -146,15 +142,21 @@ export class RemoteWorker implements InferenceWorker {
   }
 
   async #look(): Promise<void> {
-    const ready = await this.#client.serverReady(AbortSignal.timeout(pollTimeoutMs)).catch(() => false);
+    const obstacle = await this.#client
+      .whyServerNotReady(AbortSignal.timeout(pollTimeoutMs))
+      .catch(() => `it did not answer within ${pollTimeoutMs} ms`);
     // A batch that was sent meanwhile keeps it from answering, and says nothing against it.
-    if (ready === this.ready || this.#running > 0 || this.#closing.signal.aborted) return;
-    this.#logger.info({ worker: this.#options.baseUrl, ready }, 'remote worker');
-    if (!ready) {
+    if (this.#running > 0 || this.#closing.signal.aborted) return;
+    const worker = this.#options.baseUrl;
+    if (obstacle !== null) {
+      if (obstacle !== this.#obstacle)
+        this.#logger.warn({ worker, reason: obstacle }, 'remote worker is not ready');
       this.#readiness.clear();
-      return;
+    } else if (!this.ready) {
+      this.#logger.info({ worker }, 'remote worker is ready');
+      this.#returns += 1;
+      this.#readiness.set(new VariantLoader((variant) => this.#load(variant)));
     }
-    this.#returns += 1;
-    this.#readiness.set(new VariantLoader((variant) => this.#load(variant)));
+    this.#obstacle = obstacle;
   }
 }

@@ -1,3 +1,4 @@
+import { ModelLoadError, OipError } from '../oip/errors.ts';
 import type { Variant } from '../variant.ts';
 
 /** Which variants one worker process holds or is loading: each is asked for once. */
@@ -9,11 +10,14 @@ export class VariantLoader {
     this.#load = load;
   }
 
-  /** A failed load is not remembered: the next call tries again. */
+  /** Throws ModelLoadError where the worker refuses. A failed load is not remembered: the next call tries again. */
   ensure(variant: Variant): Promise<void> {
     let load = this.#loads.get(variant.key);
     if (!load) {
-      load = this.#load(variant);
+      load = this.#load(variant).catch((error: unknown) => {
+        if (!(error instanceof OipError)) throw error;
+        throw new ModelLoadError(error.status, error.message, { cause: error });
+      });
       this.#loads.set(variant.key, load);
       load.catch(() => this.#loads.delete(variant.key));
     }

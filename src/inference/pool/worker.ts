@@ -3,7 +3,7 @@ import type { Variant } from '../variant.ts';
 
 /** What a batch came to. */
 export interface BatchOutput {
-  /** Every output of the graph. */
+  /** The output that the variant is read by. */
   readonly outputs: Tensor[];
   /** Milliseconds of the engine alone; of the whole call where the worker does not tell. */
   readonly computeMs: number;
@@ -29,17 +29,17 @@ export interface InferenceWorker {
   /**
    * Settles when the worker holds the variant. Waits for a worker that is not ready.
    *
-   * @throws OipError where the worker refuses the artefact, WorkerLostError where it went away
+   * @throws ModelLoadError where the worker refuses the artefact, WorkerLostError where it went away
    */
   ensureLoaded(variant: Variant): Promise<void>;
   /**
    * Runs one batch, loading the variant first where the worker does not hold it. Waits for a worker that is not ready, so
    * calling again after a WorkerLostError runs on a fresh one.
    *
-   * @throws OipError where the worker answered an error: asking again changes nothing; WorkerLostError where it went away
-   *   or hung; the signal's reason once it is aborted
+   * @throws ModelLoadError where it cannot be loaded; another OipError where the worker answered one: asking again changes
+   *   nothing; WorkerLostError where it went away or hung
    */
-  infer(variant: Variant, inputs: readonly Tensor[], signal?: AbortSignal): Promise<BatchOutput>;
+  infer(variant: Variant, inputs: readonly Tensor[]): Promise<BatchOutput>;
   /** Called each time the worker becomes ready. */
   onReady(callback: () => void): void;
   stats(): WorkerStats;

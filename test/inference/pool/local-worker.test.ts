@@ -76,8 +76,14 @@ it('tells a bad model from a lost worker, and lives on', async () => {
   const { worker, artifacts, mean } = startLocalWorker();
   const noGraph = variantOf('no-graph', artifacts.put(Buffer.from('no graph')));
   await expect(worker.ensureLoaded(noGraph)).rejects.toBeInstanceOf(OipError);
-  await expect(worker.infer(noGraph, [images!])).rejects.toMatchObject({ name: 'OipError', status: 400 });
-  await expect(worker.infer(mean, [{ ...images!, name: 'pictures' }])).rejects.toMatchObject({ status: 400 });
+  await expect(worker.infer(noGraph, [images!])).rejects.toMatchObject({
+    name: 'ModelLoadError',
+    status: 400,
+  });
+  await expect(worker.infer(mean, [{ ...images!, name: 'pictures' }])).rejects.toMatchObject({
+    name: 'OipError',
+    status: 400,
+  });
   expect(await meanOfFours(worker, mean)).toBe(8);
   expect(worker.stats().restarts).toBe(0);
 });
@@ -121,11 +127,14 @@ it('does without a variant whose artefact is gone after a restart, rather than w
   process.kill(worker.stats().pid!, 'SIGKILL');
   await replaced(worker, 1);
   expect(await meanOfFours(worker, mean)).toBe(8);
-  await expect(worker.infer(slow, slowInputs(1))).rejects.toMatchObject({ name: 'OipError', status: 404 });
+  await expect(worker.infer(slow, slowInputs(1))).rejects.toMatchObject({
+    name: 'ModelLoadError',
+    status: 404,
+  });
   expect(worker.stats().restarts).toBe(1);
 });
 
-it('kills and replaces a worker that hangs, even where the caller no longer waits', async () => {
+it('kills and replaces a worker that hangs', async () => {
   const { worker, mean, slow } = startLocalWorker({ inferTimeoutMs: 1_500 });
   expect(await meanOfFours(worker, mean)).toBe(8);
   await worker.ensureLoaded(slow);
@@ -135,23 +144,6 @@ it('kills and replaces a worker that hangs, even where the caller no longer wait
   });
   expect(await meanOfFours(worker, mean)).toBe(8);
   expect(isAlive(pid!)).toBe(false);
-
-  const caller = new AbortController();
-  const batch = worker.infer(slow, slowInputs(forever), caller.signal);
-  setTimeout(() => caller.abort(new Error('hung up')), 50);
-  await expect(batch).rejects.toThrow('hung up');
-  await replaced(worker, 2);
-  expect(await meanOfFours(worker, mean)).toBe(8);
-});
-
-it('stops waiting for a worker when the caller does', async () => {
-  const { worker, mean } = startLocalWorker({ command: [process.execPath, '-e', 'process.exit(3)'] });
-  await expect(worker.infer(mean, [images!], AbortSignal.timeout(50))).rejects.toMatchObject({
-    name: 'TimeoutError',
-  });
-  await expect(worker.infer(mean, [images!], AbortSignal.abort(new Error('hung up')))).rejects.toThrow(
-    'hung up',
-  );
 });
 
 it('tries again where it cannot even start, until it is closed', async () => {
@@ -180,7 +172,8 @@ it('answers what runs before it closes, and leaves neither process nor folder', 
   const batch = worker.infer(slow, slowInputs(600_000));
   await new Promise((resolve) => setTimeout(resolve, 250));
   await worker.close();
-  expect((await batch).outputs[1]).toMatchObject({ name: 'counted' });
+  // Of a graph with several outputs it answers the one that the variant is read by, alone.
+  expect((await batch).outputs).toMatchObject([{ name: 'means', shape: [1, 3] }]);
   expect(isAlive(pid!)).toBe(false);
   expect(ownFiles()).toEqual([]);
   await lost(worker.infer(slow, slowInputs(1)));

@@ -45,7 +45,10 @@ it('is ready when its server is, and loads what it is asked to run', async () =>
   expect(answer.device).toBe('cpu');
   expect(worker.stats()).toEqual({ state: 'ready', restarts: 0, pid: null, rssBytes: null });
   const missing = variantOf('missing', 'a'.repeat(64));
-  await expect(worker.infer(missing, [images!])).rejects.toMatchObject({ name: 'OipError', status: 404 });
+  await expect(worker.infer(missing, [images!])).rejects.toMatchObject({
+    name: 'ModelLoadError',
+    status: 404,
+  });
   await expect(worker.infer(mean, slowInputs(1))).rejects.toMatchObject({ status: 400, message: /'rounds'/ });
 });
 
@@ -56,12 +59,27 @@ it('waits for a server that is not there yet', async () => {
   const worker = connectTo(server.address);
   const mean = variantOf('mean', artifacts.put(meanModel(2, 2)));
   const answer = meanOfFours(worker, mean);
-  await expect(worker.infer(mean, [images!], AbortSignal.timeout(100))).rejects.toMatchObject({
-    name: 'TimeoutError',
-  });
   expect(worker.ready).toBe(false);
   await startServer(artifacts.dir, server.address.replace('http://', ''));
   expect(await answer).toBe(8);
+});
+
+it('logs why its server is not ready, once, and when it is', async () => {
+  const artifacts = artifactFolder();
+  const server = await startServer(artifacts.dir);
+  await server.close();
+  const lines: string[] = [];
+  const log = createLogger('info', { write: (line) => lines.push(line) });
+  const worker = new RemoteWorker({ baseUrl: server.address, pollMs: 10 }, log);
+  onTestFinished(() => worker.close());
+  const logged = () => lines.map((line) => JSON.parse(line) as { msg: string; reason?: string });
+  await vi.waitUntil(() => lines.length > 0, { timeout: 20_000 });
+  expect(logged()).toMatchObject([
+    { msg: 'remote worker is not ready', reason: expect.stringContaining('ECONNREFUSED') },
+  ]);
+  await startServer(artifacts.dir, server.address.replace('http://', ''));
+  await vi.waitUntil(() => worker.ready, { timeout: 20_000 });
+  expect(logged().map(({ msg }) => msg)).toEqual(['remote worker is not ready', 'remote worker is ready']);
 });
 
 it('loads again what a restart made its server forget, noticed or not', async () => {
@@ -111,7 +129,12 @@ it('takes a model that its server has already as it is, and times what its serve
   const server = createServer((request, response) => {
     asked.push(`${request.method} ${request.url}`);
     request.resume().on('end', () => {
-      const outputs = [{ name: 'scores', datatype: 'FP32', shape: [1, 2], data: [0.25, 0.75] }];
+      const outputs = ['means', 'more'].map((name) => ({
+        name,
+        datatype: 'FP32',
+        shape: [1, 2],
+        data: [0.25, 0.75],
+      }));
       response.end(JSON.stringify({ model_name: 'preloaded', outputs }));
     });
   });
@@ -123,8 +146,15 @@ it('takes a model that its server has already as it is, and times what its serve
   const worker = connectTo(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
   const answer = await worker.infer(variantOf('preloaded', 'a'.repeat(64)), [images!]);
   expect([...elementsOf('FP32', answer.outputs[0]!.data)]).toEqual([0.25, 0.75]);
+  expect(answer.outputs).toHaveLength(1);
   expect(answer.device).toBe('remote');
   expect(answer.computeMs).toBeGreaterThan(0);
   expect(asked).toContain('GET /v2/models/preloaded/ready');
   expect(asked.filter((line) => line.endsWith('/load'))).toEqual([]);
+  const unknown = { kind: 'logits', tensor: 'scores', background: null } as const;
+  const other = { ...variantOf('preloaded', 'a'.repeat(64)), output: unknown };
+  await expect(worker.infer(other, [images!])).rejects.toMatchObject({
+    status: 502,
+    message: /'scores'.*'means'/,
+  });
 });
