@@ -14,7 +14,13 @@ import type { GraphqlContext, Services } from './context.ts';
 import { type Exchange, openExchange } from './exchange.ts';
 import { requireShallow } from './nesting.ts';
 import { type PublicError, retryAfterOf, toPublicError } from './plugins/errors.ts';
-import { AbortedBodyError, discardBody, MAX_BODY_BYTES, readJsonBody } from './request-body.ts';
+import {
+  AbortedBodyError,
+  anonymousLimit,
+  discardBody,
+  knownCallersLimit,
+  readJsonBody,
+} from './request-body.ts';
 import type { RequestMetrics } from './request-metrics.ts';
 
 export interface HttpAppOptions {
@@ -91,19 +97,20 @@ function openBooks(services: Services, { logger, requests }: HttpAppOptions): Re
 }
 
 /** The caller first: a body of many megabytes is not taken in from one whose credential is bad. */
-function identifyAndRead({ maxBodyBytes = MAX_BODY_BYTES }: HttpAppOptions): RequestHandler {
+function identifyAndRead({ maxBodyBytes }: HttpAppOptions): RequestHandler {
+  const limit = knownCallersLimit(maxBodyBytes);
   return async (request, response, next) => {
     const exchange = exchangeOf(response);
     try {
       exchange.principal = await exchange.services.authenticator.authenticate(request.get('authorization'));
-      request.body = await readJsonBody(request, maxBodyBytes);
+      request.body = await readJsonBody(request, exchange.principal ? limit : anonymousLimit);
       requireShallow(documentOf(request));
     } catch (error) {
       if (error instanceof AbortedBodyError) return;
       const told = toPublicError(error, exchange.requestId);
       if (told.fault) exchange.logger.error({ err: told.fault }, 'a request could not be taken in');
       refuse(response, exchange, told);
-      discardBody(request, maxBodyBytes);
+      discardBody(request, limit.bytes);
       return;
     }
     next();

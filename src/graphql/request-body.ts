@@ -1,11 +1,33 @@
 import type { IncomingMessage } from 'node:http';
-import { BadUserInputError } from '../lib/errors.ts';
+import { BadUserInputError, type FoveaError, UnauthenticatedError } from '../lib/errors.ts';
+import { requireFewValues } from './json-structure.ts';
 
-/** 64 MB, as the contract has it: two images of the greatest size in base64, or many small ones. */
-export const MAX_BODY_BYTES = 64 * 1024 * 1024;
+/** How much a caller may send, and what is answered to more. */
+export interface BodyLimit {
+  readonly bytes: number;
+  readonly refusal: () => FoveaError;
+}
+
+/** The contract's 64 MB, of 10^6 bytes as an image's: two images of the greatest size in base64, or many small ones. */
+export function knownCallersLimit(bytes = 64_000_000): BodyLimit {
+  return {
+    bytes,
+    refusal: () =>
+      new RefusedBodyError(`The body is larger than ${bytes} bytes, which is the most accepted.`, 413),
+  };
+}
+
+/** Enough to sign in and to read the schema; whoever sends more has most likely forgotten the credential. */
+export const anonymousLimit: BodyLimit = {
+  bytes: 64_000,
+  refusal: () =>
+    new UnauthenticatedError(
+      `A body of more than ${anonymousLimit.bytes} bytes needs a credential: send \`Authorization: Bearer <API key or access token>\`.`,
+    ),
+};
 
 /** A body that is refused as such, with the HTTP status that says why. */
-export class RefusedBodyError extends BadUserInputError {
+class RefusedBodyError extends BadUserInputError {
   override readonly status: number;
   constructor(message: string, status: 400 | 413 | 415) {
     super(message);
@@ -19,15 +41,16 @@ export class AbortedBodyError extends Error {}
 /**
  * The JSON in a POST's body; undefined where there is none to read (another method or content type: Apollo says what it
  * expects then). Collects the bytes once and parses them once, which is a tenth faster than `express.json`: an image in
- * base64 is most of what a request costs here. Throws RefusedBodyError and AbortedBodyError.
+ * base64 is most of what a request costs here. Throws the limit's refusal, BadUserInputError and AbortedBodyError.
  */
-export async function readJsonBody(request: IncomingMessage, limit = MAX_BODY_BYTES): Promise<unknown> {
+export async function readJsonBody(request: IncomingMessage, limit: BodyLimit): Promise<unknown> {
   if (request.method !== 'POST' || !isJson(request.headers['content-type'])) return undefined;
   const encoding = request.headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity') {
     throw new RefusedBodyError(`The body is in the content encoding ${encoding}: send it without one.`, 415);
   }
   const bytes = await collect(request, limit);
+  requireFewValues(bytes);
   try {
     return JSON.parse(bytes.toString('utf8'));
   } catch {
@@ -45,19 +68,17 @@ function isJson(contentType = ''): boolean {
   throw new RefusedBodyError(`The body's ${charset} is not read here: send JSON in UTF-8.`, 415);
 }
 
-function collect(request: IncomingMessage, limit: number): Promise<Buffer> {
-  const tooLarge = () =>
-    new RefusedBodyError(`The body is larger than ${limit} bytes, which is the most accepted.`, 413);
+function collect(request: IncomingMessage, limit: BodyLimit): Promise<Buffer> {
   // Refused before a byte is read, where the client says beforehand how much is coming.
-  if (Number(request.headers['content-length'] ?? 0) > limit) return Promise.reject(tooLarge());
+  if (Number(request.headers['content-length'] ?? 0) > limit.bytes) return Promise.reject(limit.refusal());
 
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
     const onData = (chunk: Buffer) => {
       length += chunk.length;
-      if (length <= limit) chunks.push(chunk);
-      else settle(() => reject(tooLarge()));
+      if (length <= limit.bytes) chunks.push(chunk);
+      else settle(() => reject(limit.refusal()));
     };
     const onEnd = () =>
       settle(() => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length)));
@@ -77,7 +98,7 @@ function collect(request: IncomingMessage, limit: number): Promise<Buffer> {
  * Reads what a refused request still sends and throws it away, up to `limit` bytes: a client that is cut off while it writes
  * sees a broken connection instead of the answer. Past the limit it is cut off.
  */
-export function discardBody(request: IncomingMessage, limit = MAX_BODY_BYTES): void {
+export function discardBody(request: IncomingMessage, limit: number): void {
   let length = 0;
   request.on('error', () => {});
   request.on('data', (chunk: Buffer) => {

@@ -59,6 +59,47 @@ test('a body at the limit is read', async () => {
   expect((await post(query.padEnd(1001))).status).toBe(413);
 });
 
+describe('a caller without a credential', () => {
+  const unauthenticated = {
+    status: 401,
+    body: { errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] },
+  };
+
+  test('may send enough to sign in, and no more', async () => {
+    const { url } = await startTransport();
+    const send = (body: string) =>
+      fetch(`${url}/graphql`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+    expect((await send(query.padEnd(64_000))).status).toBe(200);
+    expect(await readAnswer(await send(query.padEnd(64_001)))).toMatchObject(unauthenticated);
+  });
+
+  test('is refused before the body is read where its length is said, and in the middle where it is not', async () => {
+    const { port } = await startTransport();
+    for (const [header, body] of [
+      ['content-length: 64001', ''],
+      ['transfer-encoding: chunked', `fa01\r\n${' '.repeat(64_001)}`],
+    ]) {
+      const socket = connect(port, '127.0.0.1');
+      const answer = new Promise<string>((resolve) => socket.once('data', (bytes) => resolve(String(bytes))));
+      socket.write(
+        `POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n${header}\r\n\r\n${body}`,
+      );
+      expect(await answer).toContain('401 Unauthorized');
+      socket.destroy();
+    }
+  });
+});
+
+test('JSON of more values than any request needs is refused unparsed', async () => {
+  const { post } = await startTransport();
+  const body = `{"query":"{ __typename }","variables":{"x":[${'{},'.repeat(200_000)}{}]}}`;
+  const answer = await post(body);
+  expect(answer.status).toBe(400);
+  expect(answer.body.errors).toEqual([
+    { message: expect.stringContaining('100000 values'), extensions: { code: 'BAD_USER_INPUT' } },
+  ]);
+});
+
 describe('a body that is no JSON', () => {
   test.each(['', '{', '{"query": "{ __typename }"', 'query=x', '\u0000'])('%j is refused', async (body) => {
     const { post } = await startTransport();
