@@ -37,7 +37,7 @@ export async function tenantNamed(installation: Installation, name: string): Pro
   const tenant = await tenancyOf(installation).tenants.byName(name);
   if (!tenant)
     throw new OperatorError(
-      `No tenant is named ${JSON.stringify(name)}: create it with fovea tenants create --name.`,
+      `No tenant is named ${JSON.stringify(name)}: create it by the command tenants create.`,
     );
   return tenant;
 }

@@ -44,6 +44,7 @@ describe('the command line', () => {
     expect(explained.sort()).toEqual(
       expect.arrayContaining([
         'keys create',
+        'ledger check',
         'migrate',
         'models import',
         'models list',
@@ -125,6 +126,7 @@ it('commands without a server start the database for their own duration; the nex
   expect(await json(place, 'models', 'list', '--tenant', 'Acme')).toMatchObject([
     { name: 'tiny', isPublic: false },
   ]);
+  expect(await json(place, 'ledger', 'check')).toEqual({ exact: true, drifts: [] });
   expect(processesOf(place.dataDir)).toEqual([]);
 
   const server = await place.start();
