@@ -3,9 +3,9 @@ import { type DestinationStream, type Logger, pino } from 'pino';
 export type { Logger } from 'pino';
 
 /**
- * Structured logs on standard error (standard output carries the lines a person or a program waits for). Values under
- * the names below never reach a log line, whoever logs the object that holds them; images and credentials are not
- * logged by anyone in the first place.
+ * Structured logs on standard error (standard output carries the lines a person or a program waits for). Nobody logs images or
+ * credentials; as a net below that habit, values under the names below are replaced where they stand at the top or one level
+ * down.
  */
 export function createLogger(level: string, destination: DestinationStream = standardError()): Logger {
   return pino(
