@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { v4 as uuidv4 } from 'uuid';
 import type { Database } from '../db/database.ts';
 import type { Notifications } from '../db/notifications.ts';
+import { WorkerLostError } from '../inference/oip/errors.ts';
 import type { InferenceWorker } from '../inference/pool/worker.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { ModelRegistry, ServedModel } from './registry.ts';
@@ -30,8 +31,8 @@ interface Outcome {
 
 /** For a server: loads what commands ask for. */
 export function answerRollouts(
-  notifications: Notifications,
-  registry: ModelRegistry,
+  notifications: Pick<Notifications, 'publish' | 'subscribe'>,
+  registry: Pick<ModelRegistry, 'get'>,
   workers: readonly InferenceWorker[],
   logger: Logger,
 ): void {
@@ -46,9 +47,14 @@ export function answerRollouts(
       return false;
     }
   };
+  // A command asks time and again, and is answered once what it asked for is done.
+  const underWay = new Set<string>();
   notifications.subscribe(ASKED, (payload) => {
     const asked = JSON.parse(payload) as Rollout;
+    if (underWay.has(asked.rollout)) return;
+    underWay.add(asked.rollout);
     rollOut(asked)
+      .finally(() => underWay.delete(asked.rollout))
       .then((loaded) => {
         const outcome: Outcome = { rollout: asked.rollout, server, loaded };
         return notifications.publish(DONE, JSON.stringify(outcome));
@@ -57,8 +63,21 @@ export function answerRollouts(
   });
 }
 
+/**
+ * Settles when every worker that is ready holds the model, or, while none is, the first to become so. One that is down
+ * keeps nobody from being served: it loads the model when it is asked to run it.
+ *
+ * @throws ModelLoadError where a worker refuses it, WorkerLostError where all of them went away meanwhile
+ */
 export async function load({ variants }: ServedModel, workers: readonly InferenceWorker[]): Promise<void> {
-  await Promise.all(workers.flatMap((worker) => variants.map((variant) => worker.ensureLoaded(variant))));
+  const loadOn = (worker: InferenceWorker) =>
+    Promise.all(variants.map((variant) => worker.ensureLoaded(variant)));
+  const ready = workers.filter((worker) => worker.ready);
+  const loads = ready.length > 0 ? ready.map(loadOn) : [Promise.race(workers.map(loadOn))];
+  const outcomes = await Promise.allSettled(loads);
+  const failures = outcomes.filter((outcome) => outcome.status === 'rejected').map(({ reason }) => reason);
+  const refusal = failures.find((reason) => !(reason instanceof WorkerLostError));
+  if (refusal !== undefined || failures.length === outcomes.length) throw refusal ?? failures[0];
 }
 
 /**
