@@ -71,24 +71,35 @@ describe('over HTTP', () => {
       calls[field] ?? `The test does not know how to call ${field}`,
     );
     expect(body.errors?.map(({ extensions }) => extensions.code)).toEqual(['UNAUTHENTICATED']);
-    // `node` and `model` may be null, so the answer has data: the status tells of the errors alone where it has none.
-    expect(status).toBe(body.data ? 200 : 401);
-    expect(headers.get('www-authenticate')).toBe(body.data ? null : 'Bearer');
+    expect(status).toBe(401);
+    expect(headers.get('www-authenticate')).toBe('Bearer');
   });
 
   const scoped = fields.filter((field) => permissions[field as keyof typeof permissions] !== 'principal');
   test.each(scoped)('%s needs its scope', async (field) => {
     const powerless = { ...principal, scopes: new Set<never>() };
     const { execute } = await startTransport({}, { authenticator: { authenticate: async () => powerless } });
-    const { body } = await execute(calls[field] ?? '');
+    const { status, body } = await execute(calls[field] ?? '');
+    expect(status).toBe(403);
     expect(body.errors?.map(({ extensions }) => extensions.code)).toEqual(['FORBIDDEN']);
+  });
+
+  test('an answer that holds something is 200, whatever else was refused', async () => {
+    const { anonymously } = await startTransport();
+    const { status, headers, body } = await anonymously('{ model(name: "m") { id } __typename }');
+    expect(body).toMatchObject({ data: { model: null, __typename: 'Query' }, errors: [{ path: ['model'] }] });
+    expect(status).toBe(200);
+    expect(headers.get('www-authenticate')).toBeNull();
   });
 
   test('an id opens no more than the list it is from', async () => {
     const powerless = { ...principal, scopes: new Set<never>() };
     const { execute } = await startTransport({}, { authenticator: { authenticate: async () => powerless } });
     for (const kind of ['key', 'model']) {
-      const { body } = await execute(`{ node(id: "${kind}_01890000-0000-7000-8000-000000000001") { id } }`);
+      const { status, body } = await execute(
+        `{ node(id: "${kind}_01890000-0000-7000-8000-000000000001") { id } }`,
+      );
+      expect(status).toBe(403);
       expect(body.errors?.[0]?.extensions.code).toBe('FORBIDDEN');
     }
   });

@@ -1,6 +1,7 @@
 import type { ApolloServerPlugin, GraphQLRequestContext } from '@apollo/server';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
-import { FoveaError } from '../../lib/errors.ts';
+import { isUnavailable } from '../../db/unavailable.ts';
+import { FoveaError, OverloadedError } from '../../lib/errors.ts';
 import type { GraphqlContext } from '../context.ts';
 
 /** What a client is told of one error. */
@@ -11,6 +12,13 @@ export interface PublicError {
   /** What the log must say, where the client was not the cause; null where it was. */
   readonly fault: Error | null;
 }
+
+/** Where in the document and in the answer. */
+type Place = Pick<GraphQLFormattedError, 'locations' | 'path'>;
+
+const databaseUnavailable = new OverloadedError('The database does not answer; try again.', {
+  retryAfterMs: 1000,
+});
 
 /** Characters of a message, about. */
 const MAX_MESSAGE = 1_000;
@@ -25,8 +33,8 @@ const machineCodes = new Set<unknown>([
 ]);
 
 /**
- * The one place that decides what a client learns of an error. A FoveaError and GraphQL's own errors are told; anything
- * else is masked, because its message may hold another tenant's data, a query or a path. Never throws, whatever was thrown.
+ * The one place that decides what a client learns of an error. A FoveaError and GraphQL's own errors are told, and a database
+ * that does not answer as OVERLOADED; anything else is masked, because its message may hold another tenant's data, a query or a path. Never throws, whatever was thrown.
  */
 export function toPublicError(error: unknown, requestId: string | null): PublicError {
   try {
@@ -67,7 +75,7 @@ function answerErrors(
     if (fault && !contextValue.signal.aborted)
       contextValue.logger.error({ err: fault, path: body.path }, 'a resolver failed');
   }
-  if (result.data) return;
+  if (holdsData(result.data)) return;
   const status = answered.find(({ status }) => status !== null)?.status;
   if (status) response.http.status = status;
   // A request that was refused before it ran: GraphQL over HTTP answers what has no `data` entry with 4xx.
@@ -75,6 +83,11 @@ function answerErrors(
   if (status === 401) response.http.headers.set('www-authenticate', 'Bearer');
   const retryAfterMs = retryAfterOf(answered);
   if (retryAfterMs !== null) response.http.headers.set('retry-after', String(Math.ceil(retryAfterMs / 1000)));
+}
+
+/** An answer whose root fields are all null tells no more than its errors do: `model` and `node` may be null. */
+function holdsData(data: Record<string, unknown> | null | undefined): boolean {
+  return Object.values(data ?? {}).some((value) => value !== null);
 }
 
 /** The longest wait that any of them asks for, milliseconds. */
@@ -88,17 +101,9 @@ export function retryAfterOf(errors: readonly PublicError[]): number | null {
 function told(error: unknown): PublicError | null {
   const cause = causeOf(error);
   const place = error instanceof GraphQLError ? placeOf(error) : {};
-  if (cause instanceof FoveaError) {
-    return {
-      body: {
-        message: shortened(cause.message),
-        ...place,
-        extensions: { ...cause.extensions, code: cause.code },
-      },
-      status: cause.status === 200 ? null : cause.status,
-      fault: null,
-    };
-  }
+  if (cause instanceof FoveaError) return publicly(cause, place, null);
+  // It passes by itself: the client may ask again, but the operator must hear of it.
+  if (isUnavailable(cause)) return publicly(databaseUnavailable, place, faultOf(cause));
   if (!(error instanceof GraphQLError)) return null;
   const { code, http, stacktrace: _, ...extensions } = error.extensions;
   const status = statusOf(http);
@@ -113,6 +118,15 @@ function told(error: unknown): PublicError | null {
     },
     status,
     fault: null,
+  };
+}
+
+function publicly(error: FoveaError, place: Place, fault: Error | null): PublicError {
+  const { message, code, extensions, status } = error;
+  return {
+    body: { message: shortened(message), ...place, extensions: { ...extensions, code } },
+    status: status === 200 ? null : status,
+    fault,
   };
 }
 
@@ -144,7 +158,7 @@ function causeOf(error: unknown): unknown {
   return cause;
 }
 
-function placeOf({ locations, path }: GraphQLError): Pick<GraphQLFormattedError, 'locations' | 'path'> {
+function placeOf({ locations, path }: GraphQLError): Place {
   return { ...(locations ? { locations } : {}), ...(path ? { path } : {}) };
 }
 

@@ -72,12 +72,26 @@ describe('what the client caused', () => {
   });
 });
 
+test('a database that does not answer may be asked again, and is told to the log', () => {
+  const cause = Object.assign(new Error('connect ECONNREFUSED 10.0.0.1:5432'), { code: 'ECONNREFUSED' });
+  const told = {
+    message: 'The database does not answer; try again.',
+    extensions: { code: 'OVERLOADED', retryAfterMs: 1000 },
+  };
+  expect(toPublicError(located(cause), requestId)).toEqual({
+    body: { ...told, path: ['classify'] },
+    status: 503,
+    fault: cause,
+  });
+  expect(toPublicError(cause, requestId)).toEqual({ body: told, status: 503, fault: cause });
+});
+
 describe('what the client did not cause', () => {
   const masked = { message: 'Something went wrong; quote request id 0190-request.' };
   const code = 'INTERNAL_SERVER_ERROR';
 
   test('is masked, keeps its place, and is handed on for the log', () => {
-    const cause = Object.assign(new Error('password=hunter2 at /srv/db.ts'), { code: 'ECONNREFUSED' });
+    const cause = Object.assign(new Error('password=hunter2 at /srv/db.ts'), { code: 'EACCES' });
     const { body, status, fault } = toPublicError(located(cause), requestId);
     expect(body).toEqual({ ...masked, path: ['classify'], extensions: { code } });
     expect(status).toBe(500);
