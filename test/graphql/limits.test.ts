@@ -205,3 +205,11 @@ test('a request leaves one line, without variables and credentials', async () =>
   });
   expect(JSON.stringify(log())).not.toMatch(/private-name|good/);
 });
+
+test('no more of an operation’s name is logged than tells which it was', async () => {
+  const { execute, log } = await startTransport();
+  const { status } = await execute(`query ${'x'.repeat(1_000_000)} { __typename }`);
+  expect(status).toBe(200);
+  await expect.poll(() => log()).toHaveLength(1);
+  expect(log()[0]?.operation).toBe('x'.repeat(100));
+});

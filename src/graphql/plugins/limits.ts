@@ -6,6 +6,9 @@ import type { RateLimit } from '../../tenants/rate-limiter.ts';
 import type { GraphqlContext } from '../context.ts';
 import { operationCost } from './cost.ts';
 
+/** Characters of an operation's name that are logged: a client may choose one of many megabytes. */
+const LOGGED_NAME = 100;
+
 /** What callers without a credential have, each by its address: enough for signing in and for reading the schema. */
 export const anonymousLimit: RateLimit = { pointsPerSecond: 10, burst: 64 };
 
@@ -21,7 +24,7 @@ export function limitsPlugin(): ApolloServerPlugin<GraphqlContext> {
 
       return {
         async didResolveOperation({ schema, document, operation, operationName, request }) {
-          contextValue.record.operationName = operationName;
+          contextValue.record.operationName = operationName?.slice(0, LOGGED_NAME) ?? null;
           if (!operation) return; // Which one to run is not said: the executor answers that, and runs nothing.
           const requested = operationCost(schema, document, operation, request.variables ?? {});
           contextValue.record.cost = requested;
