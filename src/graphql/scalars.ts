@@ -52,6 +52,10 @@ function parseDateTime(value: unknown): Date {
       `DateTime must be an existing RFC 3339 time in UTC, such as 2026-11-23T09:00:00Z; got ${quoted(value)}.`,
     );
   }
+  // Nothing here is older, and PostgreSQL has no year 0.
+  if (date.getTime() < 0) {
+    throw new GraphQLError(`DateTime must be 1970 or later; got ${quoted(value)}.`);
+  }
   return date;
 }
 

@@ -8,6 +8,7 @@ describe('DateTime', () => {
     ['2026-11-23T09:18:51.5Z', '2026-11-23T09:18:51.500Z'],
     ['2026-11-23T09:18:51.123456+00:00', '2026-11-23T09:18:51.123Z'],
     ['2028-02-29T00:00:00-00:00', '2028-02-29T00:00:00.000Z'],
+    ['1970-01-01T00:00:00Z', '1970-01-01T00:00:00.000Z'],
   ])('reads %s', (text, iso) => {
     expect(DateTime.parseValue(text)).toEqual(new Date(iso));
     expect(DateTime.parseLiteral(parseValue(JSON.stringify(text)))).toEqual(new Date(iso));
@@ -34,6 +35,13 @@ describe('DateTime', () => {
   ])('refuses %j', (value) => {
     expect(() => DateTime.parseValue(value)).toThrow(/DateTime must be/);
   });
+
+  test.each(['0000-01-01T00:00:00Z', '0001-01-01T00:00:00Z', '1969-12-31T23:59:59.999Z'])(
+    'refuses %s: before 1970',
+    (text) => {
+      expect(() => DateTime.parseValue(text)).toThrow(`DateTime must be 1970 or later; got "${text}"`);
+    },
+  );
 
   test('refuses a literal that is no string', () => {
     expect(() => DateTime.parseLiteral(parseValue('2026'))).toThrow('DateTime must be a string');
