@@ -7,6 +7,7 @@ import { ImageError } from './image-error.ts';
 import { sharp } from './libvips.ts';
 import { essentialPng } from './png-chunks.ts';
 import { type ImageFormat, sniffFormat } from './sniff.ts';
+import { essentialTiff } from './tiff-directory.ts';
 
 export interface DecodedImage {
   /** Of the oriented original, in pixels. */
@@ -69,7 +70,7 @@ interface OpenedImage {
 
 /** Reads the header alone, so that what is too large is refused before a pixel of it is decoded. */
 async function openImage(file: Uint8Array, format: ImageFormat): Promise<OpenedImage> {
-  const bytes = format === 'png' ? essentialPng(file) : file;
+  const bytes = essential(file, format);
   const header = await readHeader(bytes, format);
   if (header.format === 'heif' && header.compression !== 'av1') {
     throw new ImageError('UNSUPPORTED_FORMAT', 'HEIF pictures are read with AV1 coding alone (AVIF).');
@@ -88,6 +89,13 @@ async function openImage(file: Uint8Array, format: ImageFormat): Promise<OpenedI
     hasAlpha: header.hasAlpha,
     isCmyk: header.space === 'cmyk',
   };
+}
+
+/** Two formats have room for more than they weigh, and libvips unpacks all of it before it tells the picture's size. */
+function essential(file: Uint8Array, format: ImageFormat): Uint8Array {
+  if (format === 'png') return essentialPng(file);
+  if (format === 'tiff') return essentialTiff(file);
+  return file;
 }
 
 async function readHeader(bytes: Uint8Array, format: ImageFormat): Promise<Metadata> {

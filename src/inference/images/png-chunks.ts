@@ -9,6 +9,17 @@ const headerLength = 33;
 /** Length, type and checksum. */
 const chunkOverhead = 12;
 
+/** Types are compared as numbers: a file has room for a million chunks, and a string for each would hold up the event loop. */
+const typeCode = (type: string) => Buffer.from(type, 'latin1').readUInt32BE();
+const imageEnd = typeCode('IEND');
+const transparency = typeCode('tRNS');
+const exif = typeCode('eXIf');
+const plainText = typeCode('tEXt');
+const compressedText = typeCode('zTXt');
+
+/** Clear in the types of those chunks without which there is no picture: their first letter is a capital. */
+const ancillaryBit = 0x2000_0000;
+
 /**
  * The chunks that pixels and orientation come from: all that are critical, transparency, and one of EXIF, which is made of
  * ImageMagick's text where the standard chunk is missing. libvips would inflate every text and colour profile of the file
@@ -25,15 +36,16 @@ export function essentialPng(png: Uint8Array): Uint8Array {
   for (let at = signatureLength, end = at; at + 8 <= file.length; at = end) {
     // A chunk that is cut off is kept as far as it goes: libvips says so.
     end = Math.min(file.length, at + file.readUInt32BE(at) + chunkOverhead);
-    const type = file.toString('latin1', at + 4, at + 8);
-    const isExif = type === 'eXIf' && !hasExif && end - at <= maxExifBytes + chunkOverhead;
-    if (isCritical(type) || type === 'tRNS' || isExif) length += file.copy(kept, length, at, end);
-    hasExif ||= isExif;
-    if (type === 'tEXt' || type === 'zTXt') {
-      const text = { type, data: file.subarray(at + 8, end - 4) } as const;
-      if (holdsRawExif(text)) exifText ??= text;
+    const type = file.readUInt32BE(at + 4);
+    const isExif: boolean = type === exif && !hasExif && end - at <= maxExifBytes + chunkOverhead;
+    if ((type & ancillaryBit) === 0 || type === transparency || isExif) {
+      length += file.copy(kept, length, at, end);
+    } else if (type === plainText || type === compressedText) {
+      const text = { compressed: type === compressedText, data: file.subarray(at + 8, end - 4) };
+      if (exifText === null && holdsRawExif(text)) exifText = text;
     }
-    if (type === 'IEND') break;
+    hasExif ||= isExif;
+    if (type === imageEnd) break;
   }
   const essential = kept.subarray(0, length);
   const rawExif = hasExif || exifText === null ? null : readRawExif(exifText);
@@ -43,11 +55,6 @@ export function essentialPng(png: Uint8Array): Uint8Array {
     exifChunk(rawExif),
     essential.subarray(headerLength),
   ]);
-}
-
-/** A capital begins the type of a chunk without which there is no picture. */
-function isCritical(type: string): boolean {
-  return type.charCodeAt(0) < 0x60;
 }
 
 function exifChunk(tiff: Buffer): Buffer {

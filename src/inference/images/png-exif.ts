@@ -8,9 +8,9 @@ const keyword = Buffer.from('Raw profile type exif\0');
 /** Two digits a byte, line breaks, and the lines before them. */
 const maxTextLength = maxExifBytes * 2 + maxExifBytes / 8;
 
-/** A `tEXt` chunk, or a `zTXt` chunk, which is compressed. */
+/** What a `tEXt` or, compressed, a `zTXt` chunk holds. */
 export interface TextChunk {
-  readonly type: 'tEXt' | 'zTXt';
+  readonly compressed: boolean;
   readonly data: Buffer;
 }
 
@@ -22,10 +22,10 @@ export function holdsRawExif({ data }: TextChunk): boolean {
  * Before PNG had its own chunk for EXIF, ImageMagick kept it as hexadecimal text, which Pillow reads and libvips does not.
  * @returns the TIFF structure that the standard chunk holds; null where the text is no EXIF, is damaged or is too long
  */
-export function readRawExif({ type, data }: TextChunk): Buffer | null {
+export function readRawExif({ compressed, data }: TextChunk): Buffer | null {
   if (data.length > maxTextLength) return null;
   const text = data.subarray(keyword.length);
-  if (type === 'tEXt') return parseRawProfile(text.toString('latin1'));
+  if (!compressed) return parseRawProfile(text.toString('latin1'));
   try {
     // The text follows a byte that names the method. Twenty megabytes could inflate to twenty gigabytes.
     const inflated = inflateSync(text.subarray(1), { maxOutputLength: maxTextLength });
