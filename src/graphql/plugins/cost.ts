@@ -19,23 +19,28 @@ import {
   type SelectionNode,
   type SelectionSetNode,
 } from 'graphql';
+import { MAX_IMAGES } from '../../inference/validate.ts';
 import { BadUserInputError, QueryTooComplexError } from '../../lib/errors.ts';
 
-export const MAX_FIRST = 100;
-export const MAX_IMAGES = 32;
+const MAX_FIRST = 100;
 
 /**
  * A field without a price of its own costs nothing however often it stands in a document, so what a document may make
  * the server do for its one point is bounded here. The reading of a document stops at the first bound it passes:
  * fragments that unfold into ever more fields cost no more than `selections` steps.
  */
-export const bounds = {
+const bounds = {
   /** Fields below one another. */
   depth: 12,
   /** The same within introspection: the standard query of clients goes 15 deep. */
   introspectionDepth: 20,
   /** Selections of the whole operation with its fragments unfolded. */
   selections: 10_000,
+  /**
+   * How many more fields without a price may reach the services than the operation costs points: each sent alone would
+   * cost a point. One below a list is run for each of its entries.
+   */
+  unpaidRuns: 10,
   /** Fields without a price that stand beside the same field under another name. */
   repeats: 100,
   /** The same within introspection, whose fields are long lists. */
@@ -69,19 +74,23 @@ export function operationCost(
   const { coerced } = getVariableValues(schema, operation.variableDefinitions ?? [], variables);
   const root = schema.getRootType(operation.operation);
   if (!coerced || !root) return 1;
-  return (
-    1 +
-    new CostReader(schema, document, coerced).costOf(
-      [{ type: root, selectionSet: operation.selectionSet }],
-      1,
-    )
-  );
+  const reader = new CostReader(schema, document, coerced);
+  const cost = 1 + reader.costOf([{ type: root, selectionSet: operation.selectionSet }], 1, 1);
+  if (reader.unpricedRuns > cost + bounds.unpaidRuns) {
+    throw new QueryTooComplexError(
+      `The operation costs ${cost} points and asks for ${reader.unpricedRuns} results beside its lists and images, each ` +
+        `a point if sent alone: at most ${bounds.unpaidRuns} may be above the cost. Send them apart.`,
+    );
+  }
+  return cost;
 }
 
 class CostReader {
   readonly #schema: GraphQLSchema;
   readonly #fragments: ReadonlyMap<string, FragmentDefinitionNode>;
   readonly #variables: Readonly<Record<string, unknown>>;
+  /** How often fields without a price will reach the services. */
+  unpricedRuns = 0;
   #selections = 0;
   #repeats = 0;
   #introspectionRepeats = 0;
@@ -96,8 +105,8 @@ class CostReader {
     );
   }
 
-  /** The points of what is selected in `scopes`, all of one object. */
-  costOf(scopes: readonly Scope[], depth: number): number {
+  /** The points of what is selected in `scopes`, all of one object, of which the answer holds `times` as many. */
+  costOf(scopes: readonly Scope[], depth: number, times: number): number {
     const fields = new Map<string, MergedField>();
     const visited = new Set<string>();
     for (const { type, selectionSet } of scopes) this.#collect(type, selectionSet, visited, fields);
@@ -115,10 +124,11 @@ class CostReader {
       const place = `${parent?.name}.${name}`;
       if (price === 0 && seen.has(place)) this.#countRepeat(name, introspects);
       seen.add(place);
+      if (field && price === 0 && reachesServices(field, depth)) this.unpricedRuns += times;
 
       const type = field && getNamedType(field.type);
       const below = nodes.flatMap(({ selectionSet }) => (selectionSet ? [{ type, selectionSet }] : []));
-      cost += price + (below.length > 0 ? this.costOf(below, depth + 1) : 0);
+      cost += price + (below.length > 0 ? this.costOf(below, depth + 1, times * (price || 1)) : 0);
     }
     return cost;
   }
@@ -193,6 +203,11 @@ class CostReader {
 function definitionOf(parent: GraphQLNamedType | null, name: string): GraphQLField<unknown, unknown> | null {
   if (!isObjectType(parent) && !isInterfaceType(parent)) return null;
   return parent.getFields()[name] ?? null;
+}
+
+/** Root fields do, and below them those that take arguments; the others are read off what is there. */
+function reachesServices(field: GraphQLField<unknown, unknown>, depth: number): boolean {
+  return depth === 1 || field.args.length > 0;
 }
 
 function priceOf(
