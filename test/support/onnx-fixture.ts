@@ -103,6 +103,30 @@ export function stuckOnWhiteModel(size: number): Uint8Array {
   return model(graph);
 }
 
+/** As `meanModel` with gain 1, but a batch with a picture in it that is white all over is an error. */
+export function failsOnWhiteModel(size: number): Uint8Array {
+  const toIndex = node('Cast', ['any_white'], ['index']);
+  toIndex.attribute.push(
+    create(AttributeProtoSchema, { name: 'to', type: AttributeProto_AttributeType.INT, i: BigInt(INT64) }),
+  );
+  const graph = create(GraphProtoSchema, {
+    name: 'fails-on-white',
+    input: [valueInfo('images', UINT8, [null, size, size, 3])],
+    output: [valueInfo('means', FLOAT, [null, 3])],
+    initializer: [floats('nearly_white', [], [254.5]), floats('one_element', [1], [0])],
+    node: [
+      ...means('images', 'raw'),
+      reduction('ReduceMin', 'raw', 'darkest', [1n]),
+      reduction('ReduceMax', 'darkest', 'whitest', [0n]),
+      node('Greater', ['whitest', 'nearly_white'], ['any_white']),
+      toIndex,
+      node('Gather', ['one_element', 'index'], ['nothing']),
+      node('Add', ['raw', 'nothing'], ['means']),
+    ],
+  });
+  return model(graph);
+}
+
 /** A graph that declares a free batch and takes one image alone. */
 export function singleImageModel(size: number): Uint8Array {
   const graph = create(GraphProtoSchema, {

@@ -1,12 +1,14 @@
 import type { Clock } from '../../lib/clock.ts';
 import { DeadlineExceededError, OverloadedError } from '../../lib/errors.ts';
+import type { Logger } from '../../lib/logger.ts';
 import { ImageError } from '../images/image-error.ts';
-import { OipError, WorkerLostError } from '../oip/errors.ts';
+import { ModelLoadError, OipError, WorkerLostError } from '../oip/errors.ts';
 import type { InferenceWorker } from '../pool/worker.ts';
 import type { Priority } from '../request.ts';
 import { bytesPerElement, elementCount, type Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
 import { ComputeEstimate } from './compute-estimate.ts';
+import { FailureLog } from './failure-log.ts';
 import { Scheduler, type Work } from './scheduler.ts';
 
 /** What the images of one request have in common. */
@@ -24,7 +26,7 @@ export interface Ticket {
 
 /** What a batch answered about one image. */
 export interface ImageOutput {
-  /** The image's slice of each of the graph's outputs, shape without the batch axis. */
+  /** The image's slice of what the batch answered, shape without the batch axis. */
   readonly outputs: readonly Tensor[];
   readonly device: string;
   readonly batchSize: number;
@@ -41,6 +43,8 @@ interface QueuedImage {
   readonly queuedAt: number;
   /** Batches it was in that died with their worker. */
   lost: number;
+  /** It was in a batch that failed: it is run in none with others again. */
+  alone: boolean;
   readonly resolve: (output: ImageOutput) => void;
   readonly reject: (error: Error) => void;
 }
@@ -48,12 +52,15 @@ interface QueuedImage {
 export interface DispatcherOptions {
   /** Images admitted and not yet answered, at most. */
   readonly maxAdmitted: number;
+  /** Told why models fail. */
+  readonly logger?: Logger;
 }
 
 /** Carries images from the scheduler to the workers, a batch in flight for each, and their answers back. */
 export class Dispatcher {
   readonly #scheduler = new Scheduler<QueuedImage>();
   readonly #estimate = new ComputeEstimate();
+  readonly #failures: FailureLog;
   readonly #workers: readonly InferenceWorker[];
   readonly #busy = new Set<InferenceWorker>();
   readonly #clock: Clock;
@@ -65,6 +72,7 @@ export class Dispatcher {
     this.#workers = workers;
     this.#clock = clock;
     this.#maxAdmitted = options.maxAdmitted;
+    this.#failures = new FailureLog(options.logger);
     for (const worker of workers) worker.onReady(() => this.#dispatch());
   }
 
@@ -118,8 +126,8 @@ export class Dispatcher {
   run(variant: Variant, ticket: Ticket, pixels: Uint8Array): Promise<ImageOutput> {
     return new Promise<ImageOutput>((resolve, reject) => {
       ticket.abandoned.throwIfAborted();
-      const image = { variant, ticket, pixels, queuedAt: this.#clock.elapsed(), lost: 0, resolve, reject };
-      this.#enqueue(image);
+      const queuedAt = this.#clock.elapsed();
+      this.#enqueue({ variant, ticket, pixels, queuedAt, lost: 0, alone: false, resolve, reject });
       this.#dispatch();
     });
   }
@@ -141,8 +149,7 @@ export class Dispatcher {
     const { variant, ticket } = image;
     return {
       variantKey: variant.key,
-      // An image may be what a worker died of: it does not take others down a second time.
-      maxBatch: image.lost === 0 ? variant.maxBatch : 1,
+      maxBatch: image.alone ? 1 : variant.maxBatch,
       tenant: ticket.tenant,
       weight: ticket.weight,
       priority: ticket.priority,
@@ -189,28 +196,36 @@ export class Dispatcher {
       });
     } catch (error) {
       if (error instanceof WorkerLostError) this.#retryLost(images);
-      else for (const image of images) image.reject(failureOf(error));
+      else this.#failed(variant, images, error instanceof Error ? error : new Error(String(error)));
     }
   }
 
   /** An image whose worker died is run once more, alone; if that one dies too, the image may be the cause. */
   #retryLost(images: readonly QueuedImage[]): void {
     for (const image of images) {
-      // Whoever asked was told already, and the signal that would take it out of the queue does not fire again.
-      if (image.ticket.abandoned.aborted) continue;
       image.lost += 1;
-      if (image.lost === 1) this.#enqueue(image);
+      if (image.lost === 1) this.#runAlone(image);
       else {
-        image.reject(
-          new OverloadedError(
-            'The inference worker stopped twice while it ran this image. Try again later.',
-            {
-              retryAfterMs: 1_000,
-            },
-          ),
-        );
+        const twice = 'The inference worker stopped twice while it ran this image. Try again later.';
+        image.reject(new OverloadedError(twice, { retryAfterMs: 1_000 }));
       }
     }
+  }
+
+  /** One image can fail the batch that it is in: each is run alone then, so that none fails for another's sake. */
+  #failed(variant: Variant, images: readonly QueuedImage[], error: Error): void {
+    if (images.length > 1 && !(error instanceof ModelLoadError)) {
+      for (const image of images) this.#runAlone(image);
+      return;
+    }
+    this.#failures.report(variant.key, error, this.#clock.elapsed());
+    for (const image of images) image.reject(failureOf(error));
+  }
+
+  #runAlone(image: QueuedImage): void {
+    image.alone = true;
+    // Else whoever asked was told already, and the signal that would take it out of the queue does not fire again.
+    if (!image.ticket.abandoned.aborted) this.#enqueue(image);
   }
 }
 
@@ -239,8 +254,14 @@ function sliceOfBatch({ name, datatype, shape, data }: Tensor, position: number,
   return { name, datatype, shape: rest, data: data.subarray(position * bytes, (position + 1) * bytes) };
 }
 
-function failureOf(error: unknown): Error {
+/** What the client is told; the reason, which may name what is the operator's alone, is for the log. */
+function failureOf(error: Error): Error {
+  if (error instanceof ModelLoadError)
+    return new ImageError(
+      'INFERENCE_FAILED',
+      'the model could not be loaded; the fault is not in this image',
+    );
   if (error instanceof OipError)
     return new ImageError('INFERENCE_FAILED', 'the model could not be run on this image');
-  return error instanceof Error ? error : new Error(String(error));
+  return error;
 }
