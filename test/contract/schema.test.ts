@@ -28,6 +28,31 @@ const growth: Readonly<Record<string, string>> = {
   'SignInPayload.refreshExpiresAt': 'when to sign in again',
 };
 
+/** What the contract promises and the running schema lacks so far: a whole type or field, or one argument or value. */
+const notServedYet: readonly string[] = [
+  'Box',
+  'ClientToken',
+  'CoordinateSpace',
+  'CreateClientTokenInput',
+  'CreateUploadInput',
+  'DetectInput',
+  'DetectPayload',
+  'DetectResult',
+  'DetectedObject',
+  'Detection',
+  'ImageInput.uploadId',
+  'Mutation.createClientToken',
+  'Mutation.createUpload',
+  'Mutation.detect',
+  'Mutation.segment',
+  'Segment',
+  'SegmentInput',
+  'SegmentPayload',
+  'SegmentResult',
+  'Segmentation',
+  'Upload',
+];
+
 const contract = sharedData('../design/api.graphql');
 
 test.skipIf(contract === null)(
@@ -41,6 +66,21 @@ test.skipIf(contract === null)(
     expect(
       differing.map(([place, fact]) => ({ place, served: fact, promised: promised.get(place) })),
     ).toEqual([]);
+  },
+);
+
+test.skipIf(contract === null)(
+  'what the contract promises is served, but for what is listed (needs the shared contract)',
+  () => {
+    const served = facts(createSchema());
+    const promised = facts(buildSchema(readFileSync(contract!, 'utf8')));
+    const missing = [...promised.keys()].filter((place) => {
+      if (served.has(place)) return false;
+      // What belongs to a type or field that is missing whole is missing with it.
+      const owner = ownerOf(place);
+      return owner === undefined || served.has(owner);
+    });
+    expect(missing.sort()).toEqual([...notServedYet].sort());
   },
 );
 
@@ -72,6 +112,11 @@ function facts(schema: GraphQLSchema): Map<string, string> {
     }
   }
   return found;
+}
+
+/** The field of an argument, the type of a field or value; undefined for a type. */
+function ownerOf(place: string): string | undefined {
+  return /^(.*)[.(]/.exec(place)?.[1];
 }
 
 function shape(type: GraphQLNamedType): string {
