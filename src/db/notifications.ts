@@ -2,6 +2,7 @@ import { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from '../lib/logger.ts';
+import { withParameters } from './connection-string.ts';
 
 /** Short messages between all processes of an installation, through PostgreSQL's LISTEN and NOTIFY. */
 export interface Notifications {
@@ -30,7 +31,12 @@ export async function openNotifications(
   return notifications;
 }
 
-const heartbeatMs = 10_000;
+/**
+ * A peer that vanished without a word leaves a connection that looks sound and stays silent. What was cached is believed for
+ * the sum of these two at most, four seconds, before that is noticed.
+ */
+const heartbeatMs = 2_000;
+const answerWithinMs = 2_000;
 const firstRetryMs = 50;
 const lastRetryMs = 5_000;
 
@@ -51,7 +57,6 @@ class ListeningConnection implements Notifications {
     this.#url = url;
     this.#logger = logger;
     this.#applicationName = applicationName;
-    // A peer that vanished without a word leaves a connection that looks sound and stays silent.
     this.#heartbeat = setInterval(() => this.#execute('SELECT 1'), heartbeatMs).unref();
   }
 
@@ -96,10 +101,10 @@ class ListeningConnection implements Notifications {
   async open(): Promise<void> {
     const socket = new Socket();
     const client = new pg.Client({
-      connectionString: this.#url,
-      application_name: this.#applicationName,
+      connectionString: withParameters(this.#url, { application_name: this.#applicationName }),
       connectionTimeoutMillis: 5_000,
-      query_timeout: 5_000,
+      query_timeout: answerWithinMs,
+      keepAlive: true,
       stream: () => socket,
     });
     // What matters is the connection's end, which `end` announces; without a listener an error would end the process.

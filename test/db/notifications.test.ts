@@ -4,6 +4,7 @@ import { ChangedCache, changedChannel } from '../../src/db/changed-cache.ts';
 import { type Notifications, openNotifications } from '../../src/db/notifications.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { openLossyProxy } from '../support/lossy-proxy.ts';
 
 const logger = createLogger('silent');
 let database: TestDatabase;
@@ -96,6 +97,31 @@ describe('notifications', () => {
     await refuseConnections(false);
     await published;
     expect(await arrived).toBe('late');
+  });
+
+  it('notice a connection that fell silent, and make another, before what is cached is badly out of date', async () => {
+    const proxy = await openLossyProxy(database.url);
+    const silent = await openNotifications(proxy.url, logger);
+    try {
+      proxy.muteAt('SELECT 1');
+      const gaps: boolean[] = [];
+      silent.onGap(() => gaps.push(silent.connected));
+      await vi.waitFor(() => expect(gaps).toEqual([false, true]), { timeout: 9_000 });
+    } finally {
+      await silent.close();
+      await proxy.close();
+    }
+  });
+
+  it('are shown under their own name, whatever the connection string says', async () => {
+    const url = new URL(database.url);
+    url.searchParams.set('application_name', 'someone else');
+    const named = await openNotifications(url.href, logger, 'a name of its own');
+    const { rows } = await admin.query(
+      `SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'a name of its own'`,
+    );
+    await named.close();
+    expect(rows).toHaveLength(1);
   });
 
   it('refuse a payload that PostgreSQL refuses, and what is published after the end', async () => {
