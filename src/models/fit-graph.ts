@@ -1,3 +1,4 @@
+import { MAX_TENSOR_BYTES } from '../inference/oip/limits.ts';
 import { labelColumns } from './labels.ts';
 import type { ClassifyManifest, ManifestInput } from './manifest.ts';
 import { type Fault, show } from './manifest-error.ts';
@@ -12,9 +13,11 @@ export interface Fit {
   readonly input: GraphTensor;
   readonly output: GraphTensor;
   readonly preprocessing: Preprocessing;
-  /** Whether the graph takes any number of images at once; else it takes one. */
-  readonly dynamicBatch: boolean;
+  /** Images that the graph is given at once, at most: 1 where its batch is fixed. */
+  readonly maxBatch: number;
 }
+
+const MOST_AT_ONCE = 8;
 
 /** The oldest operators under which those that `wrapInput` adds mean what they mean today. */
 const OLDEST_OPSET = 7;
@@ -36,12 +39,18 @@ export function fitGraph(
   const columns = output && columnsOf(output, faults);
   if (columns) labelColumns(labels, { columns, background: manifest.output.background }, faults);
   if (!input || !output || !layout || faults.length > before) return null;
+  const dynamicBatch = typeof input.shape?.[0] !== 'number' && typeof output.shape?.[0] !== 'number';
   return {
     input,
     output,
     preprocessing: preprocessingOf(manifest.input, layout),
-    dynamicBatch: typeof input.shape?.[0] !== 'number' && typeof output.shape?.[0] !== 'number',
+    maxBatch: dynamicBatch ? largestBatch(manifest.input) : 1,
   };
+}
+
+/** A batch goes to a worker as one request. One image always fits: `readManifest` sees to it. */
+function largestBatch({ width, height }: ManifestInput): number {
+  return Math.min(MOST_AT_ONCE, Math.floor(MAX_TENSOR_BYTES / (width * height * 3)));
 }
 
 function checkFile(model: OnnxModel, faults: Fault[]): void {

@@ -105,7 +105,7 @@ async function proveCandidate(
     graph,
     inputTensor: tensor,
     outputTensor: fit.output.name,
-    dynamicBatch: fit.dynamicBatch,
+    maxBatch: fit.maxBatch,
     labels: perColumn,
   };
 }

@@ -12,9 +12,6 @@ import { judgeEqual, judgeScores } from './judge-scores.ts';
 import type { Fault } from './manifest-error.ts';
 import { originalTensor, pixelTensor, proofPictures } from './proof-pictures.ts';
 
-/** Images a graph with a free batch dimension is asked to take at once. */
-export const MAX_BATCH = 8;
-
 export interface Contestants {
   /** The file as it was brought. */
   readonly original: Uint8Array;
@@ -27,8 +24,8 @@ const START_MS = 30_000;
 const PATIENCE_MS = 120_000;
 
 /**
- * Runs the graph that will be served beside the original, on the same pictures: one at a time, and where the batch is
- * free three at once. Answers the number of classes; null, with faults, where they disagree or what they answer cannot be
+ * Runs the graph that will be served beside the original, on the same pictures, one at a time; and where it takes several
+ * at once, with as many as it will ever be given. Answers the number of classes; null, with faults, where they disagree or what they answer cannot be
  * right. The original is fed what is computed here from the manifest, so an error in wrapping cannot hide.
  *
  * Both run in a worker process of their own: a model that takes its process down, or never ends, takes nothing else.
@@ -49,7 +46,7 @@ export async function proveEqual(
   try {
     await worker.listening(START_MS); // a worker that does not even start is no fault of the file
     try {
-      await load(worker.client, new ArtifactStore(folder), contestants, fit.dynamicBatch ? MAX_BATCH : 1);
+      await load(worker.client, new ArtifactStore(folder), contestants, fit.maxBatch);
       return await compare(worker.client, contestants.servedInput, fit, kind, faults);
     } catch (error) {
       faults.push(faultOf(error));
@@ -66,9 +63,12 @@ async function load(
   client: OipClient,
   store: ArtifactStore,
   { original, served }: Contestants,
-  batch: number,
+  maxBatch: number,
 ) {
-  for (const [name, graph] of Object.entries({ original, served })) {
+  for (const [name, graph, batch] of [
+    ['original', original, 1],
+    ['served', served, maxBatch],
+  ] as const) {
     const parameters = { sha256: await store.put(graph), format: 'onnx', warmup_batch: batch };
     await client.load(name, parameters, AbortSignal.timeout(PATIENCE_MS));
   }
@@ -77,7 +77,7 @@ async function load(
 async function compare(
   client: OipClient,
   servedInput: string,
-  { preprocessing, input, output, dynamicBatch }: Fit,
+  { preprocessing, input, output, maxBatch }: Fit,
   kind: 'logits' | 'probabilities',
   faults: Fault[],
 ): Promise<number> {
@@ -100,11 +100,12 @@ async function compare(
   }
   judgeScores(found, { kind, tensor: output.name }, faults);
   judgeEqual(wanted, found, 'the original graph', faults);
-  if (dynamicBatch) {
-    const together = await ofServed(pictures);
-    judgeEqual(await ofOriginal(pictures), together, 'the original graph on three pictures at once', faults);
+  if (maxBatch > 1) {
+    const cycled = <T>(list: readonly T[]) =>
+      Array.from({ length: maxBatch }, (_, position) => list[position % list.length]!);
     // An answer must not depend on whose pictures ride in the same batch.
-    judgeEqual(found, together, "one picture alone (fix the graph's batch at 1 to serve it so)", faults);
+    const alone = "one picture alone (fix the graph's batch at 1 to serve it so)";
+    judgeEqual(cycled(found), await ofServed(cycled(pictures)), alone, faults);
   }
   return found[0]!.length;
 }

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { MAX_TENSOR_BYTES } from '../inference/oip/limits.ts';
 import { locateFile } from './locate-file.ts';
 import { type ClassifyManifest, type Manifest, manifestSchema } from './manifest.ts';
 import { type Fault, ManifestError, show } from './manifest-error.ts';
@@ -72,6 +73,9 @@ function unsupported(raw: unknown): Fault[] {
   return faults;
 }
 
+/** The original graph, which an import is proven against, may take three float32 a pixel, all in one request. */
+const MAX_PIXELS = Math.floor(MAX_TENSOR_BYTES / (3 * 4));
+
 /** Fields that are right by themselves and wrong together. */
 function contradictions({ input }: Manifest): Fault[] {
   const faults: Fault[] = [];
@@ -85,6 +89,13 @@ function contradictions({ input }: Manifest): Fault[] {
         wanted: `a number, or ${channels} of them as color is ${input.color}`,
       });
     }
+  }
+  if (input.width * input.height > MAX_PIXELS) {
+    faults.push({
+      path: 'input',
+      found: `${input.width}×${input.height}, ${input.width * input.height} pixels`,
+      wanted: `${MAX_PIXELS} pixels or less: a picture goes to the worker in one request`,
+    });
   }
   // A picture of any shape must still fill the crop once its short side is this long.
   const least = Math.max(input.width, input.height);

@@ -4,7 +4,6 @@ import type { Transaction } from '../db/database.ts';
 import { labelColumns } from './labels.ts';
 import { type ClassifyManifest, type Manifest, manifestSchema } from './manifest.ts';
 import { ManifestError } from './manifest-error.ts';
-import { MAX_BATCH } from './prove.ts';
 import type { ModelRow } from './served-model.ts';
 
 /** A manifest and the files it names, as they are kept. */
@@ -20,7 +19,7 @@ export interface ProvenGraph {
   readonly graph: Uint8Array;
   readonly inputTensor: string;
   readonly outputTensor: string;
-  readonly dynamicBatch: boolean;
+  readonly maxBatch: number;
   /** One a column. */
   readonly labels: readonly string[];
 }
@@ -86,7 +85,7 @@ export async function insertVersion(
       sizeBytes: proven.graph.length,
       input: { tensor: proven.inputTensor, width, height, fit, resizeShort, align, pad },
       output: { kind, tensor: proven.outputTensor, background },
-      maxBatch: proven.dynamicBatch ? MAX_BATCH : 1,
+      maxBatch: proven.maxBatch,
       unitsPerImage,
     },
   });

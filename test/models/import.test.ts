@@ -2,6 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeGraph } from '../../src/models/onnx/describe.ts';
 import { readModel } from '../../src/models/onnx/model-file.ts';
+import { meanModel } from '../support/onnx-fixture.ts';
 import { type ImportScene, openImportScene } from './import-scene.ts';
 import { modelFolder, tiny } from './model-folder.ts';
 
@@ -78,6 +79,13 @@ describe('an imported model', () => {
   ])('with %s is served one picture at a time', async (name, graph) => {
     const model = await scene.import(modelFolder({ ...named(name.replaceAll(' ', '-')), graph }));
     expect(model.variants[0]!.maxBatch).toBe(1);
+  });
+
+  it('with large pictures is given as many at once as fit into a request', async () => {
+    const labels = 'red\ngreen\nblue\n';
+    const manifest = { name: 'large', input: { width: 1_800, height: 1_800 } };
+    const model = await scene.import(modelFolder({ file: meanModel(1_800, 1), labels, manifest }));
+    expect(model.variants[0]!.maxBatch).toBe(6);
   });
 
   it('may leave its output undeclared: the labels are counted against what it answers', async () => {

@@ -122,6 +122,14 @@ describe('a manifest', () => {
     expect(faults.map(({ path }) => path)).toEqual(['version', 'task', 'file', 'labels']);
   });
 
+  it('whose pictures are too large for one request to a worker is refused', async () => {
+    const input = { width: 2_400, height: 2_400 };
+    expect(await faultsOf({ ...minimal, input })).toMatchObject([
+      { path: 'input', found: '2400×2400, 5760000 pixels' },
+    ]);
+    await expect(read({ ...minimal, input: { width: 16_000, height: 300 } })).resolves.toBeDefined();
+  });
+
   it('that crops more than is left of the picture is refused', async () => {
     const input = { width: 8, height: 6, fit: 'cover', resizeShort: 7 };
     expect(await faultsOf({ ...minimal, input })).toMatchObject([{ path: 'input.resizeShort', found: '7' }]);

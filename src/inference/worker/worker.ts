@@ -1,4 +1,5 @@
 import type { Logger } from '../../lib/logger.ts';
+import { MAX_BODY_BYTES } from '../oip/limits.ts';
 import { engines } from './engines/index.ts';
 import { listen } from './listen.ts';
 import { WorkerModels } from './models.ts';
@@ -11,7 +12,7 @@ export interface WorkerOptions {
   readonly artifacts: string;
   /** Threads one inference computes with. */
   readonly threads: number;
-  /** Bytes of one request; 64 MB. */
+  /** Bytes of one request; 64 MiB. */
   readonly maxBodyBytes?: number;
 }
 
@@ -26,7 +27,7 @@ export interface RunningWorker {
 export async function runWorker(options: WorkerOptions, logger: Logger): Promise<RunningWorker> {
   const models = new WorkerModels(options.artifacts, engines(options.threads), logger);
   const state: ServerState = { draining: false };
-  const limits = { maxBodyBytes: options.maxBodyBytes ?? 64 * 2 ** 20 };
+  const limits = { maxBodyBytes: options.maxBodyBytes ?? MAX_BODY_BYTES };
   const server = createWorkerServer(models, state, limits, logger);
   const address = await listen(server, options.listen);
   let closed: Promise<void> | undefined;
