@@ -1,6 +1,7 @@
 import { PrismaPg } from '@prisma/adapter-pg';
-import pg from 'pg';
+import type pg from 'pg';
 import { type Prisma, PrismaClient } from './generated/client.ts';
+import { openPool } from './pool.ts';
 
 /** A transaction of the application's role: every row it sees belongs to the tenant it was opened for. */
 export type Transaction = Prisma.TransactionClient;
@@ -28,11 +29,17 @@ export interface Database {
 export interface DatabaseOptions {
   /** Connections of each of the two pools at most. */
   poolSize?: number;
+  /** For how long a statement may stay unanswered. Prisma ends a transaction after as long. */
+  answerWithinMs?: number;
 }
 
-export function openDatabase(url: string, { poolSize = 8 }: DatabaseOptions = {}): Database {
-  const app = openPool(url, 'fovea_app', poolSize);
-  const ledger = openPool(url, 'fovea_ledger', poolSize);
+export function openDatabase(
+  url: string,
+  { poolSize: max = 8, answerWithinMs = 5_000 }: DatabaseOptions = {},
+): Database {
+  // What the application reads nobody needs late; a commit that is under way counts, whether its answer is waited for or not.
+  const app = openPool(url, 'fovea_app', { max, answerWithinMs, statementTimeoutMs: answerWithinMs });
+  const ledger = openPool(url, 'fovea_ledger', { max, answerWithinMs, statementTimeoutMs: null });
   // `disposeExternalPool` stays off: both pools are closed by `close` alone.
   const prisma = new PrismaClient({ adapter: new PrismaPg(app) });
 
@@ -59,18 +66,4 @@ export function openDatabase(url: string, { poolSize = 8 }: DatabaseOptions = {}
       await Promise.all([app.end(), ledger.end()]);
     },
   };
-}
-
-function openPool(url: string, role: 'fovea_app' | 'fovea_ledger', max: number): pg.Pool {
-  const pool = new pg.Pool({
-    connectionString: url,
-    // Prisma's adapter reads a timestamptz as if its text were in UTC, whatever zone the server writes it in.
-    options: `-c role=${role} -c TimeZone=UTC`,
-    application_name: role,
-    max,
-    connectionTimeoutMillis: 5_000,
-  });
-  // A pooled connection that breaks while idle is replaced on next use; without a listener it would end the process.
-  pool.on('error', () => {});
-  return pool;
 }

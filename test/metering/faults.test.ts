@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { checkLedger } from '../../src/metering/check.ts';
+import { type LossyProxy, openLossyProxy } from '../support/lossy-proxy.ts';
 import { booking, createLedgerFixture, type LedgerFixture, reservation } from './ledger-fixture.ts';
-import { type LossyProxy, openLossyProxy } from './lossy-proxy.ts';
 
 let fixture: LedgerFixture;
 let proxy: LossyProxy;

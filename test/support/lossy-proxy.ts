@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { connect, createServer, type Socket } from 'node:net';
 
-/** Stands between a client and PostgreSQL, and can lose an answer on its way back: the case in which nobody knows. */
+/** Stands between a client and PostgreSQL, and can lose what they say to each other: the cases in which nobody knows. */
 export interface LossyProxy {
   /** Connection string that leads through the proxy. */
   readonly url: string;
@@ -9,6 +9,15 @@ export interface LossyProxy {
   readonly swallowed: number;
   /** The next statement that contains `text` reaches the server and is carried out; its answer is lost with its connection. */
   swallowAnswerTo(text: string): void;
+  /**
+   * From the next statement that contains `text` on, its connection stays open and silent: the statement is not carried out, and
+   * nothing passes any more. As where a firewall forgot the flow.
+   */
+  muteAt(text: string): void;
+  /** Connections that are open and silent. */
+  readonly muted: number;
+  /** Whatever clients say says `to` instead of `from` from now on: of one length, as messages carry theirs. */
+  rewrite(from: string, to: string): void;
   /** Cuts all connections and takes no more. */
   close(): Promise<void>;
 }
@@ -16,7 +25,10 @@ export interface LossyProxy {
 export async function openLossyProxy(url: string): Promise<LossyProxy> {
   const target = new URL(url);
   const sockets = new Set<Socket>();
+  const silent = new Set<Socket>();
   let prey: string | null = null;
+  let muteAt: string | null = null;
+  let rewriting: { from: string; to: string } | null = null;
   let swallowed = 0;
 
   const server = createServer((client) => {
@@ -32,6 +44,7 @@ export async function openLossyProxy(url: string): Promise<LossyProxy> {
       socket.on('error', () => {});
       socket.on('close', () => {
         sockets.delete(socket);
+        silent.delete(socket);
         end();
       });
     }
@@ -40,9 +53,16 @@ export async function openLossyProxy(url: string): Promise<LossyProxy> {
         prey = null;
         doomed = true;
       }
-      upstream.write(chunk);
+      if (muteAt !== null && chunk.includes(muteAt)) {
+        muteAt = null;
+        silent.add(client);
+      }
+      if (silent.has(client)) return;
+      const said = chunk.toString('latin1');
+      upstream.write(rewriting ? Buffer.from(said.replace(rewriting.from, rewriting.to), 'latin1') : chunk);
     });
     upstream.on('data', (chunk) => {
+      if (silent.has(client)) return;
       if (!doomed) {
         client.write(chunk);
         return;
@@ -66,6 +86,16 @@ export async function openLossyProxy(url: string): Promise<LossyProxy> {
     },
     swallowAnswerTo(text) {
       prey = text;
+    },
+    muteAt(text) {
+      muteAt = text;
+    },
+    get muted() {
+      return silent.size;
+    },
+    rewrite(from, to) {
+      if (from.length !== to.length) throw new TypeError(`'${from}' and '${to}' are not of one length`);
+      rewriting = { from, to };
     },
     async close() {
       for (const socket of sockets) socket.destroy();
