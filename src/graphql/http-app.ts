@@ -102,7 +102,10 @@ function identifyAndRead({ maxBodyBytes }: HttpAppOptions): RequestHandler {
   return async (request, response, next) => {
     const exchange = exchangeOf(response);
     try {
-      exchange.principal = await exchange.services.authenticator.authenticate(request.get('authorization'));
+      exchange.principal = await exchange.services.authenticator.authenticate(
+        request.get('authorization'),
+        exchange.clientAddress,
+      );
       request.body = await readJsonBody(request, exchange.principal ? limit : anonymousLimit);
       requireShallow(documentOf(request));
     } catch (error) {

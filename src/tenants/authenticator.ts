@@ -2,8 +2,10 @@ import { type Clock, systemClock } from '../lib/clock.ts';
 import { UnauthenticatedError } from '../lib/errors.ts';
 import type { AccessTokens } from './access-tokens.ts';
 import type { Credentials } from './credentials.ts';
+import { anonymousBucket, limitFailures } from './failure-limit.ts';
 import { apiKeyPrefix, parseApiKey } from './key-format.ts';
 import type { KeyUsage } from './key-usage.ts';
+import type { RateLimiter } from './rate-limiter.ts';
 import { isSecret } from './secrets.ts';
 import type { Principal } from './types.ts';
 
@@ -11,6 +13,7 @@ export interface AuthenticatorParts {
   readonly credentials: Credentials;
   readonly tokens: AccessTokens;
   readonly keyUsage: KeyUsage;
+  readonly rateLimiter: RateLimiter;
   readonly clock?: Clock;
 }
 
@@ -19,23 +22,26 @@ export class Authenticator {
   readonly #credentials: Credentials;
   readonly #tokens: AccessTokens;
   readonly #keyUsage: KeyUsage;
+  readonly #rateLimiter: RateLimiter;
   readonly #clock: Clock;
 
-  constructor({ credentials, tokens, keyUsage, clock = systemClock }: AuthenticatorParts) {
+  constructor({ credentials, tokens, keyUsage, rateLimiter, clock = systemClock }: AuthenticatorParts) {
     this.#credentials = credentials;
     this.#tokens = tokens;
     this.#keyUsage = keyUsage;
+    this.#rateLimiter = rateLimiter;
     this.#clock = clock;
   }
 
   /**
    * null: no credential was presented. Throws UnauthenticatedError, always with the same message, for one that does not hold:
-   * whether a key exists, is revoked or was mistyped is nobody's business who does not have it.
+   * whether a key exists, is revoked or was mistyped is nobody's business who does not have it. RateLimitedError after many
+   * keys from one network that nobody has.
    */
-  async authenticate(authorization: string | undefined): Promise<Principal | null> {
+  async authenticate(authorization: string | undefined, clientAddress: string): Promise<Principal | null> {
     if (authorization === undefined) return null;
     const presented = /^bearer +(\S+) *$/i.exec(authorization)?.[1];
-    const principal = presented === undefined ? null : await this.#principal(presented);
+    const principal = presented === undefined ? null : await this.#principal(presented, clientAddress);
     if (principal === null) {
       throw new UnauthenticatedError(
         'The credential is not valid: send `Authorization: Bearer <API key or access token>` with one that is neither ' +
@@ -46,14 +52,24 @@ export class Authenticator {
     return principal;
   }
 
-  #principal(presented: string): Promise<Principal | null> {
-    return presented.startsWith(apiKeyPrefix) ? this.#byKey(presented) : this.#byToken(presented);
+  #principal(presented: string, clientAddress: string): Promise<Principal | null> {
+    return presented.startsWith(apiKeyPrefix)
+      ? this.#byKey(presented, clientAddress)
+      : this.#byToken(presented);
   }
 
-  async #byKey(text: string): Promise<Principal | null> {
+  async #byKey(text: string, clientAddress: string): Promise<Principal | null> {
     const parts = parseApiKey(text);
     if (parts === null) return null;
-    const key = await this.#credentials.key(parts.shortId);
+    // Anybody can write a key of the right form: the look-up of one that is not there is paid for like an operation.
+    const key = await this.#credentials.key(parts.shortId, (lookUp) =>
+      limitFailures(
+        this.#rateLimiter,
+        [anonymousBucket(clientAddress)],
+        'Too many unknown API keys came from your network: wait before the next.',
+        lookUp,
+      ),
+    );
     if (!isSecret(parts.secret, key?.secretSha256) || key === null) return null;
     if (key.expiresAt !== null && key.expiresAt.getTime() <= this.#clock.now()) return null;
     return key.principal;

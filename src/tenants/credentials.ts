@@ -36,9 +36,15 @@ export class Credentials {
     });
   }
 
-  /** null: no such key, or a revoked one. Whether it has expired is for the caller to see, at each use. */
-  key(shortId: string): Promise<KeyCredential | null> {
-    return this.#keys.get(shortId, () => this.#loadKey(shortId));
+  /**
+   * null: no such key, or a revoked one. Whether it has expired is for the caller to see, at each use. `guard` makes the look-up,
+   * or throws instead; it is not asked where the answer is remembered.
+   */
+  key(
+    shortId: string,
+    guard: (lookUp: () => Promise<KeyCredential | null>) => Promise<KeyCredential | null>,
+  ): Promise<KeyCredential | null> {
+    return this.#keys.get(shortId, () => guard(() => this.#loadKey(shortId)));
   }
 
   /** null: no such session, a revoked one, or its member is disabled. An access token expires before its session does. */

@@ -1,15 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import type { Database } from '../db/database.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
-import { BadUserInputError, RateLimitedError, UnauthenticatedError } from '../lib/errors.ts';
+import { BadUserInputError, UnauthenticatedError } from '../lib/errors.ts';
 import type { AccessTokens } from './access-tokens.ts';
 import { announce } from './changes.ts';
 import { clientNetwork } from './client-network.ts';
 import type { Credentials } from './credentials.ts';
 import { emailFault, normalEmail } from './email.ts';
+import { type Bucket, limitFailures } from './failure-limit.ts';
 import type { Passwords } from './passwords.ts';
 import { randomText } from './random-text.ts';
-import type { RateLimit, RateLimiter } from './rate-limiter.ts';
+import type { RateLimiter } from './rate-limiter.ts';
 import { sha256 } from './secrets.ts';
 import type { Principal } from './types.ts';
 
@@ -32,10 +33,6 @@ export interface SessionsParts {
 }
 
 const refreshLifetimeMs = 30 * 24 * 3600 * 1000;
-
-// Failed sign-ins. One address may stand for an office, one e-mail address for one person who mistypes.
-const perEmail: RateLimit = { burst: 10, pointsPerSecond: 1 / 60 };
-const perAddress: RateLimit = { burst: 50, pointsPerSecond: 1 / 6 };
 
 const refreshTokenForm = /^fovr_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})_([A-Za-z0-9]{43})$/;
 
@@ -61,13 +58,18 @@ export class Sessions {
     const address = normalEmail(email);
     // What cannot be anybody's is neither looked up nor remembered by the limiter, whatever its size.
     if (emailFault(address) !== null) throw wrongCredentials();
-    const member = await this.#limited(address, clientAddress, async () => {
-      const found = await this.#database.presenting(address, (tx) =>
-        tx.member.findUnique({ where: { email: address } }),
-      );
-      const matches = await this.#passwords.matches(password, found?.passwordHash ?? null);
-      return matches && found !== null && found.disabledAt === null ? found : null;
-    });
+    const member = await limitFailures(
+      this.#rateLimiter,
+      bucketsOf(address, clientAddress),
+      'Too many sign-ins failed: wait before the next.',
+      async () => {
+        const found = await this.#database.presenting(address, (tx) =>
+          tx.member.findUnique({ where: { email: address } }),
+        );
+        const matches = await this.#passwords.matches(password, found?.passwordHash ?? null);
+        return matches && found !== null && found.disabledAt === null ? found : null;
+      },
+    );
     if (member === null) throw wrongCredentials();
 
     const now = this.#clock.now();
@@ -150,35 +152,19 @@ export class Sessions {
     });
     this.#credentials.forget(`session:${sessionId}`);
   }
+}
 
-  /**
-   * Takes a point before the attempt, so that many at once cannot slip through together, and gives it back unless the attempt
-   * failed, that is answered null: one that could not be made says nothing about who tried.
-   */
-  async #limited<T>(
-    email: string,
-    clientAddress: string,
-    attempt: () => Promise<T | null>,
-  ): Promise<T | null> {
-    const limits = [
-      { key: `sign-in:address:${clientNetwork(clientAddress)}`, limit: perAddress },
-      { key: `sign-in:email:${email}`, limit: perEmail },
-    ];
-    for (const { key, limit } of limits) {
-      const { admitted, retryAfterMs } = await this.#rateLimiter.take(key, 1, limit);
-      if (!admitted) {
-        throw new RateLimitedError('Too many sign-ins failed: wait before the next.', { retryAfterMs });
-      }
-    }
-    let failed = false;
-    try {
-      const result = await attempt();
-      failed = result === null;
-      return result;
-    } finally {
-      if (!failed) for (const { key, limit } of limits) await this.#rateLimiter.take(key, -1, limit);
-    }
-  }
+/**
+ * What failed sign-ins take from. A person mistypes from one place; whoever guesses from there locks that place out, not the
+ * owner elsewhere. Only guesses from very many networks at once meet the bound on the e-mail address alone.
+ */
+function bucketsOf(email: string, clientAddress: string): Bucket[] {
+  const network = clientNetwork(clientAddress);
+  return [
+    { key: `sign-in:address:${network}`, limit: { burst: 50, pointsPerSecond: 1 / 6 } }, // may be an office's
+    { key: `sign-in:${network}:${email}`, limit: { burst: 10, pointsPerSecond: 1 / 60 } },
+    { key: `sign-in:email:${email}`, limit: { burst: 300, pointsPerSecond: 1 / 6 } },
+  ];
 }
 
 function wrongCredentials(): UnauthenticatedError {

@@ -18,7 +18,7 @@ export interface TenancyOptions {
   readonly database: Database;
   readonly notifications: Notifications;
   readonly logger: Logger;
-  /** Limits failed sign-ins. */
+  /** Limits failed sign-ins and unknown API keys. */
   readonly rateLimiter?: RateLimiter;
   readonly clock?: Clock;
 }
@@ -54,7 +54,7 @@ export function createTenancy({
     tenants: new Tenants(database, credentials, passwords),
     apiKeys: new ApiKeys(database, credentials, clock),
     sessions: new Sessions({ database, credentials, passwords, tokens, rateLimiter, clock }),
-    authenticator: new Authenticator({ credentials, tokens, keyUsage, clock }),
+    authenticator: new Authenticator({ credentials, tokens, keyUsage, rateLimiter, clock }),
     signingKeys,
     passwords,
     keyUsage,

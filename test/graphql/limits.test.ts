@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { RateLimitedError } from '../../src/lib/errors.ts';
 import { MemoryRateLimiter } from '../../src/tenants/rate-limiter.ts';
 import { principal, startTransport } from './transport-server.ts';
 
@@ -133,6 +134,23 @@ describe('credentials', () => {
       errors: [{ message: 'The API key is unknown.', extensions: { code: 'UNAUTHENTICATED' } }],
       extensions: { requestId: expect.stringMatching(uuidv7) },
     });
+  });
+
+  test('too many unknown ones from an address are RATE_LIMITED before anything runs', async () => {
+    const { execute } = await startTransport(
+      {},
+      {
+        authenticator: {
+          authenticate: async (_authorization, clientAddress) => {
+            throw new RateLimitedError(`Too many from ${clientAddress}.`, { retryAfterMs: 1500 });
+          },
+        },
+      },
+    );
+    const { status, headers, body } = await execute('{ __typename }');
+    expect(status).toBe(429);
+    expect(headers.get('retry-after')).toBe('2');
+    expect(body.errors?.[0]?.message).toBe('Too many from 127.0.0.1.');
   });
 
   test('an authenticator that fails is masked', async () => {

@@ -36,7 +36,7 @@ function unsigned(header: object, payload: object = claims): string {
 
 async function accepted(token: string): Promise<boolean> {
   const outcome = await installation.authenticator
-    .authenticate(`Bearer ${token}`)
+    .authenticate(`Bearer ${token}`, '192.0.2.1')
     .catch((error: unknown) => error);
   if (outcome instanceof Error && !(outcome instanceof UnauthenticatedError)) throw outcome;
   return !(outcome instanceof Error);

@@ -11,7 +11,7 @@ beforeAll(async () => {
 afterAll(() => installation?.stop());
 
 async function works(secret: string): Promise<boolean> {
-  return installation.authenticator.authenticate(`Bearer ${secret}`).then(
+  return installation.authenticator.authenticate(`Bearer ${secret}`, '192.0.2.1').then(
     () => true,
     () => false,
   );
@@ -159,7 +159,7 @@ describe('rotating a key', () => {
   test('is refused where the key is wider than the caller, who would get its secret', async () => {
     const { principal, apiKey } = await freshTenant(installation);
     const narrow = await installation.apiKeys.create(principal, { name: 'narrow', scopes: ['KEYS_WRITE'] });
-    const caller = await installation.authenticator.authenticate(`Bearer ${narrow.secret}`);
+    const caller = await installation.authenticator.authenticate(`Bearer ${narrow.secret}`, '192.0.2.1');
     const error = await rejection(installation.apiKeys.rotate(caller!, apiKey.id, 0));
     expect(error).toBeInstanceOf(ForbiddenError);
     expect(error.message).toContain('BILLING');

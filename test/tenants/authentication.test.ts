@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { UnauthenticatedError } from '../../src/lib/errors.ts';
+import { RateLimitedError, UnauthenticatedError } from '../../src/lib/errors.ts';
 import { generateApiKey } from '../../src/tenants/key-format.ts';
 import {
   freshTenant,
@@ -20,7 +20,7 @@ afterAll(() => installation?.stop());
 describe('a valid credential', () => {
   test('a key stands for its tenant, with its own scopes', async () => {
     const { tenant, apiKey, secret } = await freshTenant(installation, { scopes: ['USAGE_READ', 'INFER'] });
-    const principal = await installation.authenticator.authenticate(`Bearer ${secret}`);
+    const principal = await installation.authenticator.authenticate(`Bearer ${secret}`, '192.0.2.1');
     expect(principal).toEqual({
       tenant,
       scopes: new Set(['INFER', 'USAGE_READ']),
@@ -39,7 +39,7 @@ describe('a valid credential', () => {
   test('an access token stands for its member, with the scopes of its role', async () => {
     const { tenant, email } = await freshTenant(installation);
     const { token, principal } = await installation.sessions.signIn(email, password, '192.0.2.1');
-    expect(await installation.authenticator.authenticate(`Bearer ${token}`)).toEqual(principal);
+    expect(await installation.authenticator.authenticate(`Bearer ${token}`, '192.0.2.1')).toEqual(principal);
     expect(principal).toMatchObject({ tenant, apiKeyId: null, name: email });
     expect(principal.memberId).not.toBeNull();
     expect(principal.scopes.has('BILLING')).toBe(true);
@@ -48,12 +48,12 @@ describe('a valid credential', () => {
 
   test.each(['bearer', 'BEARER', 'Bearer  '])('the scheme may be written %o', async (scheme) => {
     const { apiKey, secret } = await freshTenant(installation);
-    const principal = await installation.authenticator.authenticate(`${scheme} ${secret} `);
+    const principal = await installation.authenticator.authenticate(`${scheme} ${secret} `, '192.0.2.1');
     expect(principal?.apiKeyId).toBe(apiKey.id);
   });
 
   test('no header is nobody', async () => {
-    expect(await installation.authenticator.authenticate(undefined)).toBeNull();
+    expect(await installation.authenticator.authenticate(undefined, '192.0.2.1')).toBeNull();
   });
 });
 
@@ -93,7 +93,7 @@ describe('a refusal', () => {
     };
     const errors = new Map<string, Error>();
     for (const [what, header] of Object.entries(headers)) {
-      errors.set(what, await rejection(installation.authenticator.authenticate(header)));
+      errors.set(what, await rejection(installation.authenticator.authenticate(header, '192.0.2.1')));
     }
     for (const [what, error] of errors) {
       expect(error, what).toBeInstanceOf(UnauthenticatedError);
@@ -108,11 +108,47 @@ describe('a refusal', () => {
     const unknown = generateApiKey().text;
     const mistyped = unknown.replace(/.$/, (last) => (last === '0' ? '1' : '0'));
     for (let i = 0; i < 5; i++)
-      await rejection(installation.authenticator.authenticate(`Bearer ${mistyped}`));
+      await rejection(installation.authenticator.authenticate(`Bearer ${mistyped}`, '192.0.2.1'));
     expect(presenting).toHaveBeenCalledTimes(0);
-    for (let i = 0; i < 5; i++) await rejection(installation.authenticator.authenticate(`Bearer ${unknown}`));
+    for (let i = 0; i < 5; i++)
+      await rejection(installation.authenticator.authenticate(`Bearer ${unknown}`, '192.0.2.1'));
     expect(presenting).toHaveBeenCalledTimes(1);
     presenting.mockRestore();
+  });
+
+  test('of unknown keys is rate-limited per network, before they are looked up, and known keys are not', async () => {
+    const { secret } = await freshTenant(installation);
+    const other = await installation.startProcess(); // knows no key yet, and nobody has failed there
+    try {
+      await heardAll(other);
+      const presenting = vi.spyOn(other.database, 'presenting');
+      const present = (key: string, address: string) =>
+        other.authenticator.authenticate(`Bearer ${key}`, address);
+      for (let i = 0; i < 64; i++)
+        expect(await rejection(present(generateApiKey().text, '198.51.100.7'))).toBeInstanceOf(
+          UnauthenticatedError,
+        );
+      expect(presenting).toHaveBeenCalledTimes(64);
+      const error = await rejection(present(generateApiKey().text, '198.51.100.7'));
+      expect(error).toBeInstanceOf(RateLimitedError);
+      expect((error as RateLimitedError).extensions).toEqual({ retryAfterMs: 100 });
+      expect(presenting).toHaveBeenCalledTimes(64);
+
+      expect(await present(secret, '198.51.100.8')).not.toBeNull();
+      expect(await present(secret, '198.51.100.7')).not.toBeNull(); // is remembered now
+    } finally {
+      await other.stop();
+    }
+  });
+
+  test('is what is paid for: looking up keys that are there takes nothing', async () => {
+    const { principal } = await freshTenant(installation);
+    for (let i = 0; i < 70; i++) {
+      const { secret } = await installation.apiKeys.create(principal, { name: 'k', scopes: ['INFER'] });
+      expect(
+        await installation.authenticator.authenticate(`Bearer ${secret}`, '198.51.100.9'),
+      ).not.toBeNull();
+    }
   });
 
   test('comes with the moment of expiry, not with the next look-up', async () => {
@@ -124,19 +160,21 @@ describe('a refusal', () => {
       expiresAt,
     });
     installation.clock.advance(9_999);
-    await installation.authenticator.authenticate(`Bearer ${secret}`);
+    await installation.authenticator.authenticate(`Bearer ${secret}`, '192.0.2.1');
     installation.clock.advance(1);
-    expect(await rejection(installation.authenticator.authenticate(`Bearer ${secret}`))).toBeInstanceOf(
-      UnauthenticatedError,
-    );
+    expect(
+      await rejection(installation.authenticator.authenticate(`Bearer ${secret}`, '192.0.2.1')),
+    ).toBeInstanceOf(UnauthenticatedError);
   });
 
   test('is not remembered against a key that is made later', async () => {
     const { tenant } = await freshTenant(installation);
     const { text } = generateApiKey();
-    await rejection(installation.authenticator.authenticate(`Bearer ${text}`));
+    await rejection(installation.authenticator.authenticate(`Bearer ${text}`, '192.0.2.1'));
     await installation.apiKeys.createForTenant(tenant.id, { name: 'given', scopes: ['INFER'], key: text });
-    expect((await installation.authenticator.authenticate(`Bearer ${text}`))?.tenant.id).toBe(tenant.id);
+    expect((await installation.authenticator.authenticate(`Bearer ${text}`, '192.0.2.1'))?.tenant.id).toBe(
+      tenant.id,
+    );
   });
 });
 

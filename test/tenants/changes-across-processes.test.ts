@@ -23,7 +23,7 @@ afterAll(async () => {
 
 /** How `other`, the process that was not asked to change anything, answers the credential. */
 function seenByOther(credential: string) {
-  return other.authenticator.authenticate(`Bearer ${credential}`).catch(() => null);
+  return other.authenticator.authenticate(`Bearer ${credential}`, '192.0.2.1').catch(() => null);
 }
 
 /** Has `other` remember who stands behind the credential: what is read while news are on their way is not kept. */
@@ -79,7 +79,9 @@ test('a changed plan holds here at once, and elsewhere for keys and members', as
   for (const credential of [secret, token])
     expect((await seenByOther(credential))?.tenant.plan.name).toBe('Free');
   await installation.tenants.setPlan(tenant.id, 'Scale');
-  expect((await installation.authenticator.authenticate(`Bearer ${secret}`))?.tenant.plan.name).toBe('Scale');
+  expect(
+    (await installation.authenticator.authenticate(`Bearer ${secret}`, '192.0.2.1'))?.tenant.plan.name,
+  ).toBe('Scale');
   for (const credential of [secret, token]) {
     await eventually(async () => (await seenByOther(credential))?.tenant.plan.name === 'Scale');
   }

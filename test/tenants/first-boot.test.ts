@@ -18,7 +18,7 @@ test('makes the operator on the largest plan, an owner and a key, and tells thei
   const created = await initialise(database, passwords, settings);
   expect(created).toMatchObject({ tenant: 'Acme', email: 'owner@example.com' });
 
-  const key = await authenticator.authenticate(`Bearer ${created!.apiKey}`);
+  const key = await authenticator.authenticate(`Bearer ${created!.apiKey}`, '192.0.2.1');
   expect(key?.tenant).toMatchObject({ id: created!.tenantId, name: 'Acme', isOperator: true });
   expect(key?.tenant.plan).toMatchObject({ name: 'Scale', monthlyUnits: null });
   expect([...key!.scopes]).toEqual(SCOPES);
@@ -32,7 +32,7 @@ test('takes password and key as given, and does not tell the password', async ()
   const { text } = generateApiKey();
   const created = await initialise(database, passwords, { ...settings, password, apiKey: text });
   expect(created).toMatchObject({ password: null, apiKey: text });
-  expect((await authenticator.authenticate(`Bearer ${text}`))?.tenant.isOperator).toBe(true);
+  expect((await authenticator.authenticate(`Bearer ${text}`, '192.0.2.1'))?.tenant.isOperator).toBe(true);
   expect((await sessions.signIn(settings.email, password, '192.0.2.1')).principal.name).toBe(
     'owner@example.com',
   );

@@ -97,7 +97,7 @@ export async function freshTenant(
   const email = `${randomBytes(6).toString('hex')}@example.com`;
   const { tenant } = await tenants.create({ name, plan, email, password });
   const { apiKey, secret } = await apiKeys.createForTenant(tenant.id, { name: 'first', scopes });
-  const principal = (await authenticator.authenticate(`Bearer ${secret}`)) as Principal;
+  const principal = (await authenticator.authenticate(`Bearer ${secret}`, '192.0.2.1')) as Principal;
   return { tenant, email, apiKey, secret, principal };
 }
 

@@ -61,9 +61,9 @@ test('a refused credential leaves no trace on the key, and members have none', a
   const { principal, email } = await freshTenant(installation);
   const { apiKey, secret } = await installation.apiKeys.create(principal, { name: 'k', scopes: ['INFER'] });
   await installation.apiKeys.revoke(principal, apiKey.id);
-  await installation.authenticator.authenticate(`Bearer ${secret}`).catch(() => {});
+  await installation.authenticator.authenticate(`Bearer ${secret}`, '192.0.2.1').catch(() => {});
   const { token } = await installation.sessions.signIn(email, password, '192.0.2.1');
-  await installation.authenticator.authenticate(`Bearer ${token}`);
+  await installation.authenticator.authenticate(`Bearer ${token}`, '192.0.2.1');
   await installation.keyUsage.flush();
   expect((await installation.apiKeys.get(principal, apiKey.id))?.lastUsedAt).toBeNull();
 });

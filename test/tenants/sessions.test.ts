@@ -1,11 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   BadUserInputError,
   OverloadedError,
   RateLimitedError,
   UnauthenticatedError,
 } from '../../src/lib/errors.ts';
+import { AccessTokens } from '../../src/tenants/access-tokens.ts';
+import { Credentials } from '../../src/tenants/credentials.ts';
+import { Passwords } from '../../src/tenants/passwords.ts';
+import { MemoryRateLimiter } from '../../src/tenants/rate-limiter.ts';
+import { Sessions } from '../../src/tenants/sessions.ts';
+import { SigningKeys } from '../../src/tenants/signing-keys.ts';
 import {
   freshTenant,
   heardAll,
@@ -28,8 +34,33 @@ function freshAddress(): string {
   return `10.1.${addresses >> 8}.${addresses & 255}`;
 }
 
+class WrongPasswords extends Passwords {
+  override async matches() {
+    return false;
+  }
+}
+
+class BusyPasswords extends Passwords {
+  override async matches(): Promise<boolean> {
+    throw new OverloadedError('Too many.', { retryAfterMs: 1 });
+  }
+}
+
+/** Sessions on the same database that check passwords in a way of their own, with limits of their own. */
+function sessionsWith(passwords: Passwords): Sessions {
+  const { database, notifications, clock } = installation;
+  return new Sessions({
+    database,
+    credentials: new Credentials(database, notifications),
+    passwords,
+    tokens: new AccessTokens(new SigningKeys(database, notifications, clock), clock),
+    rateLimiter: new MemoryRateLimiter(clock),
+    clock,
+  });
+}
+
 async function accepted(token: string): Promise<boolean> {
-  return installation.authenticator.authenticate(`Bearer ${token}`).then(
+  return installation.authenticator.authenticate(`Bearer ${token}`, '192.0.2.1').then(
     () => true,
     () => false,
   );
@@ -96,16 +127,43 @@ describe('signing in', () => {
 });
 
 describe('failed sign-ins', () => {
-  test('are limited per e-mail address, wherever they come from, until time has passed', async () => {
+  test('are limited per e-mail address and client network, until time has passed; the owner elsewhere is let in', async () => {
     const { email } = await freshTenant(installation);
-    const attempt = (text: string) => installation.sessions.signIn(email, text, freshAddress());
+    const address = freshAddress();
+    const attempt = (text: string) => installation.sessions.signIn(email, text, address);
     for (let i = 0; i < 10; i++)
       expect(await rejection(attempt('wrong'))).toBeInstanceOf(UnauthenticatedError);
     const error = await rejection(attempt(password));
     expect(error).toBeInstanceOf(RateLimitedError);
+    expect((await installation.sessions.signIn(email, password, freshAddress())).principal.name).toBe(email);
     const { retryAfterMs } = (error as RateLimitedError).extensions as { retryAfterMs: number };
     installation.clock.advance(retryAfterMs);
     expect((await attempt(password)).principal.name).toBe(email);
+  });
+
+  test('are limited per e-mail address over all networks, but far above what one person mistypes', async () => {
+    const { email } = await freshTenant(installation);
+    const sessions = sessionsWith(new WrongPasswords());
+    for (let i = 0; i < 300; i++)
+      expect(await rejection(sessions.signIn(email, 'wrong', freshAddress()))).toBeInstanceOf(
+        UnauthenticatedError,
+      );
+    const address = freshAddress();
+    expect(await rejection(sessions.signIn(email, password, address))).toBeInstanceOf(RateLimitedError);
+  });
+
+  test('that are refused take no points of any other limit', async () => {
+    const { email } = await freshTenant(installation);
+    const other = await freshTenant(installation);
+    const address = freshAddress();
+    for (let i = 0; i < 10; i++) await rejection(installation.sessions.signIn(email, 'wrong', address));
+    for (let i = 0; i < 60; i++) {
+      const error = await rejection(installation.sessions.signIn(email, 'wrong', address));
+      expect(error).toBeInstanceOf(RateLimitedError);
+    }
+    expect((await installation.sessions.signIn(other.email, password, address)).principal.name).toBe(
+      other.email,
+    );
   });
 
   test('are limited per client address, over e-mail addresses that exist or not', async () => {
@@ -120,10 +178,9 @@ describe('failed sign-ins', () => {
 
   test('cannot slip through together', async () => {
     const { email } = await freshTenant(installation);
+    const address = freshAddress();
     const attempts = await Promise.all(
-      Array.from({ length: 30 }, () =>
-        rejection(installation.sessions.signIn(email, 'wrong', freshAddress())),
-      ),
+      Array.from({ length: 30 }, () => rejection(installation.sessions.signIn(email, 'wrong', address))),
     );
     expect(attempts.filter((error) => error instanceof UnauthenticatedError)).toHaveLength(10);
     expect(attempts.filter((error) => error instanceof RateLimitedError)).toHaveLength(20);
@@ -131,15 +188,10 @@ describe('failed sign-ins', () => {
 
   test('do not count where nobody had the time to try them', async () => {
     const { email } = await freshTenant(installation);
-    const matches = vi
-      .spyOn(installation.passwords, 'matches')
-      .mockRejectedValue(new OverloadedError('Too many.', { retryAfterMs: 1 }));
-    for (let i = 0; i < 12; i++) {
-      const error = await rejection(installation.sessions.signIn(email, password, freshAddress()));
-      expect(error).toBeInstanceOf(OverloadedError);
-    }
-    matches.mockRestore();
-    expect((await installation.sessions.signIn(email, password, freshAddress())).principal.name).toBe(email);
+    const address = freshAddress();
+    const sessions = sessionsWith(new BusyPasswords());
+    for (let i = 0; i < 60; i++)
+      expect(await rejection(sessions.signIn(email, password, address))).toBeInstanceOf(OverloadedError);
   });
 
   test('alone count: signing in rightly does not use the limit up', async () => {

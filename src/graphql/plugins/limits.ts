@@ -1,16 +1,11 @@
 import type { ApolloServerPlugin } from '@apollo/server';
 import { QueryTooComplexError, RateLimitedError } from '../../lib/errors.ts';
-import { clientNetwork } from '../../tenants/client-network.ts';
-import type { RateLimit } from '../../tenants/rate-limiter.ts';
-
+import { anonymousBucket, type Bucket } from '../../tenants/failure-limit.ts';
 import type { GraphqlContext } from '../context.ts';
 import { operationCost } from './cost.ts';
 
 /** Characters of an operation's name that are logged: a client may choose one of many megabytes. */
 const LOGGED_NAME = 100;
-
-/** What callers without a credential have, each by its address: enough for signing in and for reading the schema. */
-export const anonymousLimit: RateLimit = { pointsPerSecond: 10, burst: 64 };
 
 /**
  * Charges an operation before it runs: by what it costs, to the tenant, or to the client's address where nobody is
@@ -19,7 +14,7 @@ export const anonymousLimit: RateLimit = { pointsPerSecond: 10, burst: 64 };
 export function limitsPlugin(): ApolloServerPlugin<GraphqlContext> {
   return {
     async requestDidStart({ contextValue }) {
-      const plan = contextValue.principal?.tenant.plan ?? anonymousLimit;
+      const { key, limit } = bucketOf(contextValue);
       let cost: { requested: number; limit: number; remaining: number; restoreRate: number } | null = null;
 
       return {
@@ -28,17 +23,17 @@ export function limitsPlugin(): ApolloServerPlugin<GraphqlContext> {
           if (!operation) return; // Which one to run is not said: the executor answers that, and runs nothing.
           const requested = operationCost(schema, document, operation, request.variables ?? {});
           contextValue.record.cost = requested;
-          if (requested > plan.burst) {
+          if (requested > limit.burst) {
             throw new QueryTooComplexError(
-              `The operation costs ${requested} points, above the burst of ${plan.burst}: send it in parts.`,
+              `The operation costs ${requested} points, above the burst of ${limit.burst}: send it in parts.`,
             );
           }
           const { admitted, remaining, retryAfterMs } = await contextValue.services.rateLimiter.take(
-            rateLimitKey(contextValue),
+            key,
             requested,
-            plan,
+            limit,
           );
-          cost = { requested, limit: plan.burst, remaining, restoreRate: plan.pointsPerSecond };
+          cost = { requested, limit: limit.burst, remaining, restoreRate: limit.pointsPerSecond };
           if (!admitted) {
             throw new RateLimitedError(
               `The operation costs ${requested} points and ${remaining} are left: send it again in ${retryAfterMs} ms.`,
@@ -59,6 +54,7 @@ export function limitsPlugin(): ApolloServerPlugin<GraphqlContext> {
   };
 }
 
-function rateLimitKey({ principal, clientAddress }: GraphqlContext): string {
-  return principal ? `tenant:${principal.tenant.id}` : `address:${clientNetwork(clientAddress)}`;
+function bucketOf({ principal, clientAddress }: GraphqlContext): Bucket {
+  if (principal === null) return anonymousBucket(clientAddress);
+  return { key: `tenant:${principal.tenant.id}`, limit: principal.tenant.plan };
 }
