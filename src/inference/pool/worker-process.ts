@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OipClient } from '../oip/client.ts';
 import { WorkerLostError } from '../oip/errors.ts';
+import { workerEnvironment } from './worker-environment.ts';
 
 export interface WorkerProcessOptions {
   /** The artefact store's folder. */
@@ -44,7 +45,7 @@ export class WorkerProcess {
       ],
       {
         detached: true,
-        env: { ...process.env, FOVEA_LOG_LEVEL: logLevel },
+        env: { ...workerEnvironment(process.env), FOVEA_LOG_LEVEL: logLevel },
         // Its line on standard output is for those who start a worker by hand.
         stdio: ['pipe', 'ignore', 'inherit'],
       },
