@@ -191,10 +191,13 @@ it('ends at once when told to, busy or not', async () => {
   expect(worker.stats().state).toBe('closed');
 });
 
-it('does not outlive a parent that is killed', async () => {
+it.each([
+  ['idle', []],
+  ['busy for ever', ['busy']],
+])('%s, does not outlive a parent that is killed', async (_, more) => {
   const artifacts = artifactFolder();
-  const sha256 = artifacts.put(meanModel(2, 1));
-  const parent = spawnScript('worker-parent.ts', artifacts.dir, sha256);
+  const sha256 = artifacts.put(slowModel(2));
+  const parent = spawnScript('worker-parent.ts', artifacts.dir, sha256, ...more);
   const pid = Number(await firstLine(parent));
   expect(isAlive(pid)).toBe(true);
   parent.kill('SIGKILL');

@@ -1,8 +1,9 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { OipClient } from '../../../src/inference/oip/client.ts';
 import { WorkerLostError } from '../../../src/inference/oip/errors.ts';
 import { runWorker } from '../../../src/inference/worker/worker.ts';
@@ -46,6 +47,55 @@ it('answers on SIGTERM what it was asked before, then exits with 0', async () =>
   expect(counted).toEqual([400_000n, 800_000n]);
   expect(await exited(child)).toBe(0);
   await expect(client.infer('slow', slowInputs(1))).rejects.toBeInstanceOf(WorkerLostError);
+});
+
+/** Sends the head of a request and keeps its body back: the worker cannot drain before `finish`. */
+async function unfinishedRequest(path: string) {
+  const outgoing = request({ socketPath: path, method: 'POST', path: '/v2/repository/index' });
+  outgoing.setHeader('content-length', 2);
+  const status = new Promise<number | string | undefined>((resolve) => {
+    outgoing.once('response', (response) => resolve(response.resume().statusCode));
+    outgoing.once('error', (error: NodeJS.ErrnoException) => resolve(error.code));
+  });
+  await new Promise<void>((resolve) => outgoing.once('socket', (socket) => socket.once('connect', resolve)));
+  outgoing.write('{');
+  return { finish: () => outgoing.end('}'), status };
+}
+
+async function untilDraining(client: OipClient): Promise<void> {
+  await vi.waitUntil(async () => !(await client.serverReady()), { timeout: 20_000, interval: 5 });
+}
+
+it('takes the same signal from the terminal and from npm as one', async () => {
+  const path = socketPath();
+  const { child, client } = await startProcess(path);
+  const { finish, status } = await unfinishedRequest(path);
+  expect(await client.serverReady()).toBe(true);
+  child.kill('SIGINT');
+  await untilDraining(client);
+  child.kill('SIGINT');
+  finish();
+  expect(await status).toBe(200);
+  expect(await exited(child)).toBe(0);
+});
+
+it('ends at once on a later signal', async () => {
+  const path = socketPath();
+  const { child, client } = await startProcess(path);
+  await unfinishedRequest(path);
+  expect(await client.serverReady()).toBe(true);
+  const again = setInterval(() => child.kill('SIGTERM'), 300);
+  expect(await exited(child)).toBe(130);
+  clearInterval(again);
+});
+
+it('does not wait for ever for what it was asked before', async () => {
+  const path = socketPath();
+  const { child, client } = await startProcess(path);
+  await unfinishedRequest(path);
+  expect(await client.serverReady()).toBe(true);
+  child.kill('SIGTERM');
+  expect(await exited(child)).toBe(0);
 });
 
 it('ends with its standard input where it was told to', async () => {
