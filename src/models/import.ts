@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { Database, Transaction } from '../db/database.ts';
 import type { Notifications } from '../db/notifications.ts';
 import { OperatorError } from '../lib/errors.ts';
+import type { Lifetime } from '../lib/lifetime.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { ArtifactStore } from './artifact-store.ts';
 import { fitGraph } from './fit-graph.ts';
@@ -22,6 +23,8 @@ export interface ImportOptions {
   readonly notifications: Pick<Notifications, 'publish'>;
   readonly artifacts: ArtifactStore;
   readonly logger: Logger;
+  /** Ends the process that the model is tried in, where it ends meanwhile. */
+  readonly lifetime?: Pick<Lifetime, 'own'>;
 }
 
 /**
@@ -31,7 +34,7 @@ export interface ImportOptions {
  * every reason not to; nothing is stored then.
  */
 export async function importModel(manifestPath: string, options: ImportOptions): Promise<ServedModel> {
-  const { database, tenantId, notifications, artifacts, logger } = options;
+  const { database, tenantId, notifications, artifacts, logger, lifetime } = options;
   const candidate = await readCandidate(manifestPath);
   const { name, version } = candidate.manifest;
   const transact = <T>(work: (tx: Transaction) => Promise<T>) =>
@@ -43,7 +46,7 @@ export async function importModel(manifestPath: string, options: ImportOptions):
     logger.info({ model: `${name}@${version}` }, 'this model is imported already; nothing was changed');
     return servedModel(before);
   }
-  const proven = await proveCandidate(manifestPath, candidate);
+  const proven = await proveCandidate(manifestPath, candidate, lifetime);
   const artifactSha256 = await artifacts.put(proven.graph);
   const row = await transact(async (tx) => {
     // Two imports of one name go one after the other: either could be the one that stays live.
@@ -88,6 +91,7 @@ async function readCandidate(manifestPath: string): Promise<Candidate> {
 async function proveCandidate(
   manifestPath: string,
   { manifest, labels, file }: Candidate,
+  lifetime: ImportOptions['lifetime'],
 ): Promise<ProvenGraph> {
   const faults: Fault[] = [];
   const { kind, background } = manifest.output;
@@ -97,7 +101,13 @@ async function proveCandidate(
 
   const tensor = wrapInput(model, fit.input, fit.preprocessing);
   const graph = tensor === fit.input.name ? file : writeModel(model);
-  const columns = await proveEqual({ original: file, served: graph, servedInput: tensor }, fit, kind, faults);
+  const columns = await proveEqual(
+    { original: file, served: graph, servedInput: tensor },
+    fit,
+    kind,
+    faults,
+    lifetime,
+  );
   // A graph need not declare how many classes it has: now it has shown it.
   const perColumn = columns === null ? [] : labelColumns(labels, { columns, background }, faults);
   if (faults.length > 0) throw new ManifestError(manifestPath, faults);

@@ -6,6 +6,7 @@ import type { OipClient } from '../inference/oip/client.ts';
 import { OipError, WorkerLostError } from '../inference/oip/errors.ts';
 import { WorkerProcess } from '../inference/pool/worker-process.ts';
 import type { Tensor } from '../inference/tensor.ts';
+import type { Lifetime } from '../lib/lifetime.ts';
 import { ArtifactStore } from './artifact-store.ts';
 import type { Fit } from './fit-graph.ts';
 import { judgeEqual, judgeScores } from './judge-scores.ts';
@@ -28,13 +29,15 @@ const PATIENCE_MS = 120_000;
  * at once, with as many as it will ever be given. Answers the number of classes; null, with faults, where they disagree or what they answer cannot be
  * right. The original is fed what is computed here from the manifest, so an error in wrapping cannot hide.
  *
- * Both run in a worker process of their own: a model that takes its process down, or never ends, takes nothing else.
+ * Both run in a worker process of their own: a model that takes its process down, or never ends, takes nothing else. It
+ * ends with `lifetime` where that ends first.
  */
 export async function proveEqual(
   contestants: Contestants,
   fit: Fit,
   kind: 'logits' | 'probabilities',
   faults: Fault[],
+  lifetime?: Pick<Lifetime, 'own'>,
 ): Promise<number | null> {
   const folder = await mkdtemp(join(tmpdir(), 'fovea-proof-'));
   const main = fileURLToPath(new URL('../main.ts', import.meta.url));
@@ -43,7 +46,12 @@ export async function proveEqual(
     // What goes wrong is told in the faults.
     { artifacts: folder, threads: 1, logLevel: 'silent' },
   );
+  const kill = async () => {
+    worker.kill();
+    await worker.ended;
+  };
   try {
+    lifetime?.own({ name: 'trial of a model', close: kill, killNow: () => worker.kill() });
     await worker.listening(START_MS); // a worker that does not even start is no fault of the file
     try {
       await load(worker.client, new ArtifactStore(folder), contestants, fit.maxBatch);
@@ -53,8 +61,7 @@ export async function proveEqual(
       return null;
     }
   } finally {
-    worker.kill();
-    await worker.ended;
+    await kill();
     await rm(folder, { recursive: true, force: true });
   }
 }

@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Lifetime } from '../../src/lib/lifetime.ts';
+import { createLogger } from '../../src/lib/logger.ts';
 import { TensorProto_DataLocation } from '../../src/models/onnx/generated/onnx_pb.ts';
 import { readModel, writeModel } from '../../src/models/onnx/model-file.ts';
 import { type ImportScene, openImportScene } from './import-scene.ts';
@@ -140,6 +142,20 @@ describe('a graph that cannot be served is refused after a trial in a process of
       const pid = await trialUnderWay();
       process.kill(pid, 'SIGKILL');
       expect(await refused).toContain('a graph that ended the process it was tried in');
+    },
+  );
+
+  it.skipIf(!existsSync('/proc/self/status')).each(['close', 'killNow'] as const)(
+    'that never ends does not outlive the import: the process is ended by %s (needs /proc)',
+    async (end) => {
+      const lifetime = new Lifetime(createLogger('silent'));
+      const refused = expect(
+        scene.import(modelFolder({ graph: { head: 'endless' } }), null, lifetime),
+      ).rejects.toThrow('a graph that ended the process it was tried in');
+      const pid = await trialUnderWay();
+      await lifetime[end]();
+      await refused;
+      expect(readProc(String(pid), 'status')).toBe('');
     },
   );
 });

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { v7 as uuidv7 } from 'uuid';
 import { type Database, openDatabase } from '../../src/db/database.ts';
+import type { Lifetime } from '../../src/lib/lifetime.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { ArtifactStore } from '../../src/models/artifact-store.ts';
 import { importModel } from '../../src/models/import.ts';
@@ -16,7 +17,7 @@ export interface ImportScene {
   readonly artifacts: ArtifactStore;
   readonly published: string[];
   readonly logged: string[];
-  import(manifestPath: string, tenantId?: string | null): Promise<ServedModel>;
+  import(manifestPath: string, tenantId?: string | null, lifetime?: Lifetime): Promise<ServedModel>;
   createTenant(name: string): Promise<string>;
   /** Every stored file and row. */
   contents(): Promise<{ files: string[]; models: number; variants: number }>;
@@ -42,8 +43,11 @@ export async function openImportScene(): Promise<ImportScene> {
     artifacts,
     published,
     logged,
-    import: (manifestPath, tenantId = null) =>
-      importModel(manifestPath, { tenantId, database, notifications, artifacts, logger }),
+    import: (manifestPath, tenantId = null, lifetime) =>
+      importModel(manifestPath, {
+        ...{ tenantId, database, notifications, artifacts, logger },
+        ...(lifetime && { lifetime }),
+      }),
     async createTenant(name) {
       const id = uuidv7();
       await database.asTenant(id, async (tx) => {
