@@ -6,7 +6,8 @@ import { BadUserInputError, ForbiddenError, NotFoundError, OperatorError } from 
 import { announce } from './changes.ts';
 import type { Credentials } from './credentials.ts';
 import { type ApiKeyParts, apiKeyPrefix, generateApiKey, parseApiKey } from './key-format.ts';
-import { isSecret, sha256 } from './secrets.ts';
+import { grantable } from './permissions.ts';
+import { sha256 } from './secrets.ts';
 import { type Principal, SCOPES, type Scope } from './types.ts';
 
 export interface ApiKeyRecord {
@@ -122,29 +123,23 @@ export class ApiKeys {
     return row && recordOf(row);
   }
 
-  /**
-   * For the operator's command line and the first boot: any scopes, and `key` as the key's text where one is given. Giving the
-   * text of a key that the tenant has already answers that key. Throws OperatorError.
-   */
-  async createForTenant(
-    tenantId: string,
-    { key, ...wanted }: NewApiKey & { key?: string },
-  ): Promise<CreatedApiKey> {
-    const fault = keyFault(wanted, this.#clock.now());
+  /** For the operator's command line: any scopes that keys of the tenant can hold. Throws OperatorError, NotFoundError. */
+  async createForTenant(tenantId: string, key: NewApiKey): Promise<CreatedApiKey> {
+    const fault = keyFault(key, this.#clock.now());
     if (fault !== null) throw new OperatorError(fault);
-    const parts = key === undefined ? generateApiKey() : givenKey(key);
-    const existing = await this.#database.presenting(parts.shortId, (tx) =>
-      tx.apiKey.findUnique({ where: { shortId: parts.shortId } }),
-    );
-    if (existing !== null) {
-      const same = existing.tenantId === tenantId && isSecret(parts.secret, existing.secretSha256);
-      if (same && existing.revokedAt === null) return { apiKey: recordOf(existing), secret: parts.text };
-      throw new OperatorError(
-        `The key ${recordOf(existing).prefix} ${same ? 'was revoked' : 'is taken'}: give another one, or none to have one made.`,
-      );
-    }
-    const row = await this.#database.asTenant(tenantId, (tx) => insertKey(tx, tenantId, wanted, parts, null));
-    this.#credentials.forget(`key:${parts.shortId}`);
+    const parts = generateApiKey();
+    const row = await this.#database.asTenant(tenantId, async (tx) => {
+      const tenant = await tx.tenant.findUnique({ where: { id: tenantId } });
+      if (tenant === null) throw new NotFoundError('There is no such tenant.');
+      const granted = grantable(key.scopes, tenant.isOperator);
+      const refused = key.scopes.filter((scope) => !granted.includes(scope));
+      if (refused.length > 0) {
+        throw new OperatorError(
+          `Keys of the tenant '${tenant.name}' cannot hold ${refused.join(', ')}: only the operator's own can.`,
+        );
+      }
+      return insertKey(tx, tenantId, key, parts, null);
+    });
     return { apiKey: recordOf(row), secret: parts.text };
   }
 

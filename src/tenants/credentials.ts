@@ -2,7 +2,7 @@ import { ChangedCache } from '../db/changed-cache.ts';
 import type { Database } from '../db/database.ts';
 import type { Notifications } from '../db/notifications.ts';
 import type { Change } from './changes.ts';
-import { scopesOfRole } from './permissions.ts';
+import { grantable, scopesOfRole } from './permissions.ts';
 import { tenantRecord, withPlan } from './tenant-record.ts';
 import type { Principal, Role, Scope } from './types.ts';
 
@@ -70,9 +70,10 @@ export class Credentials {
       tx.apiKey.findUnique({ where: { shortId }, include: { tenant: { include: withPlan } } }),
     );
     if (key === null || key.revokedAt !== null) return null;
+    const tenant = tenantRecord(key.tenant);
     const principal: Principal = {
-      tenant: tenantRecord(key.tenant),
-      scopes: new Set(key.scopes as Scope[]),
+      tenant,
+      scopes: new Set(grantable(key.scopes as Scope[], tenant.isOperator)),
       apiKeyId: key.id,
       memberId: null,
       sessionId: null,

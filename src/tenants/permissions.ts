@@ -62,7 +62,12 @@ const scopesByRole: Record<Role, readonly Scope[]> = {
   BILLING: ['USAGE_READ', 'BILLING'],
 };
 
-/** What a member may do, and hand on to keys. ADMIN reaches beyond a tenant, so only the operator's members hold it. */
+/** What a member may do, and hand on to keys. */
 export function scopesOfRole(role: Role, isOperatorTenant: boolean): readonly Scope[] {
-  return scopesByRole[role].filter((scope) => scope !== 'ADMIN' || isOperatorTenant);
+  return grantable(scopesByRole[role], isOperatorTenant);
+}
+
+/** What of `scopes` members and keys of a tenant can hold: ADMIN reaches beyond a tenant, so only the operator's hold it. */
+export function grantable(scopes: readonly Scope[], isOperatorTenant: boolean): readonly Scope[] {
+  return isOperatorTenant ? scopes : scopes.filter((scope) => scope !== 'ADMIN');
 }

@@ -118,9 +118,8 @@ export class Sessions {
     return this.#session(principal, sessionId, next, expiresAt);
   }
 
-  /** Ends the session of a signed-in principal, or the one whose refresh token is given. */
-  async signOut(by: Principal | string): Promise<void> {
-    const principal = typeof by === 'string' ? (await this.#presented(by)).principal : by;
+  /** Ends the session of a signed-in principal. Throws BadUserInputError for an API key, which has none. */
+  async signOut(principal: Principal): Promise<void> {
     if (principal.sessionId === null) {
       throw new BadUserInputError(
         'An API key has no session to sign out of: revoke the key with revokeApiKey.',

@@ -29,9 +29,6 @@ export interface Tenancy {
   readonly apiKeys: ApiKeys;
   readonly sessions: Sessions;
   readonly authenticator: Authenticator;
-  readonly signingKeys: SigningKeys;
-  readonly passwords: Passwords;
-  readonly keyUsage: KeyUsage;
   /** Makes the operator's tenant, its owner and its key, once: null where there is one. */
   firstBoot(settings: FirstBootSettings): Promise<FirstBoot | null>;
   /** Writes what is still to be written. */
@@ -47,17 +44,13 @@ export function createTenancy({
 }: TenancyOptions): Tenancy {
   const credentials = new Credentials(database, notifications);
   const passwords = new Passwords();
-  const signingKeys = new SigningKeys(database, notifications, clock);
-  const tokens = new AccessTokens(signingKeys, clock);
+  const tokens = new AccessTokens(new SigningKeys(database, notifications, clock), clock);
   const keyUsage = new KeyUsage(database, logger, clock);
   return {
     tenants: new Tenants(database, credentials, passwords),
     apiKeys: new ApiKeys(database, credentials, clock),
     sessions: new Sessions({ database, credentials, passwords, tokens, rateLimiter, clock }),
     authenticator: new Authenticator({ credentials, tokens, keyUsage, rateLimiter, clock }),
-    signingKeys,
-    passwords,
-    keyUsage,
     firstBoot: (settings) => initialise(database, passwords, settings),
     close: () => keyUsage.close(),
   };

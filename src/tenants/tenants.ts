@@ -13,15 +13,14 @@ export interface NewTenant {
   readonly name: string;
   /** A plan's name; its newest version applies. */
   readonly plan: string;
-  /** Where given, a member of role OWNER is made, with a password of Fovea's making where none is given. */
+  /** Where given, a member of role OWNER is made, with a password of Fovea's making. */
   readonly email?: string;
-  readonly password?: string;
 }
 
 export interface CreatedTenant {
   readonly tenant: TenantRecord;
   readonly member: { readonly id: string; readonly email: string } | null;
-  /** The owner's password that was made up, shown this once; null where one was given or there is no owner. */
+  /** The owner's password, shown this once; null where there is no owner. */
   readonly password: string | null;
 }
 
@@ -38,12 +37,12 @@ export class Tenants {
   }
 
   /** Throws OperatorError where a name or an address is taken or has no valid form, or there is no such plan. */
-  async create({ name, plan, email, password }: NewTenant): Promise<CreatedTenant> {
+  async create({ name, plan, email }: NewTenant): Promise<CreatedTenant> {
     const fault = tenantNameFault(name);
     if (fault !== null) throw new OperatorError(fault);
     if ((await this.byName(name)) !== null)
       throw new OperatorError(`There is a tenant named '${name}' already.`);
-    const member = email === undefined ? null : await newOwner(this.#passwords, email, password ?? null);
+    const member = email === undefined ? null : await newOwner(this.#passwords, email, null);
     if (member !== null) await this.#refuseTaken(member.email);
 
     const id = uuidv7();

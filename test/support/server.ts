@@ -7,6 +7,7 @@ import { openNotifications } from '../../src/db/notifications.ts';
 import { Lifetime } from '../../src/lib/lifetime.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { checkLedger } from '../../src/metering/check.ts';
+import { grantable } from '../../src/tenants/permissions.ts';
 import { createTenancy } from '../../src/tenants/tenancy.ts';
 import { SCOPES, type Scope } from '../../src/tenants/types.ts';
 import { createTestDatabase } from './database.ts';
@@ -43,6 +44,9 @@ export interface TestTenant {
   readonly client: GraphqlClient;
 }
 
+/** Every scope that a tenant other than the operator's can hold. */
+const tenantScopes = grantable(SCOPES, false);
+
 /** The real server: a real PostgreSQL, a real worker, on a free port. One a test file; a fresh tenant a test. */
 export async function startServer(
   environment: Record<string, string> = {},
@@ -73,7 +77,7 @@ export async function startServer(
     databaseUrl: testDatabase.url,
     dataDir,
     operator: new GraphqlClient(url, created!.apiKey),
-    async createTenant({ plan = 'Scale', scopes = SCOPES, unitLimit } = {}) {
+    async createTenant({ plan = 'Scale', scopes = tenantScopes, unitLimit } = {}) {
       tenants += 1;
       const name = `tenant ${tenants}`;
       const email = `owner${tenants}@example.test`;

@@ -2,8 +2,15 @@ import { createHmac, createPublicKey, generateKeyPairSync, randomUUID, sign } fr
 import jwt from 'jsonwebtoken';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { UnauthenticatedError } from '../../src/lib/errors.ts';
-import { accessTokenSeconds } from '../../src/tenants/signing-keys.ts';
-import { freshTenant, type Installation, openInstallation, password } from './fixture.ts';
+import { accessTokenSeconds, SigningKeys } from '../../src/tenants/signing-keys.ts';
+import {
+  freshTenant,
+  heardAll,
+  type Installation,
+  openInstallation,
+  type Process,
+  password,
+} from './fixture.ts';
 
 let installation: Installation;
 let email: string;
@@ -21,6 +28,10 @@ beforeEach(async () => {
   const { rows } = await installation.superuser.query('SELECT * FROM signing_key WHERE retired_at IS NULL');
   signingKey = rows[0];
 });
+
+function keysOf({ database, notifications }: Process): SigningKeys {
+  return new SigningKeys(database, notifications, installation.clock);
+}
 
 function signed(
   changes: Partial<typeof claims> = {},
@@ -166,9 +177,10 @@ describe('a forged token is refused', () => {
 
 describe('rotating the signing key', () => {
   test('new tokens bear the new key; old ones hold until they expire, and no longer', async () => {
-    const { sessions, signingKeys, clock } = installation;
+    const { sessions, clock } = installation;
     const before = await sessions.signIn(email, password, '192.0.2.1');
-    await signingKeys.rotate();
+    await keysOf(installation).rotate();
+    await heardAll(installation);
     const after = await sessions.signIn(email, password, '192.0.2.1');
     const kids = [before, after].map(({ token }) => jwt.decode(token, { complete: true })?.header.kid);
     expect(kids[0]).toBe(signingKey.kid);
@@ -191,13 +203,13 @@ describe('rotating the signing key', () => {
     const other = await installation.startProcess();
     try {
       await Promise.all(
-        [installation, other, installation, other].map(({ signingKeys }) => signingKeys.rotate()),
+        [installation, other, installation, other].map((process) => keysOf(process).rotate()),
       );
       const { rows } = await installation.superuser.query(
         'SELECT kid FROM signing_key WHERE retired_at IS NULL',
       );
       expect(rows).toHaveLength(1);
-      expect((await installation.signingKeys.active()).kid).toBe(rows[0].kid);
+      expect((await keysOf(installation).active()).kid).toBe(rows[0].kid);
     } finally {
       await other.stop();
     }
@@ -208,9 +220,7 @@ test('processes that find no signing key make a single one', async () => {
   const fresh = await openInstallation();
   const other = await fresh.startProcess();
   try {
-    const keys = await Promise.all(
-      [fresh, other, fresh, other].map(({ signingKeys }) => signingKeys.active()),
-    );
+    const keys = await Promise.all([fresh, other, fresh, other].map((process) => keysOf(process).active()));
     expect(new Set(keys.map(({ kid }) => kid)).size).toBe(1);
   } finally {
     await other.stop();

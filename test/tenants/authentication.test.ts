@@ -6,6 +6,7 @@ import {
   freshTenant,
   heardAll,
   type Installation,
+  makeKey,
   openInstallation,
   password,
   rejection,
@@ -171,7 +172,8 @@ describe('a refusal', () => {
     const { tenant } = await freshTenant(installation);
     const { text } = generateApiKey();
     await rejection(installation.authenticator.authenticate(`Bearer ${text}`, '192.0.2.1'));
-    await installation.apiKeys.createForTenant(tenant.id, { name: 'given', scopes: ['INFER'], key: text });
+    await makeKey(installation, tenant.id, text);
+    await heardAll(installation);
     expect((await installation.authenticator.authenticate(`Bearer ${text}`, '192.0.2.1'))?.tenant.id).toBe(
       tenant.id,
     );

@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { generateApiKey } from '../../src/tenants/key-format.ts';
+import { SigningKeys } from '../../src/tenants/signing-keys.ts';
 import {
   eventually,
   freshTenant,
   heardAll,
   type Installation,
+  makeKey,
   openInstallation,
   type Process,
   password,
@@ -43,7 +45,7 @@ test('a process that knows a credential asks the database no more', async () => 
     expect((await seenByOther(token))?.memberId).not.toBeNull();
   }
   // Less the background writing of when the key was last used.
-  await other.keyUsage.flush();
+  await other.close();
   expect(transactions[0]!.mock.calls.length).toBeLessThanOrEqual(1);
   expect(transactions[1]).not.toHaveBeenCalled();
   for (const spy of transactions) spy.mockRestore();
@@ -110,7 +112,7 @@ test('a key that was presented before it was made is accepted once it is', async
   const { tenant } = await freshTenant(installation);
   const { text } = generateApiKey();
   expect(await seenByOther(text)).toBeNull();
-  await installation.apiKeys.createForTenant(tenant.id, { name: 'late', scopes: ['INFER'], key: text });
+  await makeKey(installation, tenant.id, text);
   await eventually(async () => (await seenByOther(text)) !== null);
 });
 
@@ -118,7 +120,9 @@ test('tokens of a new signing key are accepted elsewhere', async () => {
   const { email } = await freshTenant(installation);
   const before = await installation.sessions.signIn(email, password, '192.0.2.1');
   expect(await seenByOther(before.token)).not.toBeNull();
-  await installation.signingKeys.rotate();
+  const { database, notifications } = installation;
+  await new SigningKeys(database, notifications).rotate();
+  await heardAll(installation);
   const after = await installation.sessions.signIn(email, password, '192.0.2.1');
   await eventually(async () => (await seenByOther(after.token)) !== null);
   expect(await seenByOther(before.token)).not.toBeNull();

@@ -2,6 +2,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { initialise } from '../../src/tenants/first-boot.ts';
 import { generateApiKey } from '../../src/tenants/key-format.ts';
+import { Passwords } from '../../src/tenants/passwords.ts';
 import { SCOPES } from '../../src/tenants/types.ts';
 import { type Installation, openInstallation, password, rejection } from './fixture.ts';
 
@@ -11,10 +12,11 @@ async function emptyInstallation(): Promise<Installation> {
   return installation;
 }
 
+const passwords = new Passwords();
 const settings = { tenantName: 'Acme', email: 'Owner@Example.com', password: null, apiKey: null };
 
 test('makes the operator on the largest plan, an owner and a key, and tells their secrets', async () => {
-  const { database, passwords, authenticator, sessions } = await emptyInstallation();
+  const { database, authenticator, sessions } = await emptyInstallation();
   const created = await initialise(database, passwords, settings);
   expect(created).toMatchObject({ tenant: 'Acme', email: 'owner@example.com' });
 
@@ -28,7 +30,7 @@ test('makes the operator on the largest plan, an owner and a key, and tells thei
 });
 
 test('takes password and key as given, and does not tell the password', async () => {
-  const { database, passwords, authenticator, sessions } = await emptyInstallation();
+  const { database, authenticator, sessions } = await emptyInstallation();
   const { text } = generateApiKey();
   const created = await initialise(database, passwords, { ...settings, password, apiKey: text });
   expect(created).toMatchObject({ password: null, apiKey: text });
@@ -39,7 +41,7 @@ test('takes password and key as given, and does not tell the password', async ()
 });
 
 test('happens once, however many processes boot at the same moment, and whatever the settings say later', async () => {
-  const { database, passwords, superuser } = await emptyInstallation();
+  const { database, superuser } = await emptyInstallation();
   const outcomes = await Promise.all(
     ['Acme', 'Acme', 'Other'].map((tenantName) =>
       initialise(database, passwords, { ...settings, tenantName }),
@@ -60,7 +62,7 @@ test('happens once, however many processes boot at the same moment, and whatever
 });
 
 test('says so where the tenant, its owner or the key was made before by other means', async () => {
-  const { database, passwords, tenants, apiKeys } = await emptyInstallation();
+  const { database, tenants, apiKeys } = await emptyInstallation();
   const { tenant } = await tenants.create({ name: 'Acme', plan: 'Free', email: 'ann@example.com' });
   const { secret } = await apiKeys.createForTenant(tenant.id, { name: 'k', scopes: ['INFER'] });
   const other = { ...settings, tenantName: 'Other' };
@@ -79,7 +81,7 @@ test.each([
   ['a blank tenant name', { tenantName: ' ' }, /name/],
   ['a key of the wrong form', { apiKey: 'fov_x' }, /fov_/],
 ])('refuses %s that cannot be, and leaves nothing behind', async (_, fault, message) => {
-  const { database, passwords, superuser } = await emptyInstallation();
+  const { database, superuser } = await emptyInstallation();
   const error = await rejection(initialise(database, passwords, { ...settings, ...fault }));
   expect(error).toBeInstanceOf(OperatorError);
   expect(error.message).toMatch(message);

@@ -7,6 +7,11 @@ import { type Database, openDatabase } from '../../src/db/database.ts';
 import { type Notifications, openNotifications } from '../../src/db/notifications.ts';
 import type { Clock } from '../../src/lib/clock.ts';
 import { createLogger } from '../../src/lib/logger.ts';
+import { insertKey } from '../../src/tenants/api-keys.ts';
+import { parseApiKey } from '../../src/tenants/key-format.ts';
+import { insertOwner, newOwner } from '../../src/tenants/owner.ts';
+import { Passwords } from '../../src/tenants/passwords.ts';
+import { grantable } from '../../src/tenants/permissions.ts';
 import { createTenancy, type Tenancy } from '../../src/tenants/tenancy.ts';
 import { type Principal, SCOPES, type Scope } from '../../src/tenants/types.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -88,17 +93,30 @@ async function startProcess(url: string, clock: Clock): Promise<Process> {
 
 export const password = 'correct horse battery';
 
+/** Every scope that a tenant other than the operator's can hold. */
+const tenantScopes = grantable(SCOPES, false);
+
 /** A tenant nobody else uses, its owner, and a key. */
 export async function freshTenant(
-  { tenants, apiKeys, authenticator }: Process,
-  { plan = 'Pro', scopes = SCOPES }: { plan?: string; scopes?: readonly Scope[] } = {},
+  { database, tenants, apiKeys, authenticator }: Process,
+  { plan = 'Pro', scopes = tenantScopes }: { plan?: string; scopes?: readonly Scope[] } = {},
 ) {
   const name = `tenant ${randomBytes(6).toString('hex')}`;
   const email = `${randomBytes(6).toString('hex')}@example.com`;
-  const { tenant } = await tenants.create({ name, plan, email, password });
+  const { tenant } = await tenants.create({ name, plan });
+  const owner = await newOwner(new Passwords(), email, password);
+  await database.asTenant(tenant.id, (tx) => insertOwner(tx, tenant.id, owner));
   const { apiKey, secret } = await apiKeys.createForTenant(tenant.id, { name: 'first', scopes });
   const principal = (await authenticator.authenticate(`Bearer ${secret}`, '192.0.2.1')) as Principal;
   return { tenant, email, apiKey, secret, principal };
+}
+
+/** Makes the key that `text` is, as the first boot does. */
+export async function makeKey({ database }: Process, tenantId: string, text: string): Promise<void> {
+  const parts = parseApiKey(text)!;
+  await database.asTenant(tenantId, (tx) =>
+    insertKey(tx, tenantId, { name: 'given', scopes: ['INFER'] }, parts, null),
+  );
 }
 
 /** Waits until `process` has heard of every change that was committed before. */

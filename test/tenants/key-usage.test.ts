@@ -17,7 +17,7 @@ test('a use is written by itself, soon after', async () => {
 test('many uses in a minute are one write, over all keys of a tenant', async () => {
   const { principal } = await freshTenant(installation);
   const second = await installation.apiKeys.create(principal, { name: 'second', scopes: ['INFER'] });
-  await installation.keyUsage.flush();
+  await installation.close();
   const usage = new KeyUsage(installation.database, createLogger('silent'), installation.clock);
   const writes = vi.spyOn(installation.database, 'asTenant');
   for (let i = 0; i < 100; i++) {
@@ -47,7 +47,7 @@ test('many uses in a minute are one write, over all keys of a tenant', async () 
 
 test('closing writes what has gathered', async () => {
   const { principal, apiKey } = await freshTenant(installation);
-  await installation.keyUsage.flush();
+  await installation.close();
   installation.clock.advance(120_000);
   const usage = new KeyUsage(installation.database, createLogger('silent'), installation.clock);
   usage.note(principal);
@@ -64,7 +64,7 @@ test('a refused credential leaves no trace on the key, and members have none', a
   await installation.authenticator.authenticate(`Bearer ${secret}`, '192.0.2.1').catch(() => {});
   const { token } = await installation.sessions.signIn(email, password, '192.0.2.1');
   await installation.authenticator.authenticate(`Bearer ${token}`, '192.0.2.1');
-  await installation.keyUsage.flush();
+  await installation.close();
   expect((await installation.apiKeys.get(principal, apiKey.id))?.lastUsedAt).toBeNull();
 });
 
