@@ -12,12 +12,12 @@ const systemCodes = new Set([
   'EAI_AGAIN',
 ]);
 
-/** SQLSTATE: connection exceptions, insufficient resources, and a server that is shutting down, starting or has crashed. */
-const sqlStates = /^(08...|53...|57P0.)$/;
+/** SQLSTATE: connection exceptions, insufficient resources, a statement out of time, and a server that stops, starts or crashed. */
+const sqlStates = /^(08...|53...|57014|57P0.)$/;
 
 /** What the driver gives no code to. */
 const driverMessages =
-  /^(Connection terminated|Client has encountered a connection error|Client was closed|timeout exceeded when trying to connect|Cannot use a pool after)/;
+  /^(Query read timeout|Connection terminated|Client has encountered a connection error|Client was closed|timeout exceeded when trying to connect|Cannot use a pool after)/;
 
 /**
  * Whether `error` says that the database did not answer, or not in time, rather than what it answered: the connection broke or

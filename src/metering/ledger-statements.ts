@@ -11,8 +11,11 @@ export interface LedgerRow {
   readonly json: string;
 }
 
-/** A connection that swallows a statement must not hold up everyone behind it: past this it is dropped and the batch sent again. */
-const answerWithinMs = 10_000;
+/**
+ * A connection that swallows a statement must not hold up everyone behind it: past this it is dropped and the batch sent again.
+ * Far above what a batch takes, and short enough that whoever waits still hears of the second attempt.
+ */
+const answerWithinMs = 2_000;
 
 export function reservationRow(reservation: Reservation): LedgerRow {
   const { requestId, tenantId, units, limit, hardLimit, ttlMs, idempotency } = reservation;

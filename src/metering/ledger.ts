@@ -18,7 +18,8 @@ import type { Booking, CommitOutcome, Reservation, ReserveOutcome } from './rese
 
 export type { Booking, CommitOutcome, Reservation, ReserveOutcome } from './reservation.ts';
 
-/** While a commit's fate is unknown its caller waits: for so long the database may be away. */
+// For so long the database may be away; a connection that falls silent is waited for once, and the statement sent again.
+/** While a commit's fate is unknown its caller waits. */
 const commitPatienceMs = 5_000;
 /** Who has only reserved may as well be told at once, once a broken connection has been replaced. */
 const reservePatienceMs = 1_000;

@@ -3,7 +3,8 @@ import { isPassing } from './failures.ts';
 
 /**
  * Makes `attempt` until it succeeds, fails for a reason of its own, or the database has been away for `patienceMs`; throws what
- * the last attempt threw. `again`: an earlier attempt broke off, and may have been carried out.
+ * the last attempt threw. There are two attempts at least, since one alone may take longer than that to be given up. `again`:
+ * an earlier attempt broke off, and may have been carried out.
  */
 export async function persist<T>(patienceMs: number, attempt: (again: boolean) => Promise<T>): Promise<T> {
   const giveUpAt = performance.now() + patienceMs;
@@ -12,7 +13,7 @@ export async function persist<T>(patienceMs: number, attempt: (again: boolean) =
     try {
       return await attempt(again);
     } catch (error) {
-      if (!isPassing(error) || performance.now() + delayMs > giveUpAt) throw error;
+      if (!isPassing(error) || (again && performance.now() + delayMs > giveUpAt)) throw error;
     }
     again = true;
     await pause(delayMs);

@@ -96,6 +96,38 @@ test('a reservation whose answer is lost is admitted, and held once', async () =
   expect(await ledger.quota(tenantId, null)).toMatchObject({ reserved: 4 });
 });
 
+test('statements whose connection falls silent are sent again: held, booked, read and released once each', async () => {
+  const ledger = fixture.openLedger(proxy.url);
+  const tenantId = await fixture.newTenant();
+  const [held, released] = [reservation(tenantId), reservation(tenantId)];
+  proxy.muteAt('fovea_reserve');
+  expect(await Promise.all([held, released].map((each) => ledger.reserve(each)))).toEqual(
+    Array(2).fill({ kind: 'admitted' }),
+  );
+  proxy.muteAt('fovea_release');
+  await ledger.release(released.requestId, tenantId);
+  proxy.muteAt('FROM quota_counter');
+  expect(await ledger.quota(tenantId, 10)).toMatchObject({ reserved: 4 });
+  proxy.muteAt('fovea_commit');
+  expect(await ledger.commit(booking(held))).toMatchObject({ kind: 'booked', used: 4, reserved: 0 });
+  expect(await checkLedger(fixture.database.ledger)).toEqual([]);
+}, 30_000);
+
+test('the sweeper and the end get over a connection that falls silent', async () => {
+  const ledger = fixture.openLedger(proxy.url);
+  await ledger.start();
+  proxy.muteAt('fovea_sweep_holds');
+  await vi.waitUntil(() => proxy.muted === 1, { timeout: 10_000 });
+  const tenantId = await fixture.newTenant();
+  const held = reservation(tenantId, { ttlMs: 1 });
+  await ledger.reserve(held);
+  await vi.waitUntil(async () => (await ledger.quota(tenantId, null)).reserved === 0, { timeout: 20_000 });
+
+  proxy.muteAt('fovea_sweep_holds');
+  await vi.waitUntil(() => proxy.muted === 1, { timeout: 10_000 });
+  await ledger.close();
+}, 60_000);
+
 test('while the database is out of reach everyone gets an error, and nothing is booked twice later', async () => {
   const away = await openLossyProxy(fixture.url);
   const ledger = fixture.openLedger(away.url);

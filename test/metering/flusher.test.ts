@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { expect, test } from 'vitest';
 import { Flusher } from '../../src/metering/flusher.ts';
 
@@ -59,4 +60,40 @@ test('closing waits for every answer and refuses newcomers', async () => {
   await letGo();
   await closed;
   expect(await Promise.all(waiting)).toEqual(['a done', 'b done']);
+});
+
+/** Every flush that has a bad item in it fails with `error`; counts flushes. */
+function spoilt(bad: string, error: unknown, patienceMs = 0) {
+  let flushes = 0;
+  const flusher = new Flusher<string, string>({
+    async flush(items) {
+      flushes++;
+      if (items.some((item) => item.startsWith(bad))) throw error;
+      return [...items];
+    },
+    names: (item) => [item],
+    sizeOf: () => 1,
+    patienceMs,
+  });
+  return { flusher, flushes: () => flushes };
+}
+const items = Array.from({ length: 500 }, (_, index) => `i${index}`);
+const refusal = (code: string) => Object.assign(new pg.DatabaseError('refused', 7, 'error'), { code });
+
+test('one bad row among 500 is found in few statements, and the others are flushed', async () => {
+  const { flusher, flushes } = spoilt('bad', refusal('23514'));
+  const outcomes = await Promise.allSettled(items.with(137, 'bad').map((item) => flusher.submit(item)));
+  const rejected = outcomes.flatMap(({ status }, index) => (status === 'rejected' ? [index] : []));
+  expect(rejected).toEqual([137]);
+  expect(flushes()).toBeLessThanOrEqual(20);
+});
+
+test.each([
+  ['a fault of this program', new TypeError('items.mop is not a function')],
+  ['a missing grant', refusal('42501')],
+])('%s is no row to be looked for, and nothing to try again', async (_, error) => {
+  const { flusher, flushes } = spoilt('i', error, 60_000);
+  const outcomes = await Promise.allSettled(items.map((item) => flusher.submit(item)));
+  expect(outcomes.every(({ status }) => status === 'rejected')).toBe(true);
+  expect(flushes()).toBe(1);
 });
