@@ -128,7 +128,7 @@ describe('IMAGE_TOO_LARGE is decided before decoding', () => {
     });
     expect({ status, data }).toEqual({ status: 413, data: null });
     expect(errors).toEqual([
-      { message: expect.stringContaining('67108864 bytes'), extensions: { code: 'BAD_USER_INPUT' } },
+      { message: expect.stringContaining('64000000 bytes'), extensions: { code: 'BAD_USER_INPUT' } },
     ]);
     await expectBooked(server, client, { requests: 0, images: 0, units: 0, errors: 0 });
   });
