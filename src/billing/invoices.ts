@@ -1,4 +1,5 @@
 import type { Database } from '../db/database.ts';
+import { periodAfter, periodOf } from '../lib/period.ts';
 import { type InvoicePreview, type PlanPrice, previewInvoice, type UsageRow } from './invoice-preview.ts';
 
 /** What a tenant's month costs, from what metering wrote. */
@@ -11,8 +12,8 @@ export class Invoices {
 
   /** The bill as it would be if the UTC month of `now` ended with what is booked by then. */
   async preview(tenantId: string, plan: PlanPrice, now: Date): Promise<InvoicePreview> {
-    const start = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), 1));
-    const end = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 1));
+    const start = periodOf(now);
+    const end = periodAfter(now);
     const usage = await this.#database.asTenant(
       tenantId,
       (tx) => tx.$queryRaw<UsageRow[]>`

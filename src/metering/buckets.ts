@@ -1,5 +1,5 @@
 import { BadUserInputError } from '../lib/errors.ts';
-import { periodAfter, periodOf } from './period.ts';
+import { periodAfter, periodOf } from '../lib/period.ts';
 
 export type UsageBucket = 'HOUR' | 'DAY' | 'MONTH';
 

@@ -1,6 +1,7 @@
 import type pg from 'pg';
+import { periodAfter, periodOf } from '../lib/period.ts';
 import { bucketCount, bucketOf } from './latency-histogram.ts';
-import { occurredAt, periodAfter, periodOf } from './period.ts';
+import { occurredAt } from './occurred-at.ts';
 import type { Booking, CommitOutcome, Reservation, ReserveOutcome } from './reservation.ts';
 
 /** One row of a batch: serialised when it is handed in, so that what cannot be fails its own sender. */

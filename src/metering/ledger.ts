@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Logger } from '../lib/logger.ts';
+import { periodAfter, periodOf } from '../lib/period.ts';
 import { Flusher } from './flusher.ts';
 import {
   bookingRow,
@@ -10,7 +11,6 @@ import {
   reservationRow,
   reserveAll,
 } from './ledger-statements.ts';
-import { periodAfter, periodOf } from './period.ts';
 import { persist } from './persist.ts';
 import type { QuotaState } from './quota.ts';
 import { type Repeating, repeat } from './repeating.ts';

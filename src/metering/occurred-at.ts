@@ -1,13 +1,3 @@
-/** A period is a calendar month in UTC, named by its first instant. */
-export function periodOf(instant: Date): Date {
-  return new Date(Date.UTC(instant.getUTCFullYear(), instant.getUTCMonth(), 1));
-}
-
-/** When the period that begins at `start` ends, and its quota starts anew. */
-export function periodAfter(start: Date): Date {
-  return new Date(Date.UTC(start.getUTCFullYear(), start.getUTCMonth() + 1, 1));
-}
-
 /**
  * When the request was named: a UUIDv7 begins with its milliseconds since the epoch. Taking the time from the id makes one fact
  * of two, so that a request retried across midnight or a month's end is still booked where it happened.
