@@ -5,9 +5,9 @@ import { DeadlineExceededError } from '../lib/errors.ts';
 import type { SafeFetch } from '../lib/safe-fetch.ts';
 import type { Ledger } from '../metering/ledger.ts';
 import { HOLD_OUTLIVES_DEADLINE_MS, type Hold, hold, type KeptAnswer, requestHash } from './booking.ts';
-import { decodeImage } from './images/decode.ts';
 import { ImageError } from './images/image-error.ts';
-import { type ImageSource, readSource } from './images/source.ts';
+import { readImage } from './images/read-image.ts';
+import type { ImageSource } from './images/source.ts';
 import type { ChosenVariant } from './model-selection.ts';
 import type { Caller, FailedImage, InferenceRequest, Receipt } from './request.ts';
 import type { Dispatcher, ImageOutput, Ticket } from './scheduler/dispatcher.ts';
@@ -164,12 +164,11 @@ export class Serving<Result> {
     try {
       // Nothing is fetched for a tenant whose quota does not cover it.
       if ('url' in source) await held;
-      const bytes = await readSource(source, { signal: this.#abandoned.signal, fetch });
-      const { width, height, pixels, decodeMs } = await decodeImage(
-        bytes,
-        variant.input,
-        this.#abandoned.signal,
-      );
+      const { width, height, pixels, decodeMs } = await readImage(source, variant.input, {
+        tenantId: this.#caller.tenantId,
+        signal: this.#abandoned.signal,
+        fetch,
+      });
       await held;
       const output = await dispatcher.run(variant, this.#ticket, pixels);
       const from = performance.now();

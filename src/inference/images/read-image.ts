@@ -1,0 +1,46 @@
+import type { SafeFetch } from '../../lib/safe-fetch.ts';
+import type { InputGeometry } from '../variant.ts';
+import { type DecodedImage, decodeImage } from './decode.ts';
+import { Gate } from './gate.ts';
+import { type ImageSource, readSource } from './source.ts';
+
+/** URL images at once: what is fetched is held, at up to 20 MB each, until it is decoded. */
+const maxFetches = 16;
+
+/** So that one tenant whose hosts are slow leaves places for the others. */
+const maxFetchesOfTenant = 4;
+
+const fetches = new Gate(maxFetches);
+const fetchesOfTenants = new Map<string, Gate>();
+
+export interface ReadImageOptions {
+  readonly tenantId: string;
+  readonly signal: AbortSignal;
+  readonly fetch: SafeFetch;
+}
+
+/**
+ * A picture from wherever it comes to a model's input. A URL is fetched when its turn comes, and its bytes keep their place
+ * until they are decoded: a request of two kilobytes can name 640 megabytes. What came in base64 is held already, and its
+ * size is bounded with the request's.
+ * @throws ImageError, or the signal's reason once it aborts
+ */
+export function readImage(
+  source: ImageSource,
+  geometry: InputGeometry,
+  { tenantId, signal, fetch }: ReadImageOptions,
+): Promise<DecodedImage> {
+  const read = async () => decodeImage(await readSource(source, { signal, fetch }), geometry, signal);
+  if ('base64' in source) return read();
+  return inTurnOf(tenantId, () => fetches.run(read, { signal }), signal);
+}
+
+async function inTurnOf<T>(tenantId: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  const gate = fetchesOfTenants.get(tenantId) ?? new Gate(maxFetchesOfTenant);
+  fetchesOfTenants.set(tenantId, gate);
+  try {
+    return await gate.run(work, { signal });
+  } finally {
+    if (gate.isIdle) fetchesOfTenants.delete(tenantId);
+  }
+}

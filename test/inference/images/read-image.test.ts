@@ -1,0 +1,93 @@
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { readImage } from '../../../src/inference/images/read-image.ts';
+import { createSafeFetch, type SafeFetch } from '../../../src/lib/safe-fetch.ts';
+import { geometry, noisyPicture } from './pictures.ts';
+
+const picture = await noisyPicture(8, 8).image.png().toBuffer();
+
+/** Answers when the test says so: those that wait for it are the fetches in flight. */
+let asked: ServerResponse[] = [];
+const server = createServer((_request, response) => asked.push(response));
+const answerAll = () => {
+  for (const response of asked.splice(0)) response.end(picture);
+};
+/** Sees what was asked, and after a while in which one more would have come, no more. */
+const expectAsked = async (count: number) => {
+  await vi.waitUntil(() => asked.length >= count);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(asked).toHaveLength(count);
+};
+
+let fetch: SafeFetch;
+beforeEach(async () => {
+  asked = [];
+  fetch = createSafeFetch({ allow: (address) => address === '127.0.0.1' });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+});
+afterEach(async () => {
+  await fetch.close();
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+});
+
+function read(tenantId: string, signal = new AbortController().signal) {
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  return readImage({ url }, geometry({ width: 8, height: 8 }), { tenantId, signal, fetch });
+}
+const many = <T>(count: number, one: (index: number) => T) => Array.from({ length: count }, (_, i) => one(i));
+
+test('a tenant has four URLs fetched at once, and the next when one is decoded', async () => {
+  const reads = many(9, () => read('tenant'));
+  await expectAsked(4);
+  asked.shift()!.end(picture);
+  await expectAsked(4);
+  answerAll();
+  await expectAsked(4);
+  answerAll();
+  expect(await Promise.all(reads)).toHaveLength(9);
+});
+
+test('all tenants together have sixteen, and a failed one gives its place back', async () => {
+  const reads = many(24, (i) => read(`tenant ${i % 6}`).catch(({ code }) => code));
+  await expectAsked(16);
+  for (const response of asked.splice(0)) response.writeHead(404).end();
+  await expectAsked(8);
+  answerAll();
+  const results = await Promise.all(reads);
+  expect(results.filter((result) => result === 'FETCH_FAILED')).toHaveLength(16);
+});
+
+test('who hangs up while waiting is not fetched, and nobody behind waits for it', async () => {
+  const gone = new AbortController();
+  const first = many(4, () => read('tenant'));
+  await expectAsked(4);
+  const leaving = many(100, () => read('tenant', gone.signal).catch((error) => error.message));
+  const last = read('tenant');
+  gone.abort(new Error('hung up'));
+  expect(new Set(await Promise.all(leaving))).toEqual(new Set(['hung up']));
+  asked.shift()!.end(picture);
+  await expectAsked(4);
+  answerAll();
+  expect(await Promise.all([...first, last])).toHaveLength(5);
+});
+
+test('base64 does not wait for URLs', async () => {
+  const reads = many(20, (i) => read(`tenant ${i % 5}`));
+  await expectAsked(16);
+  const { signal } = new AbortController();
+  const source = { base64: picture.toString('base64') };
+  const decoded = await readImage(source, geometry({ width: 8, height: 8 }), {
+    tenantId: 'tenant 0',
+    signal,
+    fetch,
+  });
+  expect([decoded.width, decoded.height]).toEqual([8, 8]);
+  answerAll();
+  await expectAsked(4);
+  answerAll();
+  await Promise.all(reads);
+});
