@@ -11,7 +11,10 @@ export interface Span {
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
-/** More points than anyone reads, and few enough that an answer stays some megabytes. */
+/**
+ * More than anyone reads. Each bucket has a point for every group in it, so that this alone limits no answer: it refuses
+ * what need not be asked of the database.
+ */
 const mostBuckets = 10_000;
 
 /** `from` rounded down and `to` rounded up to whole buckets in UTC. Throws BadUserInputError where `from` is not before `to`. */

@@ -186,6 +186,22 @@ test("no tenant sees another's usage", async () => {
   expect(await usage.ofApiKey(tenantId, apiKeyId, at(0), at(day))).toMatchObject({ requests: 1 });
 });
 
+test('more points than anyone reads are refused, and the same in fewer groups answered', async () => {
+  const tenantId = await fixture.newTenant();
+  await fixture.admin.query(
+    `INSERT INTO usage_hourly SELECT $1, $2::timestamptz + make_interval(hours => h), gen_random_uuid(), 'CLASSIFY', 'm', 'NONE',
+       1, 1, 0, 0, 4, array_fill(1::bigint, ARRAY[69]) FROM generate_series(0, 99) h, generate_series(1, 101)`,
+    [tenantId, at(0)],
+  );
+  const query = { from: at(0), to: at(100 * hour), bucket: 'HOUR' } as const;
+  const refused = usage.usage(tenantId, { ...query, groupBy: ['API_KEY'] });
+  await expect(refused).rejects.toThrow(BadUserInputError);
+  await expect(refused).rejects.toThrow('narrow the span, take a larger bucket, or group by less');
+  const less = { ...query, to: at(99 * hour) };
+  expect(await usage.usage(tenantId, { ...less, groupBy: ['API_KEY'] })).toHaveLength(99 * 101);
+  expect(await usage.usage(tenantId, { ...query, groupBy: [] })).toHaveLength(100);
+});
+
 test.each([
   ['an end before its beginning', { from: at(1), to: at(0), bucket: 'DAY' }, '"from" must be before "to"'],
   ['no time at all', { from: at(0), to: at(0), bucket: 'DAY' }, '"from" must be before "to"'],

@@ -163,7 +163,6 @@ BEGIN
   END LOOP;
   RETURN a;
 END $$;
-CREATE AGGREGATE fovea_histogram_sum(bigint[]) (SFUNC = fovea_histogram_add, STYPE = bigint[]);
 
 -- Units admitted so far, in turn: who fits is added, who does not is passed over and blocks no smaller one behind it.
 -- A `room` of null is endless.
