@@ -1,7 +1,8 @@
+import { availableParallelism } from 'node:os';
 import type { Metadata, Sharp } from 'sharp';
 import type { InputGeometry } from '../variant.ts';
-import { DecodeGate } from './decode-gate.ts';
 import { enlarge } from './enlarge.ts';
+import { Gate } from './gate.ts';
 import { type Placement, placeImage, type Size } from './geometry.ts';
 import { ImageError } from './image-error.ts';
 import { sharp } from './libvips.ts';
@@ -15,7 +16,7 @@ export interface DecodedImage {
   readonly height: number;
   /** `geometry.height · geometry.width · 3` bytes: rows from the top, RGB. */
   readonly pixels: Uint8Array;
-  /** Without the wait for a free thread. */
+  /** Without the waits for a free thread and for room. */
   readonly decodeMs: number;
 }
 
@@ -35,29 +36,50 @@ export function decodeImage(
   geometry: InputGeometry,
   signal?: AbortSignal,
 ): Promise<DecodedImage> {
-  return gate.run(() => decode(bytes, geometry), signal);
+  return decodes.run(() => decode(bytes, geometry, signal), { signal });
 }
 
-/** One for the process, as libuv's threads are. */
-const gate = new DecodeGate();
+/**
+ * Decodes at once in the process. They run in libuv's pool of four threads, which password hashing and the file system share:
+ * more than there are cores gain nothing and starve the rest.
+ */
+const decodes = new Gate(availableParallelism());
 
-async function decode(bytes: Uint8Array, geometry: InputGeometry): Promise<DecodedImage> {
+/** Pixels at once in the process: as many as the largest picture has, which may take a gigabyte. */
+const pixelsInWork = new Gate(maxPixels);
+
+async function decode(
+  bytes: Uint8Array,
+  geometry: InputGeometry,
+  signal: AbortSignal | undefined,
+): Promise<DecodedImage> {
   const started = performance.now();
   const format = sniffFormat(bytes);
   if (format === null) throw unsupported(bytes);
   const source = await openImage(bytes, format);
   const placement = placeImage(source.size, geometry);
-  const pixels = await decoding(source, async () => {
-    const placed = await place(await withoutAlpha(source), placement, source.size, geometry);
-    return placed.raw({ depth: 'uchar' }).toBuffer();
-  });
+  const opened = performance.now();
+  let waitedMs = 0;
+  const work = () => {
+    waitedMs = performance.now() - opened;
+    return render(source, placement, geometry);
+  };
+  const weight = source.size.width * source.size.height;
+  const pixels = await pixelsInWork.run(work, { weight, signal });
   if (pixels.byteLength !== geometry.width * geometry.height * 3) {
     throw new ImageError(
       'UNSUPPORTED_FORMAT',
       `This ${format.toUpperCase()}'s colours cannot be read as RGB.`,
     );
   }
-  return { ...source.size, pixels, decodeMs: performance.now() - started };
+  return { ...source.size, pixels, decodeMs: performance.now() - started - waitedMs };
+}
+
+function render(source: OpenedImage, placement: Placement, geometry: InputGeometry): Promise<Buffer> {
+  return decoding(source, async () => {
+    const placed = await place(await withoutAlpha(source), placement, source.size, geometry);
+    return placed.raw({ depth: 'uchar' }).toBuffer();
+  });
 }
 
 interface OpenedImage {

@@ -1,57 +1,71 @@
-import { availableParallelism } from 'node:os';
+interface Waiter {
+  readonly weight: number;
+  readonly admit: () => void;
+}
+
+export interface GateOptions {
+  /** Of the capacity; what is heavier than all of it enters alone. */
+  readonly weight?: number;
+  readonly signal?: AbortSignal | undefined;
+}
 
 /**
- * Bounds the decodes in flight, first come first served. They run in libuv's pool of four threads, which password hashing
- * and the file system share, and each may hold a hundred megabytes of pixels: more at once than there are cores gains
- * nothing and starves the rest.
+ * Bounds what runs at once by weight, strictly first come first served: a heavy waiter holds up the light ones behind it, or
+ * it would wait for ever.
  */
-export class DecodeGate {
-  readonly #limit: number;
-  readonly #waiting = new Set<() => void>();
-  #running = 0;
+export class Gate {
+  readonly #capacity: number;
+  readonly #waiting = new Set<Waiter>();
+  #free: number;
 
-  constructor(limit = availableParallelism()) {
-    this.#limit = limit;
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+    this.#free = capacity;
+  }
+
+  /** Nothing runs and nothing waits. */
+  get isIdle(): boolean {
+    return this.#free === this.#capacity && this.#waiting.size === 0;
   }
 
   /** Runs `work` when its turn comes. An aborted waiter leaves the queue and rejects with the signal's reason. */
-  async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    await this.#enter(signal);
+  async run<T>(work: () => Promise<T>, options: GateOptions = {}): Promise<T> {
+    const weight = Math.min(options.weight ?? 1, this.#capacity);
+    await this.#enter(weight, options.signal);
     try {
       return await work();
     } finally {
-      this.#leave();
+      this.#free += weight;
+      this.#admit();
     }
   }
 
-  async #enter(signal: AbortSignal | undefined): Promise<void> {
+  async #enter(weight: number, signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
-    if (this.#running < this.#limit) {
-      this.#running++;
-      return;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const waiter = { weight, admit: resolve };
+    const abandon = () => {
+      // Once it was admitted this is too late, and its work is told by the signal itself.
+      if (!this.#waiting.delete(waiter)) return;
+      reject(signal?.reason);
+      this.#admit();
+    };
+    this.#waiting.add(waiter);
+    signal?.addEventListener('abort', abandon, { once: true });
+    this.#admit();
+    try {
+      await promise;
+    } finally {
+      signal?.removeEventListener('abort', abandon);
     }
-    await new Promise<void>((resolve, reject) => {
-      const admit = () => {
-        signal?.removeEventListener('abort', abandon);
-        resolve();
-      };
-      const abandon = () => {
-        this.#waiting.delete(admit);
-        reject(signal?.reason);
-      };
-      this.#waiting.add(admit);
-      signal?.addEventListener('abort', abandon, { once: true });
-    });
   }
 
-  /** Hands the place to the next waiter without freeing it in between, so that nobody overtakes the queue. */
-  #leave(): void {
-    const [next] = this.#waiting;
-    if (next === undefined) {
-      this.#running--;
-      return;
+  #admit(): void {
+    for (const waiter of this.#waiting) {
+      if (waiter.weight > this.#free) return;
+      this.#waiting.delete(waiter);
+      this.#free -= waiter.weight;
+      waiter.admit();
     }
-    this.#waiting.delete(next);
-    next();
   }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { DecodeGate } from '../../../src/inference/images/decode-gate.ts';
+import { Gate } from '../../../src/inference/images/gate.ts';
 
 /** Work that is held until it is let go, and notes when it starts. */
 function held(started: string[], name: string) {
@@ -14,7 +14,7 @@ function held(started: string[], name: string) {
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 test('no more run than the limit, first come first served', async () => {
-  const gate = new DecodeGate(2);
+  const gate = new Gate(2);
   const started: string[] = [];
   const works = ['a', 'b', 'c', 'd'].map((name) => held(started, name));
   const runs = works.map(({ work }) => gate.run(work));
@@ -29,18 +29,18 @@ test('no more run than the limit, first come first served', async () => {
 });
 
 test('work that fails gives its place back', async () => {
-  const gate = new DecodeGate(1);
+  const gate = new Gate(1);
   await expect(gate.run(() => Promise.reject(new Error('broken')))).rejects.toThrow('broken');
   await expect(gate.run(async () => 'next')).resolves.toBe('next');
 });
 
 test('an aborted waiter leaves the queue, and takes nobody else along', async () => {
-  const gate = new DecodeGate(1);
+  const gate = new Gate(1);
   const started: string[] = [];
   const first = held(started, 'first');
   const controller = new AbortController();
-  const running = gate.run(first.work, controller.signal);
-  const leaving = gate.run(held(started, 'leaving').work, controller.signal);
+  const running = gate.run(first.work, { signal: controller.signal });
+  const leaving = gate.run(held(started, 'leaving').work, { signal: controller.signal });
   const last = gate.run(async () => 'last');
   controller.abort(new Error('hung up'));
   await expect(leaving).rejects.toThrow('hung up');
@@ -48,5 +48,52 @@ test('an aborted waiter leaves the queue, and takes nobody else along', async ()
   await running;
   await expect(last).resolves.toBe('last');
   expect(started).toEqual(['first']);
-  await expect(gate.run(async () => 'again', controller.signal)).rejects.toThrow('hung up');
+  await expect(gate.run(async () => 'again', { signal: controller.signal })).rejects.toThrow('hung up');
+});
+
+test('what is heavy waits until there is room, and holds up what is light behind it', async () => {
+  const gate = new Gate(10);
+  const started: string[] = [];
+  const works = (
+    [
+      ['six', 6],
+      ['five', 5],
+      ['one', 1],
+      ['eleven', 11],
+      ['two', 2],
+    ] as const
+  ).map(([name, weight]) => ({ ...held(started, name), weight }));
+  const runs = works.map(({ work, weight }) => gate.run(work, { weight }));
+  await settled();
+  expect(started).toEqual(['six']);
+  works[0]!.finish();
+  await settled();
+  expect(started).toEqual(['six', 'five', 'one']);
+  works[1]!.finish();
+  await settled();
+  expect(started).toEqual(['six', 'five', 'one']);
+  works[2]!.finish();
+  await settled();
+  expect(started).toEqual(['six', 'five', 'one', 'eleven']);
+  expect(gate.isIdle).toBe(false);
+  for (const { finish } of works) finish();
+  await Promise.all(runs);
+  expect(started.at(-1)).toBe('two');
+  expect(gate.isIdle).toBe(true);
+});
+
+test('a heavy waiter that leaves lets those behind it in', async () => {
+  const gate = new Gate(10);
+  const started: string[] = [];
+  const first = held(started, 'first');
+  const controller = new AbortController();
+  const running = gate.run(first.work, { weight: 6 });
+  const heavy = gate.run(held(started, 'heavy').work, { weight: 10, signal: controller.signal });
+  const light = gate.run(async () => 'light', { weight: 4 });
+  controller.abort(new Error('hung up'));
+  await expect(heavy).rejects.toThrow('hung up');
+  await expect(light).resolves.toBe('light');
+  first.finish();
+  await running;
+  expect(started).toEqual(['first']);
 });
