@@ -32,6 +32,11 @@ CREATE FUNCTION fovea_presented() RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
   SELECT nullif(current_setting('fovea.presented', true), '')
 $$;
 
+-- The same where it is an id, else null: compared as text, an id would have no index.
+CREATE FUNCTION fovea_presented_id() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS $$
+  SELECT CASE WHEN fovea_presented() ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN fovea_presented()::uuid END
+$$;
+
 -- A price list. A row is never changed: a new version is a new row, and tenants move to it, so that a past invoice can
 -- be computed again from what it was computed from.
 CREATE TABLE plan (

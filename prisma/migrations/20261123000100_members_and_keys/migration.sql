@@ -48,7 +48,8 @@ CREATE TABLE api_key (
 ALTER TABLE api_key ENABLE ROW LEVEL SECURITY;
 ALTER TABLE api_key FORCE ROW LEVEL SECURITY;
 CREATE POLICY api_key_own ON api_key TO fovea_app USING (tenant_id = fovea_tenant());
-CREATE POLICY api_key_presented ON api_key FOR SELECT TO fovea_app USING (short_id = fovea_presented());
+CREATE POLICY api_key_presented ON api_key FOR SELECT TO fovea_app
+  USING (short_id = fovea_presented()::bpchar); -- as text, short_id would have no index
 -- A key is never widened nor deleted: usage refers to it for as long as there are bills.
 GRANT SELECT, INSERT, UPDATE (last_used_at, expires_at, revoked_at, replaced_by) ON api_key TO fovea_app;
 
@@ -63,12 +64,12 @@ CREATE TABLE session (
   revoked_at     timestamptz,
   FOREIGN KEY (tenant_id, member_id) REFERENCES member (tenant_id, id)
 );
-CREATE INDEX session_member ON session (member_id);
+CREATE INDEX session_member ON session (tenant_id, member_id);
 
 ALTER TABLE session ENABLE ROW LEVEL SECURITY;
 ALTER TABLE session FORCE ROW LEVEL SECURITY;
 CREATE POLICY session_own ON session TO fovea_app USING (tenant_id = fovea_tenant());
-CREATE POLICY session_presented ON session FOR SELECT TO fovea_app USING (id::text = fovea_presented());
+CREATE POLICY session_presented ON session FOR SELECT TO fovea_app USING (id = fovea_presented_id());
 -- DELETE: a member's expired sessions are cleared away at its next sign-in.
 GRANT SELECT, INSERT, DELETE, UPDATE (refresh_sha256, expires_at, revoked_at) ON session TO fovea_app;
 
