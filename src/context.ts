@@ -95,16 +95,21 @@ export async function createContext(
   const registry = new ModelRegistry(database, notifications);
   for (const manifest of builtInModels) {
     // The operator may have a model of that name and version: no reason not to serve the others.
-    await importModel(manifest, { tenantId: null, database, notifications, artifacts, logger }).catch(
-      (err) => {
-        if (!(err instanceof OperatorError)) throw err;
-        logger.error({ err, manifest }, 'a built-in model could not be imported');
-      },
-    );
+    await importModel(manifest, {
+      tenantId: null,
+      database,
+      notifications,
+      artifacts,
+      logger,
+      lifetime,
+    }).catch((err) => {
+      if (!(err instanceof OperatorError)) throw err;
+      logger.error({ err, manifest }, 'a built-in model could not be imported');
+    });
   }
   answerRollouts(notifications, registry, workers, logger);
 
-  const dispatcher = new Dispatcher(workers, clock, { maxAdmitted: config.maxQueuedImages });
+  const dispatcher = new Dispatcher(workers, clock, { maxAdmitted: config.maxQueuedImages, logger });
   const inference = new InferenceService({
     selection: new RegistrySelection(registry),
     ledger,

@@ -12,6 +12,7 @@ export interface Installation extends Pick<Environment, 'config'> {
   readonly database: Database;
   readonly notifications: Notifications;
   readonly logger: Logger;
+  readonly lifetime: Lifetime;
 }
 
 /** Opens the installation for `work`, and closes it whether `work` succeeds, fails or is interrupted. */
@@ -23,7 +24,7 @@ export function withInstallation<T>(work: (installation: Installation) => Promis
     lifetime.own({ name: 'database', close: () => database.close() });
     const notifications = await openNotifications(url, logger);
     lifetime.own({ name: 'notifications', close: () => notifications.close() });
-    return work({ config, database, notifications, logger });
+    return work({ config, database, notifications, logger, lifetime });
   });
 }
 

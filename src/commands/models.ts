@@ -15,7 +15,7 @@ export async function importManifest(
   options: OutputOptions & { tenant?: string },
 ): Promise<void> {
   await withInstallation(async (installation) => {
-    const { config, database, notifications, logger } = installation;
+    const { config, database, notifications, logger, lifetime } = installation;
     const tenant = options.tenant === undefined ? null : await tenantNamed(installation, options.tenant);
     const artifacts = new ArtifactStore(config.artifactsDir);
     const model = await importModel(manifest, {
@@ -24,6 +24,7 @@ export async function importManifest(
       notifications,
       artifacts,
       logger,
+      lifetime,
     });
     const { servers, confirmed } = await askForRollout(database, notifications, model, ROLLOUT_MS);
     if (confirmed < servers) {

@@ -62,7 +62,7 @@ export class InferenceService {
         task,
         latencyMs: (variantKey) => dispatcher.latencyMs(variantKey),
       });
-      const giveBack = dispatcher.admit(request.images.length);
+      const giveBack = dispatcher.admit(caller.tenantId, request.images.length);
       try {
         return await new Serving(this.#dependencies, caller, task, request, chosen, read).answer();
       } finally {

@@ -6,6 +6,7 @@ import { ModelLoadError, OipError, WorkerLostError } from '../oip/errors.ts';
 import type { InferenceWorker } from '../pool/worker.ts';
 import type { Priority } from '../request.ts';
 import { bytesPerElement, elementCount, type Tensor } from '../tensor.ts';
+import { MAX_IMAGES } from '../validate.ts';
 import type { Variant } from '../variant.ts';
 import { ComputeEstimate } from './compute-estimate.ts';
 import { FailureLog } from './failure-log.ts';
@@ -53,7 +54,7 @@ export interface DispatcherOptions {
   /** Images admitted and not yet answered, at most. */
   readonly maxAdmitted: number;
   /** Told why models fail. */
-  readonly logger?: Logger;
+  readonly logger: Logger;
 }
 
 /** Carries images from the scheduler to the workers, a batch in flight for each, and their answers back. */
@@ -65,6 +66,7 @@ export class Dispatcher {
   readonly #busy = new Set<InferenceWorker>();
   readonly #clock: Clock;
   readonly #maxAdmitted: number;
+  readonly #admittedOf = new Map<string, number>();
   #admitted = 0;
   #running = 0;
 
@@ -95,25 +97,32 @@ export class Dispatcher {
   }
 
   /**
-   * Takes places for `images` images, before any of them is decoded.
+   * Takes places for `images` images of a tenant, before any of them is decoded. No tenant has more than half of all: what
+   * comes slowly, such as pictures fetched from a slow host, would keep everybody else out.
    *
-   * @returns gives the places back, once
+   * @returns gives the places back; called once
    * @throws OverloadedError with the time after which as many places should be free
    */
-  admit(images: number): () => void {
-    if (this.#admitted + images > this.#maxAdmitted) {
-      const excess = this.#admitted + images - this.#maxAdmitted;
+  admit(tenant: string, images: number): () => void {
+    const own = this.#admittedOf.get(tenant) ?? 0;
+    const ownLimit = Math.max(MAX_IMAGES, Math.floor(this.#maxAdmitted / 2));
+    const excess = Math.max(this.#admitted + images - this.#maxAdmitted, own + images - ownLimit);
+    if (excess > 0) {
       throw new OverloadedError(
-        `The queue is full: ${this.#admitted} of ${this.#maxAdmitted} images are waiting or running. Try again later.`,
+        `The queue is full: ${this.#admitted} of ${this.#maxAdmitted} images are waiting or running, ${own} of them yours ` +
+          `(${ownLimit} at most). Try again later.`,
         { retryAfterMs: this.#estimate.drainMs(excess) },
       );
     }
-    this.#admitted += images;
-    let taken = true;
-    return () => {
-      if (taken) this.#admitted -= images;
-      taken = false;
-    };
+    this.#take(tenant, images);
+    return () => this.#take(tenant, -images);
+  }
+
+  #take(tenant: string, places: number): void {
+    this.#admitted += places;
+    const own = (this.#admittedOf.get(tenant) ?? 0) + places;
+    if (own === 0) this.#admittedOf.delete(tenant);
+    else this.#admittedOf.set(tenant, own);
   }
 
   /**

@@ -7,10 +7,10 @@ const MOST_REASONS = 1_000;
 
 /** Tells the operator why models fail, which clients are not told: each reason of a variant once a minute. */
 export class FailureLog {
-  readonly #logger: Logger | undefined;
+  readonly #logger: Logger;
   readonly #saidAt = new Map<string, number>();
 
-  constructor(logger: Logger | undefined) {
+  constructor(logger: Logger) {
     this.#logger = logger;
   }
 
@@ -22,7 +22,7 @@ export class FailureLog {
     if (this.#saidAt.size >= MOST_REASONS) this.#saidAt.clear();
     this.#saidAt.set(reason, now);
     const fields = { variant: variantKey, reason: error.message };
-    if (error instanceof ModelLoadError) this.#logger?.error(fields, 'a model could not be loaded');
-    else this.#logger?.warn(fields, 'a model failed on an image');
+    if (error instanceof ModelLoadError) this.#logger.error(fields, 'a model could not be loaded');
+    else this.#logger.warn(fields, 'a model failed on an image');
   }
 }

@@ -81,3 +81,19 @@ it('tells a model that cannot be loaded from one that fails on an image', async 
     { level: 50, msg: 'a model could not be loaded', reason: expect.stringContaining('not in') },
   ]);
 });
+
+it('lets no tenant have more than half of the places, and all tenants no more than there are', () => {
+  const dispatcher = new Dispatcher([], systemClock, { maxAdmitted: 100, logger: createLogger('silent') });
+  const giveBack = dispatcher.admit('greedy', 32);
+  dispatcher.admit('greedy', 18);
+  expect(() => dispatcher.admit('greedy', 1)).toThrow(
+    '50 of 100 images are waiting or running, 50 of them yours (50 at most)',
+  );
+  dispatcher.admit('other', 50);
+  expect(() => dispatcher.admit('third', 1)).toThrow(
+    '100 of 100 images are waiting or running, 0 of them yours',
+  );
+  giveBack();
+  dispatcher.admit('greedy', 32);
+  expect(dispatcher.admitted).toBe(100);
+});
