@@ -98,7 +98,6 @@ export async function createContext(
     await importModel(manifest, {
       tenantId: null,
       database,
-      notifications,
       artifacts,
       logger,
       lifetime,

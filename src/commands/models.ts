@@ -21,7 +21,6 @@ export async function importManifest(
     const model = await importModel(manifest, {
       tenantId: tenant?.id ?? null,
       database,
-      notifications,
       artifacts,
       logger,
       lifetime,

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Notifications } from './notifications.ts';
 
-/** Carries the tags of what was changed, e.g. `tenant:<uuid>`: whoever changes a row publishes them after the commit. */
+/** Carries what was changed, e.g. `tenant:<uuid>`: whoever changes a row announces it in the same transaction. */
 export const changedChannel = 'fovea_changed';
 
 export interface ChangedCacheOptions<V> {
@@ -9,7 +9,10 @@ export interface ChangedCacheOptions<V> {
   readonly max: number;
   /** How long an entry may be believed at most. */
   readonly ttlMs: number;
-  /** What the answer for `key` depends on; for null (there is no such thing) too. */
+  /**
+   * What the answer for `key` depends on, e.g. `tenant:<uuid>` or, for any of a kind, `tenant`; for null (there is no such
+   * thing) too.
+   */
   readonly tagsOf: (key: string, value: V | null) => string[];
 }
 
@@ -61,8 +64,9 @@ export class ChangedCache<V> {
   /** Drops what depends on `tag`, in this process alone: others learn of it through `publish`. */
   invalidate(tag: string): void {
     this.#outdateLoads();
+    const kind = tag.split(':', 1)[0]!;
     for (const [key, { tags }] of this.#entries.entries()) {
-      if (tags.includes(tag)) this.#entries.delete(key);
+      if (tags.includes(tag) || tags.includes(kind)) this.#entries.delete(key);
     }
   }
 

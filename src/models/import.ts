@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { announce } from '../db/changes.ts';
 import type { Database, Transaction } from '../db/database.ts';
-import type { Notifications } from '../db/notifications.ts';
 import { OperatorError } from '../lib/errors.ts';
 import type { Lifetime } from '../lib/lifetime.ts';
 import type { Logger } from '../lib/logger.ts';
@@ -20,7 +20,6 @@ export interface ImportOptions {
   /** Whose the model is; null: everybody's. */
   readonly tenantId: string | null;
   readonly database: Database;
-  readonly notifications: Pick<Notifications, 'publish'>;
   readonly artifacts: ArtifactStore;
   readonly logger: Logger;
   /** Ends the process that the model is tried in, where it ends meanwhile. */
@@ -34,7 +33,7 @@ export interface ImportOptions {
  * every reason not to; nothing is stored then.
  */
 export async function importModel(manifestPath: string, options: ImportOptions): Promise<ServedModel> {
-  const { database, tenantId, notifications, artifacts, logger, lifetime } = options;
+  const { database, tenantId, artifacts, logger, lifetime } = options;
   const candidate = await readCandidate(manifestPath);
   const { name, version } = candidate.manifest;
   const transact = <T>(work: (tx: Transaction) => Promise<T>) =>
@@ -51,9 +50,11 @@ export async function importModel(manifestPath: string, options: ImportOptions):
   const row = await transact(async (tx) => {
     // Two imports of one name go one after the other: either could be the one that stays live.
     await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`model ${tenantId} ${name}`}, 0))`;
-    return (
-      (await present(tx)) ?? insertVersion(tx, tenantId, candidate.manifest, { ...proven, artifactSha256 })
-    );
+    const known = await present(tx);
+    if (known) return known;
+    const stored = await insertVersion(tx, tenantId, candidate.manifest, { ...proven, artifactSha256 });
+    await announce(tx, `model:${stored.id}`);
+    return stored;
   });
   if (!(await areStored(row, artifacts))) {
     throw new OperatorError(
@@ -61,7 +62,6 @@ export async function importModel(manifestPath: string, options: ImportOptions):
         'Restore that folder, or import the model as a new version.',
     );
   }
-  await notifications.publish('fovea_changed', `model:${row.id}`);
   logger.info({ model: `${name}@${version}`, id: row.id, sha256: artifactSha256 }, 'model imported');
   return servedModel(row);
 }

@@ -16,10 +16,6 @@ export interface ModelPage {
   readonly hasNextPage: boolean;
 }
 
-// One new model may change what a name means for every tenant (a version goes live, a name of one's own hides a public
-// one, a name that was unknown is known). That is rare: the whole cache goes.
-const ANY_MODEL = 'any-model';
-
 const withVariants = { variants: { orderBy: { unitsPerImage: 'asc' } } } satisfies Prisma.ModelInclude;
 
 /**
@@ -32,10 +28,9 @@ export class ModelRegistry {
 
   constructor(database: Database, notifications: Notifications) {
     this.#database = database;
-    this.#cache = new ChangedCache(notifications, { max: 10_000, ttlMs: 60_000, tagsOf: () => [ANY_MODEL] });
-    notifications.subscribe('fovea_changed', (changed) => {
-      if (changed.startsWith('model:')) this.#cache.invalidate(ANY_MODEL);
-    });
+    // One new model may change what a name means for every tenant (a version goes live, a name of one's own hides a public
+    // one, a name that was unknown is known). That is rare: the whole cache goes.
+    this.#cache = new ChangedCache(notifications, { max: 10_000, ttlMs: 60_000, tagsOf: () => ['model'] });
   }
 
   /** `name` (its live version) or `name@version`; null: this tenant has no such model. Cached. */

@@ -1,9 +1,9 @@
 import { validate as isUuid, v7 as uuidv7 } from 'uuid';
+import { announce } from '../db/changes.ts';
 import type { Database, Transaction } from '../db/database.ts';
 import type { ApiKey as ApiKeyRow } from '../db/generated/client.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { BadUserInputError, ForbiddenError, NotFoundError, OperatorError } from '../lib/errors.ts';
-import { announce } from './changes.ts';
 import type { Credentials } from './credentials.ts';
 import { type ApiKeyParts, apiKeyPrefix, generateApiKey, parseApiKey } from './key-format.ts';
 import { grantable } from './permissions.ts';

@@ -1,7 +1,7 @@
 import { ChangedCache } from '../db/changed-cache.ts';
+import type { Change } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import type { Notifications } from '../db/notifications.ts';
-import type { Change } from './changes.ts';
 import { grantable, scopesOfRole } from './permissions.ts';
 import { tenantRecord, withPlan } from './tenant-record.ts';
 import type { Principal, Role, Scope } from './types.ts';

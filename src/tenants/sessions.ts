@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { announce } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { BadUserInputError, UnauthenticatedError } from '../lib/errors.ts';
 import type { AccessTokens } from './access-tokens.ts';
-import { announce } from './changes.ts';
 import { clientNetwork } from './client-network.ts';
 import type { Credentials } from './credentials.ts';
 import { emailFault, normalEmail } from './email.ts';

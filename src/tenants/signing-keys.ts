@@ -1,10 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { ChangedCache } from '../db/changed-cache.ts';
+import { announce } from '../db/changes.ts';
 import type { Database, Transaction } from '../db/database.ts';
 import type { SigningKey } from '../db/generated/client.ts';
 import type { Notifications } from '../db/notifications.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
-import { announce } from './changes.ts';
 import { randomText } from './random-text.ts';
 
 /** How long an access token is good for, in seconds: also how long a retired key is needed to verify with. */

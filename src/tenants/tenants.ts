@@ -1,8 +1,8 @@
 import { v7 as uuidv7 } from 'uuid';
+import { announce } from '../db/changes.ts';
 import type { Database, Transaction } from '../db/database.ts';
 import type { Plan as PlanRow } from '../db/generated/client.ts';
 import { NotFoundError, OperatorError } from '../lib/errors.ts';
-import { announce } from './changes.ts';
 import type { Credentials } from './credentials.ts';
 import { insertOwner, newOwner } from './owner.ts';
 import type { Passwords } from './passwords.ts';

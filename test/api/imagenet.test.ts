@@ -44,8 +44,6 @@ describe.skipIf(Object.keys(exact).length === 0)(
         const model = await importModel(laidOut.manifest, {
           tenantId: null,
           database: server.context.database,
-          // Nobody has asked for it yet, so nobody needs to hear of it.
-          notifications: { publish: async () => {} },
           artifacts: new ArtifactStore(join(server.dataDir, 'artifacts')),
           logger: createLogger('silent'),
         }).finally(laidOut.remove);

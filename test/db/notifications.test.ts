@@ -167,6 +167,21 @@ describe('a changed cache', () => {
     expect(await cache.get('b', load('2'))).toBe('2');
   });
 
+  it('drops what depends on any of a kind, as one of that kind changes', async () => {
+    const models = new ChangedCache<string>(notifications, {
+      max: 9,
+      ttlMs: 60_000,
+      tagsOf: () => ['model'],
+    });
+    await models.get('a', load('1'));
+    await other.publish(changedChannel, 'models:7');
+    await settle(notifications);
+    expect(await models.get('a', load('2'))).toBe('1');
+    await other.publish(changedChannel, 'model:7');
+    await settle(notifications);
+    expect(await models.get('a', load('3'))).toBe('3');
+  });
+
   it('does not keep what was being loaded when a change was announced, nor answers it to those who ask afterwards', async () => {
     const before = Promise.withResolvers<string>();
     const asked = cache.get('a', () => before.promise);

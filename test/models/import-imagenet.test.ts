@@ -45,7 +45,6 @@ describe.skipIf(exact === null)(
       const model = await importModel(laidOut.manifest, {
         tenantId: null,
         database,
-        notifications: { publish: async () => {} },
         artifacts,
         logger: createLogger('warn'),
       }).finally(laidOut.remove);

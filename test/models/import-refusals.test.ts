@@ -22,7 +22,7 @@ async function refusal(folder: ModelFolder): Promise<string> {
   const error = await scene.import(modelFolder(folder)).catch((thrown: unknown) => thrown);
   expect(error).toMatchObject({ name: 'ManifestError' });
   expect(await scene.contents()).toEqual(before);
-  expect(scene.published).toEqual([]);
+  expect(scene.announced).toEqual([]);
   return (error as Error).message;
 }
 

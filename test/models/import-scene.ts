@@ -2,7 +2,10 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { v7 as uuidv7 } from 'uuid';
+import { vi } from 'vitest';
+import { changedChannel } from '../../src/db/changed-cache.ts';
 import { type Database, openDatabase } from '../../src/db/database.ts';
+import { openNotifications } from '../../src/db/notifications.ts';
 import type { Lifetime } from '../../src/lib/lifetime.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { ArtifactStore } from '../../src/models/artifact-store.ts';
@@ -10,12 +13,12 @@ import { importModel } from '../../src/models/import.ts';
 import type { ServedModel } from '../../src/models/registry.ts';
 import { createTestDatabase } from '../support/database.ts';
 
-/** A database and an artefact store to import into, with what was published and logged meanwhile. */
+/** A database and an artefact store to import into, with what was announced and logged meanwhile. */
 export interface ImportScene {
   readonly url: string;
   readonly database: Database;
   readonly artifacts: ArtifactStore;
-  readonly published: string[];
+  readonly announced: string[];
   readonly logged: string[];
   import(manifestPath: string, tenantId?: string | null, lifetime?: Lifetime): Promise<ServedModel>;
   createTenant(name: string): Promise<string>;
@@ -29,23 +32,21 @@ export async function openImportScene(): Promise<ImportScene> {
   const database = openDatabase(testDatabase.url);
   const folder = mkdtempSync(join(tmpdir(), 'fovea-artifacts-'));
   const artifacts = new ArtifactStore(folder);
-  const published: string[] = [];
+  const announced: string[] = [];
   const logged: string[] = [];
   const logger = createLogger('info', { write: (line) => logged.push(line) });
-  const notifications = {
-    publish: async (channel: string, payload: string) => {
-      published.push(`${channel} ${payload}`);
-    },
-  };
+  const notifications = await openNotifications(testDatabase.url, createLogger('silent'));
+  notifications.subscribe(changedChannel, (change) => announced.push(change));
+  await vi.waitUntil(() => notifications.connected, { timeout: 10_000 });
   return {
     url: testDatabase.url,
     database,
     artifacts,
-    published,
+    announced,
     logged,
     import: (manifestPath, tenantId = null, lifetime) =>
       importModel(manifestPath, {
-        ...{ tenantId, database, notifications, artifacts, logger },
+        ...{ tenantId, database, artifacts, logger },
         ...(lifetime && { lifetime }),
       }),
     async createTenant(name) {
@@ -71,6 +72,7 @@ export async function openImportScene(): Promise<ImportScene> {
       };
     },
     async close() {
+      await notifications.close();
       await database.close();
       await testDatabase.drop();
       rmSync(folder, { recursive: true });

@@ -67,7 +67,7 @@ describe('an imported model', () => {
     expect(describeGraph(readModel(bytes)).inputs).toEqual([
       { name: 'pixels', type: 'UINT8', shape: ['N', 4, 6, 3] },
     ]);
-    expect(scene.published).toContain(`fovea_changed model:${model.id}`);
+    await expect.poll(() => scene.announced).toContain(`model:${model.id}`);
   });
 
   it.each([

@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { announce } from '../../src/db/changes.ts';
 import { type Notifications, openNotifications } from '../../src/db/notifications.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { ModelRegistry, modelCursor, type ServedModel } from '../../src/models/registry.ts';
@@ -77,8 +78,8 @@ async function store(
     };
     const output = { kind: 'logits', tensor: 'scores', background: null };
     await tx.modelVariant.create({ data: { ...variant, input, output, maxBatch: 8, unitsPerImage: 1 } });
+    await announce(tx, `model:${id}`);
   });
-  await notifications.publish('fovea_changed', `model:${id}`);
   return id;
 }
 

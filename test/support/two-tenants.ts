@@ -122,8 +122,6 @@ async function importTiny(
     return await importModel(manifest, {
       tenantId,
       database,
-      // Nobody has asked for it yet, so nobody needs to hear of it.
-      notifications: { publish: async () => {} },
       artifacts: new ArtifactStore(join(dataDir, 'artifacts')),
       logger: createLogger('silent'),
     });
