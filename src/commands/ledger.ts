@@ -6,17 +6,18 @@ import { type OutputOptions, print, table } from './output.ts';
 export async function checkTheLedger(options: OutputOptions): Promise<void> {
   await withInstallation(async ({ database }) => {
     const drifts = await checkLedger(database.ledger);
-    const rows = drifts.map(({ tenantId, period, sum, expected, found }) => [
+    const rows = drifts.map(({ tenantId, period, sum, measure, expected, found }) => [
       tenantId,
       period.toISOString(),
       sum,
+      measure,
       String(expected),
       String(found),
     ]);
     const text =
       drifts.length === 0
         ? 'Exact: events, counters, roll-ups and holds agree.'
-        : table(['TENANT', 'PERIOD', 'SUM', 'EXPECTED', 'FOUND'], rows);
+        : table(['TENANT', 'PERIOD', 'SUM', 'MEASURE', 'EXPECTED', 'FOUND'], rows);
     const json = drifts.map((drift) => ({
       ...drift,
       expected: String(drift.expected),
