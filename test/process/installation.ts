@@ -167,11 +167,13 @@ function readProcess(pid: number | string, file: 'cmdline' | 'environ'): string 
 const commandLines = {
   server: /main\.ts\0start\0$/,
   worker: /main\.ts\0worker\0/,
-  postgres: /bin\/postgres\0-D\0/,
 };
 
 /** The one process of an installation that does this. */
-export function pidOf(what: keyof typeof commandLines, { dataDir }: Installation): number {
+export function pidOf(what: keyof typeof commandLines | 'postgres', { dataDir }: Installation): number {
+  // By its command line it cannot be told from a child that it has just forked.
+  if (what === 'postgres')
+    return Number(readFileSync(join(dataDir, 'postgres/postmaster.pid'), 'utf8').split('\n')[0]);
   const found = processesOf(dataDir).filter(({ command }) => commandLines[what].test(command));
   if (found.length !== 1) throw new Error(`a ${what} is wanted, found ${JSON.stringify(found)}`);
   return found[0]!.pid;
