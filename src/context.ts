@@ -102,7 +102,7 @@ export async function createContext(
       logger,
       lifetime,
     }).catch((err) => {
-      if (!(err instanceof OperatorError)) throw err;
+      if (lifetime.signal.aborted || !(err instanceof OperatorError)) throw err;
       logger.error({ err, manifest }, 'a built-in model could not be imported');
     });
   }

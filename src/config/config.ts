@@ -11,7 +11,7 @@ export interface Config {
   readonly workers: readonly string[];
   /** Threads of the local worker's engine. */
   readonly workerThreads: number;
-  /** Images admitted and not yet answered, at most; one more is OVERLOADED. */
+  /** Images admitted and not yet answered, at most, half of them of one tenant; one more is OVERLOADED. */
   readonly maxQueuedImages: number;
   readonly introspection: boolean;
   /** Whose `X-Forwarded-For` is believed: how many proxies stand in front, or their addresses. 0: nobody's. */

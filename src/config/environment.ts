@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
@@ -11,10 +12,20 @@ const integer = (low: number, high: number) =>
     .transform(Number)
     .refine((value) => value >= low && value <= high);
 
-const networks = (list: string) =>
-  list
-    .split(',')
-    .every((part) => /^(loopback|linklocal|uniquelocal|[\da-fA-F.:]+(\/\d{1,3})?)$/.test(part.trim()));
+const networks = (list: string) => list.split(',').every((part) => isNetwork(part.trim()));
+
+/** An address, a network in CIDR notation, or a name that Express has for some: what it would throw on later. */
+function isNetwork(text: string): boolean {
+  if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
+  const [address = '', prefix, ...rest] = text.split('/');
+  const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+  return (
+    bits > 0 &&
+    rest.length === 0 &&
+    (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits))
+  );
+}
+
 const httpUrl = (value: string) => /^https?:$/.test(URL.parse(value)?.protocol ?? '');
 const postgresUrl = (value: string) => /^postgres(ql)?:$/.test(URL.parse(value)?.protocol ?? '');
 

@@ -61,7 +61,7 @@ export class ChangedCache<V> {
     return loading;
   }
 
-  /** Drops what depends on `tag`, in this process alone: others learn of it through `publish`. */
+  /** Drops what depends on `tag`, in this process alone: others learn of it by `announce`. */
   invalidate(tag: string): void {
     this.#outdateLoads();
     const kind = tag.split(':', 1)[0]!;

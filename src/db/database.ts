@@ -29,7 +29,7 @@ export interface Database {
 export interface DatabaseOptions {
   /** Connections of each of the two pools at most. */
   poolSize?: number;
-  /** For how long a statement may stay unanswered. Prisma ends a transaction after as long. */
+  /** For how long a statement may stay unanswered, and a transaction of the application last. */
   answerWithinMs?: number;
 }
 
@@ -41,7 +41,10 @@ export function openDatabase(
   const app = openPool(url, 'fovea_app', { max, answerWithinMs, statementTimeoutMs: answerWithinMs });
   const ledger = openPool(url, 'fovea_ledger', { max, answerWithinMs, statementTimeoutMs: null });
   // `disposeExternalPool` stays off: both pools are closed by `close` alone.
-  const prisma = new PrismaClient({ adapter: new PrismaPg(app) });
+  const prisma = new PrismaClient({
+    adapter: new PrismaPg(app),
+    transactionOptions: { timeout: answerWithinMs },
+  });
 
   const inTransaction = <T>(
     settings: { tenant?: string; presented?: string },

@@ -30,7 +30,7 @@ export interface ImportOptions {
  * Imports the model that a manifest describes: holds the manifest against the graph, puts pre-processing into the graph,
  * proves the result equal to the original, stores it, and makes this version the live one. The same version with the same
  * content is left as it is, but for artefacts that the store has lost: those are made again. Throws a `ManifestError` with
- * every reason not to; nothing is stored then.
+ * every reason not to; the registry is as it was then.
  */
 export async function importModel(manifestPath: string, options: ImportOptions): Promise<ServedModel> {
   const { database, tenantId, artifacts, logger, lifetime } = options;

@@ -29,7 +29,7 @@ describe('OVERLOADED', () => {
     expect(refused).toMatchObject({ status: 503, data: null });
     expect(refused.errors).toMatchObject([
       {
-        message: `The queue is full: ${queue - 1} of ${queue} images are waiting or running, 0 of them yours (${queue} at most). Try again later.`,
+        message: 'The queue is full. Try again later.',
         extensions: { code: 'OVERLOADED', retryAfterMs: expect.any(Number) },
       },
     ]);

@@ -108,11 +108,12 @@ export class Dispatcher {
     const ownLimit = Math.max(MAX_IMAGES, Math.floor(this.#maxAdmitted / 2));
     const excess = Math.max(this.#admitted + images - this.#maxAdmitted, own + images - ownLimit);
     if (excess > 0) {
-      throw new OverloadedError(
-        `The queue is full: ${this.#admitted} of ${this.#maxAdmitted} images are waiting or running, ${own} of them yours ` +
-          `(${ownLimit} at most). Try again later.`,
-        { retryAfterMs: this.#estimate.drainMs(excess) },
-      );
+      const full =
+        own + images > ownLimit
+          ? `You have ${own} images waiting or running, and ${ownLimit} are the most.`
+          : 'The queue is full.';
+      // How full it is for others is nobody's business.
+      throw new OverloadedError(`${full} Try again later.`, { retryAfterMs: this.#estimate.drainMs(excess) });
     }
     this.#take(tenant, images);
     return () => this.#take(tenant, -images);
@@ -204,14 +205,15 @@ export class Dispatcher {
         });
       });
     } catch (error) {
-      if (error instanceof WorkerLostError) this.#retryLost(images);
+      if (error instanceof WorkerLostError) this.#retryLost(images, error);
       else this.#failed(variant, images, error instanceof Error ? error : new Error(String(error)));
     }
   }
 
   /** An image whose worker died is run once more, alone; if that one dies too, the image may be the cause. */
-  #retryLost(images: readonly QueuedImage[]): void {
+  #retryLost(images: readonly QueuedImage[], error: WorkerLostError): void {
     for (const image of images) {
+      this.#failures.report(image.variant.key, error, this.#clock.elapsed());
       image.lost += 1;
       if (image.lost === 1) this.#runAlone(image);
       else {

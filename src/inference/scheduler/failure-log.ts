@@ -23,6 +23,6 @@ export class FailureLog {
     this.#saidAt.set(reason, now);
     const fields = { variant: variantKey, reason: error.message };
     if (error instanceof ModelLoadError) this.#logger.error(fields, 'a model could not be loaded');
-    else this.#logger.warn(fields, 'a model failed on an image');
+    else this.#logger.warn(fields, 'a model failed on an image, or its worker under it');
   }
 }

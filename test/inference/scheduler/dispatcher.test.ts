@@ -87,12 +87,10 @@ it('lets no tenant have more than half of the places, and all tenants no more th
   const giveBack = dispatcher.admit('greedy', 32);
   dispatcher.admit('greedy', 18);
   expect(() => dispatcher.admit('greedy', 1)).toThrow(
-    '50 of 100 images are waiting or running, 50 of them yours (50 at most)',
+    'You have 50 images waiting or running, and 50 are the most.',
   );
   dispatcher.admit('other', 50);
-  expect(() => dispatcher.admit('third', 1)).toThrow(
-    '100 of 100 images are waiting or running, 0 of them yours',
-  );
+  expect(() => dispatcher.admit('third', 1)).toThrow('The queue is full.');
   giveBack();
   dispatcher.admit('greedy', 32);
   expect(dispatcher.admitted).toBe(100);
