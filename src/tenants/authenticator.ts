@@ -1,8 +1,9 @@
+import { LRUCache } from 'lru-cache';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { UnauthenticatedError } from '../lib/errors.ts';
 import type { AccessTokens } from './access-tokens.ts';
 import type { Credentials } from './credentials.ts';
-import { anonymousBucket, limitFailures } from './failure-limit.ts';
+import { limitFailures, unknownKeyBucket } from './failure-limit.ts';
 import { apiKeyPrefix, parseApiKey } from './key-format.ts';
 import type { KeyUsage } from './key-usage.ts';
 import type { RateLimiter } from './rate-limiter.ts';
@@ -24,6 +25,11 @@ export class Authenticator {
   readonly #keyUsage: KeyUsage;
   readonly #rateLimiter: RateLimiter;
   readonly #clock: Clock;
+  /**
+   * The secret's hash of each short id that was proven here, and kept when what stands behind it must be looked up again: whoever
+   * proves it once more is no guesser, and is not held up by the guessers of its network. Grants nothing by itself.
+   */
+  readonly #proven = new LRUCache<string, Uint8Array>({ max: 20_000 });
 
   constructor({ credentials, tokens, keyUsage, rateLimiter, clock = systemClock }: AuthenticatorParts) {
     this.#credentials = credentials;
@@ -36,7 +42,7 @@ export class Authenticator {
   /**
    * null: no credential was presented. Throws UnauthenticatedError, always with the same message, for one that does not hold:
    * whether a key exists, is revoked or was mistyped is nobody's business who does not have it. RateLimitedError after many
-   * keys from one network that nobody has.
+   * keys from one network that nobody has, except for a key that was valid in this process before.
    */
   async authenticate(authorization: string | undefined, clientAddress: string): Promise<Principal | null> {
     if (authorization === undefined) return null;
@@ -61,17 +67,18 @@ export class Authenticator {
   async #byKey(text: string, clientAddress: string): Promise<Principal | null> {
     const parts = parseApiKey(text);
     if (parts === null) return null;
-    // Anybody can write a key of the right form: the look-up of one that is not there is paid for like an operation.
     const key = await this.#credentials.key(parts.shortId, (lookUp) =>
-      limitFailures(
-        this.#rateLimiter,
-        [anonymousBucket(clientAddress)],
-        'Too many unknown API keys came from your network: wait before the next.',
-        lookUp,
-      ),
+      isSecret(parts.secret, this.#proven.get(parts.shortId))
+        ? lookUp()
+        : limitUnknown(this.#rateLimiter, clientAddress, lookUp),
     );
-    if (!isSecret(parts.secret, key?.secretSha256) || key === null) return null;
-    if (key.expiresAt !== null && key.expiresAt.getTime() <= this.#clock.now()) return null;
+    const matches = isSecret(parts.secret, key?.secretSha256);
+    if (key === null || (key.expiresAt !== null && key.expiresAt.getTime() <= this.#clock.now())) {
+      this.#proven.delete(parts.shortId);
+      return null;
+    }
+    if (!matches) return null;
+    this.#proven.set(parts.shortId, key.secretSha256);
     return key.principal;
   }
 
@@ -81,4 +88,18 @@ export class Authenticator {
     const principal = await this.#credentials.session(claims.sessionId);
     return principal?.memberId === claims.memberId ? principal : null;
   }
+}
+
+/** Anybody can write a key of the right form: the look-up of one that is not there is paid for like an operation. */
+function limitUnknown<T>(
+  rateLimiter: RateLimiter,
+  clientAddress: string,
+  lookUp: () => Promise<T | null>,
+): Promise<T | null> {
+  return limitFailures(
+    rateLimiter,
+    [unknownKeyBucket(clientAddress)],
+    'Too many unknown API keys came from your network: wait before the next.',
+    lookUp,
+  );
 }

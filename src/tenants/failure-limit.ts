@@ -8,12 +8,19 @@ export interface Bucket {
   readonly limit: RateLimit;
 }
 
+const ofStrangers: RateLimit = { pointsPerSecond: 10, burst: 64 };
+
 /** What callers whom nobody knows have, each network its own: enough for signing in and for reading the schema. */
 export function anonymousBucket(clientAddress: string): Bucket {
-  return {
-    key: `address:${clientNetwork(clientAddress)}`,
-    limit: { pointsPerSecond: 10, burst: 64 },
-  };
+  return { key: `address:${clientNetwork(clientAddress)}`, limit: ofStrangers };
+}
+
+/**
+ * What presenting API keys that nobody has costs a network. Apart from anonymous operations, which are no failures: behind one
+ * address, those who read the schema must not use up what a customer's new key is looked up with.
+ */
+export function unknownKeyBucket(clientAddress: string): Bucket {
+  return { key: `unknown-keys:${clientNetwork(clientAddress)}`, limit: ofStrangers };
 }
 
 /**

@@ -1,4 +1,3 @@
-import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { RateLimitedError, UnauthenticatedError } from '../../src/lib/errors.ts';
 import { generateApiKey } from '../../src/tenants/key-format.ts';
@@ -10,6 +9,7 @@ import {
   openInstallation,
   password,
   rejection,
+  withOtherSecret,
 } from './fixture.ts';
 
 let installation: Installation;
@@ -179,9 +179,3 @@ describe('a refusal', () => {
     );
   });
 });
-
-/** The same short id and a valid checksum, but a secret that somebody made up. */
-function withOtherSecret(key: string): string {
-  const body = key.slice(0, 13) + 'x'.repeat(43);
-  return body + crc32(body).toString(16).padStart(8, '0');
-}

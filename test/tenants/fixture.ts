@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { inspect } from 'node:util';
+import { crc32 } from 'node:zlib';
 import pg from 'pg';
 import { inject, onTestFinished } from 'vitest';
 import { changedChannel } from '../../src/db/changed-cache.ts';
@@ -12,6 +13,7 @@ import { parseApiKey } from '../../src/tenants/key-format.ts';
 import { insertOwner, newOwner } from '../../src/tenants/owner.ts';
 import { Passwords } from '../../src/tenants/passwords.ts';
 import { grantable } from '../../src/tenants/permissions.ts';
+import { MemoryRateLimiter, type RateLimiter } from '../../src/tenants/rate-limiter.ts';
 import { createTenancy, type Tenancy } from '../../src/tenants/tenancy.ts';
 import { type Principal, SCOPES, type Scope } from '../../src/tenants/types.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -39,6 +41,7 @@ export class ManualClock implements Clock {
 export interface Process extends Tenancy {
   readonly database: Database;
   readonly notifications: Notifications;
+  readonly rateLimiter: RateLimiter;
   stop(): Promise<void>;
 }
 
@@ -78,11 +81,13 @@ async function startProcess(url: string, clock: Clock): Promise<Process> {
   const logger = createLogger('silent');
   const database = openDatabase(url, { poolSize: 4 });
   const notifications = await openNotifications(url, logger);
-  const tenancy = createTenancy({ database, notifications, logger, clock });
+  const rateLimiter = new MemoryRateLimiter(clock);
+  const tenancy = createTenancy({ database, notifications, logger, clock, rateLimiter });
   return {
     ...tenancy,
     database,
     notifications,
+    rateLimiter,
     async stop() {
       await tenancy.close();
       await notifications.close();
@@ -117,6 +122,12 @@ export async function makeKey({ database }: Process, tenantId: string, text: str
   await database.asTenant(tenantId, (tx) =>
     insertKey(tx, tenantId, { name: 'given', scopes: ['INFER'] }, parts, null),
   );
+}
+
+/** The same short id and a valid checksum, but a secret that somebody made up. */
+export function withOtherSecret(key: string): string {
+  const body = key.slice(0, 13) + 'x'.repeat(43);
+  return body + crc32(body).toString(16).padStart(8, '0');
 }
 
 /** Waits until `process` has heard of every change that was committed before. */
