@@ -22,6 +22,8 @@ export interface SafeFetchOptions {
   readonly maxBytes?: number;
   /** Of the whole fetch: resolving, connecting, redirects and body together. */
   readonly timeoutMs?: number;
+  /** Of all before the body: resolving, connecting and redirects until the head of the last answer. */
+  readonly headTimeoutMs?: number;
   readonly maxRedirects?: number;
   /** For tests alone: addresses that stand for the public internet. */
   readonly allow?: (address: string) => boolean;
@@ -54,48 +56,63 @@ class GuardedFetch implements SafeFetch {
   readonly #agent: Agent;
   readonly #maxBytes: number;
   readonly #timeoutMs: number;
+  readonly #headTimeoutMs: number;
   readonly #maxRedirects: number;
 
   constructor({
     maxBytes = 20_000_000,
     timeoutMs = 10_000,
+    headTimeoutMs = 5_000,
     maxRedirects = 3,
     ...guard
   }: SafeFetchOptions = {}) {
     this.#maxBytes = maxBytes;
     this.#timeoutMs = timeoutMs;
+    this.#headTimeoutMs = headTimeoutMs;
     this.#maxRedirects = maxRedirects;
-    this.#agent = new Agent({ connect: guardedConnector(guard, timeoutMs), allowH2: false });
+    this.#agent = new Agent({ connect: guardedConnector(guard, headTimeoutMs), allowH2: false });
   }
 
   async get(url: string, signal?: AbortSignal): Promise<Uint8Array> {
-    const timeout = AbortSignal.timeout(this.#timeoutMs);
+    const whole = AbortSignal.timeout(this.#timeoutMs);
+    // A dead host is given up sooner than a slow one: its place is wanted by the pictures that wait.
+    const head = new AbortController();
+    const timer = setTimeout(() => head.abort(), this.#headTimeoutMs);
+    const signals = [whole, head.signal];
+    if (signal !== undefined) signals.push(signal);
     try {
-      return await this.#follow(url, signal === undefined ? timeout : AbortSignal.any([signal, timeout]));
+      const response = await this.#follow(url, AbortSignal.any(signals));
+      clearTimeout(timer);
+      return await this.#readBody(response);
     } catch (error) {
       signal?.throwIfAborted();
       if (error instanceof FetchRefusedError || error instanceof FetchFailedError) throw error;
       // What the network said is left out: it would tell a stranger about hosts and ports.
-      throw new FetchFailedError(
-        timeout.aborted
-          ? `The URL did not answer in full within ${this.#timeoutMs / 1000} s.`
-          : 'The URL could not be fetched: its host was not found, refused or broke the connection.',
-      );
+      throw new FetchFailedError(this.#failure(whole.aborted, head.signal.aborted));
+    } finally {
+      clearTimeout(timer);
     }
   }
 
-  async #follow(first: string, signal: AbortSignal): Promise<Uint8Array> {
+  #failure(wasSlow: boolean, wasSilent: boolean): string {
+    if (wasSilent) return `The URL did not begin to answer within ${this.#headTimeoutMs / 1000} s.`;
+    if (wasSlow) return `The URL did not answer in full within ${this.#timeoutMs / 1000} s.`;
+    return 'The URL could not be fetched: its host was not found, refused or broke the connection.';
+  }
+
+  async #follow(first: string, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     let url = parseUrl(first);
     for (let redirects = 0; ; redirects++) {
-      const response = await request(url, {
+      const asked = request(url, {
         dispatcher: this.#agent,
         signal,
         headers: { accept: 'image/*', 'accept-encoding': 'identity', 'user-agent': 'fovea' },
       });
+      const response = await unlessAborted(asked, signal);
       // Destroying a body is reported as an error on it, and one that nobody listens to ends the process.
       response.body.on('error', () => {});
       const location = redirectStatuses.has(response.statusCode) ? response.headers.location : undefined;
-      if (typeof location !== 'string') return await this.#readBody(response);
+      if (typeof location !== 'string') return response;
       response.body.destroy();
       if (redirects === this.#maxRedirects) {
         throw new FetchFailedError(`The URL redirects more than ${this.#maxRedirects} times.`);
@@ -134,6 +151,19 @@ class GuardedFetch implements SafeFetch {
 
   async close(): Promise<void> {
     await this.#agent.destroy();
+  }
+}
+
+/** undici tells of a signal that aborts while it connects only once it has connected, or has given up. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  if (signal.aborted) abort();
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
   }
 }
 

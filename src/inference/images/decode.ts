@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import type { Metadata, Sharp } from 'sharp';
 import type { InputGeometry } from '../variant.ts';
 import { enlarge } from './enlarge.ts';
-import { Gate } from './gate.ts';
+import { Gate, type Turn } from './gate.ts';
 import { type Placement, placeImage, type Size } from './geometry.ts';
 import { ImageError } from './image-error.ts';
 import { sharp } from './libvips.ts';
@@ -29,50 +29,47 @@ const maxDecodeSeconds = 20;
  * Makes any picture a model's input, off the event loop. EXIF orientation is applied, alpha dropped, 16-bit scaled to 8, grey
  * spread to RGB, CMYK converted by its profile; other profiles are ignored, as the reference decoders do. A picture that
  * already has the input's size is not resampled: its pixels come through exactly.
+ * @param turn whose picture it is: owners take turns, by the pixels they send
  * @throws ImageError, or the signal's reason where it aborts while the picture waits for its turn
  */
-export function decodeImage(
+export async function decodeImage(
   bytes: Uint8Array,
   geometry: InputGeometry,
-  signal?: AbortSignal,
+  turn: Turn = {},
 ): Promise<DecodedImage> {
-  return decodes.run(() => decode(bytes, geometry, signal), { signal });
-}
-
-/**
- * Decodes at once in the process. They run in libuv's pool of four threads, which password hashing and the file system share:
- * more than there are cores gain nothing and starve the rest.
- */
-const decodes = new Gate(availableParallelism());
-
-/** Pixels at once in the process: as many as the largest picture has, which may take a gigabyte. */
-const pixelsInWork = new Gate(maxPixels);
-
-async function decode(
-  bytes: Uint8Array,
-  geometry: InputGeometry,
-  signal: AbortSignal | undefined,
-): Promise<DecodedImage> {
-  const started = performance.now();
   const format = sniffFormat(bytes);
   if (format === null) throw unsupported(bytes);
-  const source = await openImage(bytes, format);
-  const placement = placeImage(source.size, geometry);
-  const opened = performance.now();
-  let waitedMs = 0;
-  const work = () => {
-    waitedMs = performance.now() - opened;
-    return render(source, placement, geometry);
-  };
+  const opened = await threads.run(() => timed(() => openImage(bytes, format)), turn);
+  const source = opened.value;
   const weight = source.size.width * source.size.height;
-  const pixels = await pixelsInWork.run(work, { weight, signal });
+  const placement = placeImage(source.size, geometry);
+  // Room first and a thread then: one that waits for room must not keep a thread from those that have it.
+  const rendered = await pixelsInWork.run(
+    () => threads.run(() => timed(() => render(source, placement, geometry)), turn),
+    { ...turn, weight },
+  );
+  const pixels = rendered.value;
   if (pixels.byteLength !== geometry.width * geometry.height * 3) {
     throw new ImageError(
       'UNSUPPORTED_FORMAT',
       `This ${format.toUpperCase()}'s colours cannot be read as RGB.`,
     );
   }
-  return { ...source.size, pixels, decodeMs: performance.now() - started - waitedMs };
+  return { ...source.size, pixels, decodeMs: opened.ms + rendered.ms };
+}
+
+/**
+ * Decodes at once in the process. They run in libuv's pool of four threads, which password hashing and the file system share:
+ * more than there are cores gain nothing and starve the rest.
+ */
+const threads = new Gate(availableParallelism());
+
+/** Pixels at once in the process: as many as the largest picture has, which may take a gigabyte. */
+const pixelsInWork = new Gate(maxPixels);
+
+async function timed<T>(work: () => Promise<T>): Promise<{ value: T; ms: number }> {
+  const started = performance.now();
+  return { value: await work(), ms: performance.now() - started };
 }
 
 function render(source: OpenedImage, placement: Placement, geometry: InputGeometry): Promise<Buffer> {

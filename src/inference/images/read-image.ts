@@ -8,7 +8,7 @@ import { type ImageSource, readSource } from './source.ts';
 const maxFetches = 16;
 
 /** So that one tenant whose hosts are slow leaves places for the others. */
-const maxFetchesOfTenant = 4;
+const maxFetchesOfTenant = 8;
 
 const fetches = new Gate(maxFetches);
 const fetchesOfTenants = new Map<string, Gate>();
@@ -30,9 +30,10 @@ export function readImage(
   geometry: InputGeometry,
   { tenantId, signal, fetch }: ReadImageOptions,
 ): Promise<DecodedImage> {
-  const read = async () => decodeImage(await readSource(source, { signal, fetch }), geometry, signal);
+  const turn = { owner: tenantId, signal };
+  const read = async () => decodeImage(await readSource(source, { signal, fetch }), geometry, turn);
   if ('base64' in source) return read();
-  return inTurnOf(tenantId, () => fetches.run(read, { signal }), signal);
+  return inTurnOf(tenantId, () => fetches.run(read, turn), signal);
 }
 
 async function inTurnOf<T>(tenantId: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
@@ -41,6 +42,7 @@ async function inTurnOf<T>(tenantId: string, work: () => Promise<T>, signal: Abo
   try {
     return await gate.run(work, { signal });
   } finally {
-    if (gate.isIdle) fetchesOfTenants.delete(tenantId);
+    // The second of two that end together finds its gate gone already, and perhaps another in its place.
+    if (gate.isIdle && fetchesOfTenants.get(tenantId) === gate) fetchesOfTenants.delete(tenantId);
   }
 }

@@ -97,3 +97,67 @@ test('a heavy waiter that leaves lets those behind it in', async () => {
   await running;
   expect(started).toEqual(['first']);
 });
+
+/** Runs what is given one at a time, in the order in which the gate lets it in. */
+async function orderOf(turns: readonly { name: string; owner: string; weight?: number }[], capacity = 1) {
+  const gate = new Gate(capacity);
+  const started: string[] = [];
+  await Promise.all(
+    turns.map(({ name, ...turn }) =>
+      gate.run(async () => {
+        started.push(name);
+        await settled();
+      }, turn),
+    ),
+  );
+  return started;
+}
+
+test('owners take turns, and each is served in its own order', async () => {
+  const turns = ['a1', 'a2', 'a3', 'a4', 'b1', 'b2', 'c1'].map((name) => ({ name, owner: name[0]! }));
+  expect(await orderOf(turns)).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'a3', 'a4']);
+});
+
+test('who sends what is light gets as much as who sends what is heavy, and so more turns', async () => {
+  const heavy = ['h1', 'h2', 'h3'].map((name) => ({ name, owner: 'heavy', weight: 4 }));
+  const light = ['l1', 'l2', 'l3', 'l4', 'l5'].map((name) => ({ name, owner: 'light', weight: 2 }));
+  const order = await orderOf([...heavy, ...light], 4);
+  expect(order).toEqual(['h1', 'l1', 'l2', 'h2', 'l3', 'l4', 'h3', 'l5']);
+});
+
+test('those who come again and again do not keep one who waits from its turn', async () => {
+  const gate = new Gate(1);
+  const started: string[] = [];
+  const come = async (owner: string, times: number) => {
+    for (let i = 0; i < times; i++) {
+      await gate.run(
+        async () => {
+          started.push(owner);
+          await settled();
+        },
+        { owner },
+      );
+    }
+  };
+  const others = [come('b', 20), come('c', 20)];
+  const waiting = ['a', 'a', 'a'].map((owner) => come(owner, 1));
+  await Promise.all([...others, ...waiting]);
+  expect(started.lastIndexOf('a')).toBeLessThan(12);
+});
+
+test('waiters that left cost their owner no turn', async () => {
+  const gate = new Gate(1);
+  const started: string[] = [];
+  const first = held(started, 'first');
+  const gone = new AbortController();
+  const running = gate.run(first.work, { owner: 'c' });
+  const leaving = Array.from({ length: 100 }, () =>
+    gate.run(held(started, 'leaving').work, { owner: 'a', signal: gone.signal }).catch(() => {}),
+  );
+  const note = (name: string) => async () => void started.push(name);
+  const rest = [gate.run(note('a'), { owner: 'a' }), gate.run(note('b'), { owner: 'b' })];
+  gone.abort();
+  first.finish();
+  await Promise.all([running, ...leaving, ...rest]);
+  expect(started).toEqual(['first', 'a', 'b']);
+});

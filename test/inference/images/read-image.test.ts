@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { sharp } from '../../../src/inference/images/libvips.ts';
 import { readImage } from '../../../src/inference/images/read-image.ts';
 import { createSafeFetch, type SafeFetch } from '../../../src/lib/safe-fetch.ts';
 import { geometry, noisyPicture } from './pictures.ts';
@@ -40,15 +41,15 @@ function read(tenantId: string, signal = new AbortController().signal) {
 }
 const many = <T>(count: number, one: (index: number) => T) => Array.from({ length: count }, (_, i) => one(i));
 
-test('a tenant has four URLs fetched at once, and the next when one is decoded', async () => {
-  const reads = many(9, () => read('tenant'));
-  await expectAsked(4);
+test('a tenant has eight URLs fetched at once, and the next when one is decoded', async () => {
+  const reads = many(17, () => read('tenant'));
+  await expectAsked(8);
   asked.shift()!.end(picture);
-  await expectAsked(4);
+  await expectAsked(8);
   answerAll();
-  await expectAsked(4);
+  await expectAsked(8);
   answerAll();
-  expect(await Promise.all(reads)).toHaveLength(9);
+  expect(await Promise.all(reads)).toHaveLength(17);
 });
 
 test('all tenants together have sixteen, and a failed one gives its place back', async () => {
@@ -63,16 +64,31 @@ test('all tenants together have sixteen, and a failed one gives its place back',
 
 test('who hangs up while waiting is not fetched, and nobody behind waits for it', async () => {
   const gone = new AbortController();
-  const first = many(4, () => read('tenant'));
-  await expectAsked(4);
+  const first = many(8, () => read('tenant'));
+  await expectAsked(8);
   const leaving = many(100, () => read('tenant', gone.signal).catch((error) => error.message));
   const last = read('tenant');
   gone.abort(new Error('hung up'));
   expect(new Set(await Promise.all(leaving))).toEqual(new Set(['hung up']));
   asked.shift()!.end(picture);
-  await expectAsked(4);
+  await expectAsked(8);
   answerAll();
-  expect(await Promise.all([...first, last])).toHaveLength(5);
+  expect(await Promise.all([...first, last])).toHaveLength(9);
+});
+
+test('a host that does not begin to answer is given up before one that is slow to finish', async () => {
+  await fetch.close();
+  fetch = createSafeFetch({ allow: (address) => address === '127.0.0.1', headTimeoutMs: 200 });
+  const silent = read('tenant').catch(({ code, message }) => `${code}: ${message}`);
+  await expectAsked(1);
+  expect(await silent).toMatch(/^FETCH_FAILED: .*begin to answer within 0\.2 s/);
+  asked = [];
+  const slow = read('tenant');
+  await expectAsked(1);
+  asked[0]!.write(picture.subarray(0, 20));
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  asked[0]!.end(picture.subarray(20));
+  expect(await slow).toMatchObject({ width: 8, height: 8 });
 });
 
 test('base64 does not wait for URLs', async () => {
@@ -91,3 +107,23 @@ test('base64 does not wait for URLs', async () => {
   answerAll();
   await Promise.all(reads);
 });
+
+test('a tenant that sends many of the largest pictures holds up nobody else', async () => {
+  const largest = await sharp({ create: { width: 8000, height: 5000, channels: 3, background: 'red' } })
+    .jpeg()
+    .toBuffer();
+  const { signal } = new AbortController();
+  const done: string[] = [];
+  const readBytes = async (tenantId: string, bytes: Buffer) => {
+    const source = { base64: bytes.toString('base64') };
+    await readImage(source, geometry({ width: 8, height: 8 }), { tenantId, signal, fetch });
+    done.push(tenantId);
+  };
+  const reads = many(20, () => readBytes('large', largest));
+  await vi.waitUntil(() => done.length > 0, { timeout: 10_000, interval: 1 });
+  const before = done.length;
+  await readBytes('small', picture);
+  // Its header is read, then the one largest picture that is in work is finished, perhaps with one that ended meanwhile.
+  expect(done.indexOf('small') - before).toBeLessThanOrEqual(2);
+  await Promise.all(reads);
+}, 60_000);
