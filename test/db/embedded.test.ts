@@ -137,7 +137,9 @@ describe('the embedded PostgreSQL', { timeout: 120_000 }, () => {
   it('is set up once by servers that start at the same moment, and given to one of them', async () => {
     const starts = await Promise.allSettled([startElsewhere(), startElsewhere(), startElsewhere()]);
     expect(starts.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
-    expect(readdirSync(dataDir).sort()).toEqual(['postgres', 'postgres.json', 'postgres.log']);
+    // Where PostgreSQL's user cannot reach the install, the binaries are copied beside the cluster.
+    const made = readdirSync(dataDir).filter((name) => !name.startsWith('postgres-binaries-'));
+    expect(made.sort()).toEqual(['postgres', 'postgres.json', 'postgres.log']);
   });
 
   it('runs side by side with that of another data directory', async () => {
