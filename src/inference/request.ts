@@ -14,8 +14,18 @@ export interface Caller {
   /** null: unlimited. */
   readonly monthlyUnits: number | null;
   readonly hardLimit: boolean;
+  /** Models it may ask for, each `name` or `name@version`; null: all. */
+  readonly models: readonly string[] | null;
+  /** What its credential may still spend, beside the tenant's quota; null: no such bound. */
+  readonly budget: UnitBudget | null;
   /** Aborts when the client hangs up. */
   readonly signal: AbortSignal;
+}
+
+export interface UnitBudget {
+  /** Takes `units`. Throws ForbiddenError, and takes none, where fewer are left. */
+  take(units: number): Promise<void>;
+  giveBack(units: number): Promise<void>;
 }
 
 export type Priority = 'INTERACTIVE' | 'BATCH';
@@ -42,6 +52,17 @@ export interface ClassifyRequest extends InferenceRequest {
   readonly minScore: number;
 }
 
+export interface DetectRequest extends InferenceRequest {
+  readonly minScore: number;
+  /** Of two boxes of one class that overlap more, the one of the lower score is dropped. */
+  readonly iouThreshold: number;
+  readonly maxDetections: number;
+}
+
+export interface SegmentRequest extends InferenceRequest {
+  readonly minScore: number;
+}
+
 export interface LabelScore {
   readonly label: string;
   /** The graph's column. */
@@ -55,6 +76,53 @@ export interface Classification {
   readonly width: number;
   readonly height: number;
   readonly labels: readonly LabelScore[];
+}
+
+/** Pixels of the oriented original, origin top left. */
+export interface Box {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface DetectedObject {
+  readonly label: string;
+  /** The graph's class. */
+  readonly index: number;
+  readonly score: number;
+  /** Clipped to the picture; never empty. */
+  readonly box: Box;
+}
+
+export interface Detection {
+  readonly kind: 'detection';
+  readonly width: number;
+  readonly height: number;
+  /** Highest score first. */
+  readonly objects: readonly DetectedObject[];
+}
+
+export interface Segment {
+  readonly label: string;
+  /** The graph's class. */
+  readonly index: number;
+  /** Mean probability of the segment's pixels; null where the graph answers class indices alone. */
+  readonly score: number | null;
+  /** Share of the picture, 0..1. */
+  readonly areaFraction: number;
+  /** Encloses the mask exactly, in whole pixels. */
+  readonly box: Box;
+  /** COCO's compressed run-length encoding (`counts`), column-major, of the picture's size. */
+  readonly rle: string;
+}
+
+export interface Segmentation {
+  readonly kind: 'segmentation';
+  readonly width: number;
+  readonly height: number;
+  /** In the order of their class. */
+  readonly segments: readonly Segment[];
 }
 
 export interface FailedImage {
@@ -87,7 +155,11 @@ export interface Receipt {
   readonly quota: QuotaState;
 }
 
-export interface ClassifyAnswer {
-  readonly results: readonly (Classification | FailedImage)[];
+export interface Answer<Result> {
+  readonly results: readonly (Result | FailedImage)[];
   readonly receipt: Receipt;
 }
+
+export type ClassifyAnswer = Answer<Classification>;
+export type DetectAnswer = Answer<Detection>;
+export type SegmentAnswer = Answer<Segmentation>;

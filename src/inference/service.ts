@@ -1,19 +1,10 @@
 import { ConcurrencyLimitedError } from '../lib/errors.ts';
 import type { ModelSelection } from './model-selection.ts';
-import { elementsOf } from './oip/elements.ts';
-import type {
-  Caller,
-  Classification,
-  ClassifyAnswer,
-  ClassifyRequest,
-  FailedImage,
-  InferenceRequest,
-  Receipt,
-} from './request.ts';
-import { type ReadOutput, Serving, type ServingDependencies } from './serving.ts';
-import { classify } from './tasks/classify.ts';
+import type { Answer, Caller, Classification, ClassifyRequest, InferenceRequest } from './request.ts';
+import { type ReadingOf, Serving, type ServingDependencies } from './serving.ts';
+import type { Results, ServedTask } from './tasks/read-output.ts';
 import { validateClassify } from './validate.ts';
-import type { Task } from './variant.ts';
+import type { ClassifyOutput } from './variant.ts';
 
 export interface InferenceDependencies extends ServingDependencies {
   readonly selection: ModelSelection;
@@ -29,25 +20,24 @@ export class InferenceService {
     this.#dependencies = dependencies;
   }
 
-  classify(caller: Caller, request: ClassifyRequest): Promise<ClassifyAnswer> {
+  classify(caller: Caller, request: ClassifyRequest): Promise<Answer<Classification>> {
     validateClassify(request);
-    return this.#serve<Classification>(caller, 'CLASSIFY', request, ({ outputs }, variant, size) => {
-      const scores = outputs.find(({ name }) => name === variant.output.tensor)!;
-      const row = elementsOf('FP32', scores.data);
-      return {
-        kind: 'classification',
-        ...size,
-        labels: classify(row, variant.output, variant.labels, request),
-      };
-    });
+    const { topK, minScore } = request;
+    return this.#serve(caller, 'CLASSIFY', request, ({ output, labels }, original) => ({
+      output: output as ClassifyOutput,
+      labels,
+      original,
+      topK,
+      minScore,
+    }));
   }
 
-  async #serve<Result>(
+  async #serve<T extends ServedTask>(
     caller: Caller,
-    task: Task,
+    task: T,
     request: InferenceRequest,
-    read: ReadOutput<Result>,
-  ): Promise<{ results: (Result | FailedImage)[]; receipt: Receipt }> {
+    readingOf: ReadingOf<T>,
+  ): Promise<Answer<Results[T]>> {
     const { selection, concurrency, dispatcher } = this.#dependencies;
     const leave = concurrency.enter(caller.tenantId, caller.concurrency);
     if (!leave) {
@@ -64,7 +54,7 @@ export class InferenceService {
       });
       const giveBack = dispatcher.admit(caller.tenantId, request.images.length);
       try {
-        return await new Serving(this.#dependencies, caller, task, request, chosen, read).answer();
+        return await new Serving(this.#dependencies, caller, task, request, chosen, readingOf).answer();
       } finally {
         giveBack();
       }

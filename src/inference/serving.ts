@@ -5,14 +5,16 @@ import { DeadlineExceededError } from '../lib/errors.ts';
 import type { SafeFetch } from '../lib/safe-fetch.ts';
 import type { Ledger } from '../metering/ledger.ts';
 import { HOLD_OUTLIVES_DEADLINE_MS, type Hold, hold, type KeptAnswer, requestHash } from './booking.ts';
+import type { Size } from './images/geometry.ts';
 import { ImageError } from './images/image-error.ts';
 import { readImage } from './images/read-image.ts';
 import type { ImageSource } from './images/source.ts';
 import type { ChosenVariant } from './model-selection.ts';
-import type { Caller, FailedImage, InferenceRequest, Receipt } from './request.ts';
+import type { Answer, Caller, FailedImage, InferenceRequest, Receipt } from './request.ts';
 import type { Dispatcher, ImageOutput, Ticket } from './scheduler/dispatcher.ts';
+import { type Readings, type Results, readOutput, type ServedTask } from './tasks/read-output.ts';
 import { DEFAULT_TIMEOUT_MS } from './validate.ts';
-import type { Task, Variant } from './variant.ts';
+import type { Variant } from './variant.ts';
 
 export interface ServingDependencies {
   readonly ledger: Ledger;
@@ -24,14 +26,8 @@ export interface ServingDependencies {
 /** How long a failed request waits for its hold to be given back before its client is told. */
 const GIVE_BACK_MS = 500;
 
-/** Size of the oriented original, pixels. */
-interface Size {
-  readonly width: number;
-  readonly height: number;
-}
-
-/** Turns what the model said about one image into what the client is told. */
-export type ReadOutput<Result> = (output: ImageOutput, variant: Variant, original: Size) => Result;
+/** How a request wants an image of the given size read. */
+export type ReadingOf<T extends ServedTask> = (variant: Variant, original: Size) => Readings[T];
 
 /** An image that was answered, and how long each stage took, milliseconds. */
 interface AnsweredImage<Result> {
@@ -42,13 +38,13 @@ interface AnsweredImage<Result> {
 }
 
 /** One admitted request, from RESERVE to COMMIT or release. */
-export class Serving<Result> {
+export class Serving<T extends ServedTask> {
   readonly #dependencies: ServingDependencies;
   readonly #caller: Caller;
-  readonly #task: Task;
+  readonly #task: T;
   readonly #request: InferenceRequest;
   readonly #chosen: ChosenVariant;
-  readonly #read: ReadOutput<Result>;
+  readonly #readingOf: ReadingOf<T>;
   readonly #startedAt: number;
   /** The same moment, on the clock of `Clock.elapsed`. */
   readonly #started: number;
@@ -62,17 +58,17 @@ export class Serving<Result> {
   constructor(
     dependencies: ServingDependencies,
     caller: Caller,
-    task: Task,
+    task: T,
     request: InferenceRequest,
     chosen: ChosenVariant,
-    read: ReadOutput<Result>,
+    readingOf: ReadingOf<T>,
   ) {
     this.#dependencies = dependencies;
     this.#caller = caller;
     this.#task = task;
     this.#request = request;
     this.#chosen = chosen;
-    this.#read = read;
+    this.#readingOf = readingOf;
     this.#startedAt = dependencies.clock.now();
     this.#started = dependencies.clock.elapsed();
     this.#timeoutMs = request.timeoutMs ?? DEFAULT_TIMEOUT_MS;
@@ -89,7 +85,7 @@ export class Serving<Result> {
     };
   }
 
-  async answer(): Promise<{ results: (Result | FailedImage)[]; receipt: Receipt }> {
+  async answer(): Promise<Answer<Results[T]>> {
     // While its model was looked up nobody listened for this.
     if (this.#caller.signal.aborted) throw hungUpError();
     const timer = setTimeout(() => this.#abandon(this.#deadlineExceeded()), this.#timeoutMs);
@@ -124,7 +120,7 @@ export class Serving<Result> {
 
   #hold() {
     const { tenantId, monthlyUnits: limit, hardLimit } = this.#caller;
-    const held = hold<Result | FailedImage>(
+    const held = hold<Results[T] | FailedImage>(
       this.#dependencies.ledger,
       {
         requestId: this.#requestId,
@@ -146,7 +142,7 @@ export class Serving<Result> {
    * Whoever is told of a failure should find no trace of it in the quota, but not wait for a database that hangs: then the
    * hold is given back later, or expires.
    */
-  async #giveBack(held: Promise<Hold<Result | FailedImage>>): Promise<void> {
+  async #giveBack(held: Promise<Hold<Results[T] | FailedImage>>): Promise<void> {
     const { ledger } = this.#dependencies;
     const givenBack = held.then(async ({ kind }) => {
       if (kind === 'admitted') await ledger.release(this.#requestId, this.#caller.tenantId);
@@ -158,7 +154,7 @@ export class Serving<Result> {
   async #answerImage(
     source: ImageSource,
     held: Promise<unknown>,
-  ): Promise<AnsweredImage<Result> | FailedImage> {
+  ): Promise<AnsweredImage<Results[T]> | FailedImage> {
     const { variant } = this.#chosen;
     const { dispatcher, fetch } = this.#dependencies;
     try {
@@ -172,7 +168,7 @@ export class Serving<Result> {
       await held;
       const output = await dispatcher.run(variant, this.#ticket, pixels);
       const from = performance.now();
-      const result = this.#read(output, variant, { width, height });
+      const result = readOutput(this.#task, output.outputs, this.#readingOf(variant, { width, height }));
       return { result, output, decodeMs, postprocessMs: performance.now() - from };
     } catch (error) {
       if (error instanceof ImageError) return { kind: 'error', code: error.code, message: error.message };
@@ -180,10 +176,10 @@ export class Serving<Result> {
     }
   }
 
-  async #commit(images: (AnsweredImage<Result> | FailedImage)[]) {
+  async #commit(images: (AnsweredImage<Results[T]> | FailedImage)[]) {
     const { tenantId, apiKeyId, memberId, monthlyUnits: limit } = this.#caller;
     const { model, version, variant } = this.#chosen;
-    const answered = images.filter((image): image is AnsweredImage<Result> => 'output' in image);
+    const answered = images.filter((image): image is AnsweredImage<Results[T]> => 'output' in image);
     const results = images.map((image) => ('output' in image ? image.result : image));
     const units = answered.length * variant.unitsPerImage;
     const receipt = this.#receipt(answered, units);
@@ -215,8 +211,8 @@ export class Serving<Result> {
     };
   }
 
-  #receipt(answered: readonly AnsweredImage<Result>[], units: number): Omit<Receipt, 'quota'> {
-    const longest = (ms: (image: AnsweredImage<Result>) => number) => Math.max(0, ...answered.map(ms));
+  #receipt(answered: readonly AnsweredImage<Results[T]>[], units: number): Omit<Receipt, 'quota'> {
+    const longest = (ms: (image: AnsweredImage<Results[T]>) => number) => Math.max(0, ...answered.map(ms));
     return {
       requestId: this.#requestId,
       model: this.#chosen.model,
@@ -238,7 +234,7 @@ export class Serving<Result> {
     };
   }
 
-  async #replay({ results, receipt }: KeptAnswer<Result | FailedImage>) {
+  async #replay({ results, receipt }: KeptAnswer<Results[T] | FailedImage>) {
     const quota = await this.#dependencies.ledger.quota(this.#caller.tenantId, this.#caller.monthlyUnits);
     return { results: [...results], receipt: { ...receipt, units: 0, replayed: true, quota } };
   }
@@ -247,7 +243,7 @@ export class Serving<Result> {
     this.#abandoned.abort(reason);
   }
 
-  #orAbandoned<T>(work: Promise<T>): Promise<T> {
+  #orAbandoned<V>(work: Promise<V>): Promise<V> {
     const { signal } = this.#abandoned;
     return new Promise((resolve, reject) => {
       if (signal.aborted) reject(signal.reason);

@@ -19,12 +19,81 @@ export interface InputGeometry {
   readonly pad: number;
 }
 
-/** How a classifier's output tensor is read. */
+/** How a model's output tensors are read; names are the stored graph's. Every tensor has a batch axis. */
+export type VariantOutput = ClassifyOutput | DetectOutput | SegmentOutput;
+
+/** `[N, C]` or `[N, C, 1, 1]`, one score a class. */
 export interface ClassifyOutput {
   readonly kind: 'logits' | 'probabilities';
   readonly tensor: string;
   /** The column that is no answer, or null. */
   readonly background: number | null;
+}
+
+/** Boxes come in pixels of the model's input unless `normalized` says shares of it. What each head is: `tasks/detect/`. */
+export type DetectOutput =
+  | {
+      readonly kind: 'yolov5';
+      readonly tensor: string;
+      readonly strides: readonly number[];
+      /** One list a stride: width and height of each anchor in turn, pixels. null: the graph decodes its boxes and scores itself. */
+      readonly anchors: readonly (readonly number[])[] | null;
+    }
+  | { readonly kind: 'yolov8'; readonly tensor: string; readonly strides: readonly number[] }
+  | { readonly kind: 'yolox'; readonly tensor: string; readonly strides: readonly number[] }
+  | {
+      readonly kind: 'nanodet';
+      readonly tensor: string;
+      readonly strides: readonly number[];
+      /** The greatest distance of an edge from the centre, in strides. */
+      readonly regMax: number;
+    }
+  | {
+      readonly kind: 'boxes-scores';
+      readonly boxes: string;
+      readonly scores: string;
+      readonly format: 'xyxy' | 'cxcywh';
+      readonly normalized: boolean;
+      readonly background: number | null;
+    }
+  | {
+      readonly kind: 'ssd';
+      readonly boxes: string;
+      readonly scores: string;
+      readonly classes: string;
+      readonly count: string;
+      readonly format: 'yxyx' | 'xyxy';
+      readonly normalized: boolean;
+    }
+  | {
+      readonly kind: 'detections';
+      readonly tensor: string;
+      /** What each column holds, by the names in `tasks/detect/detections.ts`. */
+      readonly columns: readonly string[];
+      readonly normalized: boolean;
+    };
+
+export type SegmentOutput =
+  | {
+      readonly kind: 'mask-logits' | 'mask-probabilities';
+      readonly tensor: string;
+      readonly layout: 'NCHW' | 'NHWC';
+      /** The channel that is no segment; always null where there is one channel alone. */
+      readonly background: number | null;
+    }
+  /** `[N, h, w]` or `[N, 1, h, w]`, a class index a pixel. */
+  | { readonly kind: 'labels'; readonly tensor: string; readonly background: number | null };
+
+/** The graph's tensors that a variant is read by, in a fixed order. */
+export function outputTensors(output: VariantOutput): readonly string[] {
+  switch (output.kind) {
+    case 'boxes-scores':
+      return [output.boxes, output.scores];
+    case 'ssd':
+      return [output.boxes, output.scores, output.classes, output.count];
+    default:
+      return [output.tensor];
+  }
 }
 
 export interface Variant {
@@ -34,8 +103,10 @@ export interface Variant {
   readonly compression: Compression;
   /** The stored graph: takes `uint8 [N, height, width, 3]` RGB pixels, colour order and scaling inside. */
   readonly artifactSha256: string;
+  /** SHA-256 of each file of weights that the graph points to, by which it names them; empty where it holds them all. */
+  readonly externalData: readonly string[];
   readonly input: InputGeometry & { readonly tensor: string };
-  readonly output: ClassifyOutput;
+  readonly output: VariantOutput;
   /** One a graph column; the background column's entry, where there is one, is never answered. */
   readonly labels: readonly string[];
   /** Images the graph takes at once; 1 where its batch is fixed. */

@@ -25,6 +25,7 @@ function variant(
       key: compression,
       task: 'CLASSIFY',
       compression,
+      externalData: [],
       artifactSha256: 'a'.repeat(64),
       labels: [],
       maxBatch: 8,

@@ -5,6 +5,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Database, openDatabase } from '../../src/db/database.ts';
+import { outputTensors } from '../../src/inference/variant.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { ArtifactStore } from '../../src/models/artifact-store.ts';
 import { importModel } from '../../src/models/import.ts';
@@ -64,7 +65,7 @@ describe.skipIf(exact === null)(
           .toBuffer();
         const shape = [1, input.height, input.width, 3];
         const answer = await session.run({ [input.tensor]: new Tensor('uint8', pixels, shape) });
-        const scores = answer[output.tensor]!.data as Float32Array;
+        const scores = answer[outputTensors(output)[0]!]!.data as Float32Array;
         for (const { index, label, score } of expected) {
           expect(labels[index]).toBe(label);
           expect(Math.abs(scores[index]! - score), `${file}: ${label}`).toBeLessThan(1e-3);

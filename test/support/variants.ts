@@ -7,6 +7,7 @@ export function variantOf(key: string, artifactSha256: string): Variant {
     task: 'CLASSIFY',
     compression: 'NONE',
     artifactSha256,
+    externalData: [],
     input: { tensor: 'images', width: 2, height: 2, fit: 'fill', resizeShort: null, align: 'center', pad: 0 },
     output: { kind: 'logits', tensor: 'means', background: null },
     labels: ['red', 'green', 'blue'],

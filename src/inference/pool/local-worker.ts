@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { Logger } from '../../lib/logger.ts';
 import { OipError, WorkerLostError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
-import type { Variant } from '../variant.ts';
+import { outputTensors, type Variant } from '../variant.ts';
 import { Readiness } from './readiness.ts';
 import { loadParameters, VariantLoader } from './variant-loader.ts';
 import type { BatchOutput, InferenceWorker, WorkerStats } from './worker.ts';
@@ -79,7 +79,7 @@ export class LocalWorker implements InferenceWorker {
     const { worker, loader } = await this.#readiness.wait();
     await loader.ensure(variant);
     this.#held.set(variant.key, variant);
-    const wanted = [variant.output.tensor];
+    const wanted = outputTensors(variant.output);
     const { outputs, parameters } = await this.#bounded(
       worker,
       this.#options.inferTimeoutMs ?? 60_000,

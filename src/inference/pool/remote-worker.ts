@@ -4,7 +4,7 @@ import { OipClient } from '../oip/client.ts';
 import type { InferResponse } from '../oip/codec.ts';
 import { OipError, WorkerLostError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
-import type { Variant } from '../variant.ts';
+import { outputTensors, type Variant } from '../variant.ts';
 import { Readiness } from './readiness.ts';
 import { loadParameters, VariantLoader } from './variant-loader.ts';
 import type { BatchOutput, InferenceWorker, WorkerStats } from './worker.ts';
@@ -91,7 +91,7 @@ export class RemoteWorker implements InferenceWorker {
     variant: Variant,
     inputs: readonly Tensor[],
   ): Promise<InferResponse> {
-    const wanted = [variant.output.tensor];
+    const wanted = outputTensors(variant.output);
     const infer = () =>
       this.#bounded(this.#options.inferTimeoutMs ?? 60_000, (signal) =>
         this.#client.infer(variant.key, inputs, { outputs: wanted, signal }),

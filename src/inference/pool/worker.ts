@@ -3,7 +3,7 @@ import type { Variant } from '../variant.ts';
 
 /** What a batch came to. */
 export interface BatchOutput {
-  /** The output that the variant is read by. */
+  /** Those that the variant is read by, in the order of `outputTensors`. */
   readonly outputs: Tensor[];
   /** Milliseconds of the engine alone; of the whole call where the worker does not tell. */
   readonly computeMs: number;

@@ -34,5 +34,16 @@ function inferenceCaller(context: GraphqlContext, action: ProtectedAction): Call
   const { tenant, apiKeyId, memberId } = callerOf(context, action);
   const { weight, concurrency, monthlyUnits, hardLimit } = tenant.plan;
   const { signal } = context;
-  return { tenantId: tenant.id, apiKeyId, memberId, weight, concurrency, monthlyUnits, hardLimit, signal };
+  return {
+    tenantId: tenant.id,
+    apiKeyId,
+    memberId,
+    weight,
+    concurrency,
+    monthlyUnits,
+    hardLimit,
+    models: null,
+    budget: null,
+    signal,
+  };
 }
