@@ -1,0 +1,49 @@
+import type { Size } from '../images/geometry.ts';
+import { elementsOf } from '../oip/elements.ts';
+import type { Classification } from '../request.ts';
+import type { Tensor } from '../tensor.ts';
+import type { ClassifyOutput } from '../variant.ts';
+import { classify } from './classify.ts';
+
+/** How one image's outputs become what its client is told: plain data, so that it can be sent to a thread. */
+interface CommonReading {
+  readonly labels: readonly string[];
+  /** The oriented picture's size. */
+  readonly original: Size;
+}
+
+export interface ClassifyReading extends CommonReading {
+  readonly output: ClassifyOutput;
+  readonly topK: number;
+  readonly minScore: number;
+}
+
+/** By task. */
+export interface Readings {
+  CLASSIFY: ClassifyReading;
+}
+export interface Results {
+  CLASSIFY: Classification;
+}
+export type ServedTask = keyof Readings;
+
+/**
+ * Reads what the model said about one image.
+ * @param tensors the image's slice of each of `outputTensors(reading.output)`, in that order, without the batch axis
+ * @throws ImageError INFERENCE_FAILED where the model answered what cannot be read
+ */
+export function readOutput<T extends ServedTask>(
+  task: T,
+  tensors: readonly Tensor[],
+  reading: Readings[T],
+): Results[T] {
+  return readers[task](tensors, reading);
+}
+
+const readers: { [T in ServedTask]: (tensors: readonly Tensor[], reading: Readings[T]) => Results[T] } = {
+  CLASSIFY: ([scores], reading) => ({
+    kind: 'classification',
+    ...reading.original,
+    labels: classify(elementsOf('FP32', scores!.data), reading.output, reading.labels, reading),
+  }),
+};
