@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
 import type { Metadata, Sharp } from 'sharp';
+import { Gate, type Turn } from '../gate.ts';
 import type { InputGeometry } from '../variant.ts';
 import { enlarge } from './enlarge.ts';
-import { Gate, type Turn } from './gate.ts';
 import { type Placement, placeImage, type Size } from './geometry.ts';
 import { ImageError } from './image-error.ts';
 import { sharp } from './libvips.ts';

@@ -1,7 +1,7 @@
 import type { SafeFetch } from '../../lib/safe-fetch.ts';
+import { Gate } from '../gate.ts';
 import type { InputGeometry } from '../variant.ts';
 import { type DecodedImage, decodeImage } from './decode.ts';
-import { Gate } from './gate.ts';
 import { type ImageSource, readSource } from './source.ts';
 
 /** URL images at once: what is fetched is held, at up to 20 MB each, until it is decoded. */

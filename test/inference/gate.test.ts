@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Gate } from '../../../src/inference/images/gate.ts';
+import { Gate } from '../../src/inference/gate.ts';
 
 /** Work that is held until it is let go, and notes when it starts. */
 function held(started: string[], name: string) {
