@@ -1,16 +1,11 @@
-import type { Size } from '../images/geometry.ts';
 import { elementsOf } from '../oip/elements.ts';
-import type { Classification } from '../request.ts';
+import type { Classification, Detection, Segmentation } from '../request.ts';
 import type { Tensor } from '../tensor.ts';
 import type { ClassifyOutput } from '../variant.ts';
 import { classify } from './classify.ts';
-
-/** How one image's outputs become what its client is told: plain data, so that it can be sent to a thread. */
-interface CommonReading {
-  readonly labels: readonly string[];
-  /** The oriented picture's size. */
-  readonly original: Size;
-}
+import { type DetectReading, detect } from './detect/detect.ts';
+import type { CommonReading } from './reading.ts';
+import { type SegmentReading, segment } from './segment/segment.ts';
 
 export interface ClassifyReading extends CommonReading {
   readonly output: ClassifyOutput;
@@ -21,9 +16,13 @@ export interface ClassifyReading extends CommonReading {
 /** By task. */
 export interface Readings {
   CLASSIFY: ClassifyReading;
+  DETECT: DetectReading;
+  SEGMENT: SegmentReading;
 }
 export interface Results {
   CLASSIFY: Classification;
+  DETECT: Detection;
+  SEGMENT: Segmentation;
 }
 export type ServedTask = keyof Readings;
 
@@ -45,5 +44,15 @@ const readers: { [T in ServedTask]: (tensors: readonly Tensor[], reading: Readin
     kind: 'classification',
     ...reading.original,
     labels: classify(elementsOf('FP32', scores!.data), reading.output, reading.labels, reading),
+  }),
+  DETECT: (tensors, reading) => ({
+    kind: 'detection',
+    ...reading.original,
+    objects: detect(tensors, reading),
+  }),
+  SEGMENT: (tensors, reading) => ({
+    kind: 'segmentation',
+    ...reading.original,
+    segments: segment(tensors, reading),
   }),
 };
