@@ -7,7 +7,7 @@ import { ArtifactStore } from '../../src/models/artifact-store.ts';
 import { importModel } from '../../src/models/import.ts';
 import type { ServedModel } from '../../src/models/registry.ts';
 import { readBitmap } from '../support/bitmap.ts';
-import { imagenetClassifiers, layOutImagenet } from '../support/manifests/imagenet.ts';
+import { layOutPublished, publishedClassifiers } from '../support/manifests/published.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { sharedData } from '../support/shared-data.ts';
 
@@ -27,7 +27,7 @@ const expectations = (path: string): Expectations => {
 const exact = expectations('expected/exact.json');
 const photos = expectations('expected/photos.json');
 const cases = (from: Expectations) =>
-  imagenetClassifiers.flatMap((model) =>
+  publishedClassifiers.flatMap((model) =>
     Object.entries(from[model] ?? {}).map(([picture, expected]) => ({ model, picture, expected })),
   );
 
@@ -39,8 +39,8 @@ describe.skipIf(Object.keys(exact).length === 0)(
     const models = new Map<string, ServedModel>();
     beforeAll(async () => {
       server = await startServer();
-      for (const name of imagenetClassifiers) {
-        const laidOut = layOutImagenet(name)!;
+      for (const name of publishedClassifiers) {
+        const laidOut = layOutPublished(name)!;
         const model = await importModel(laidOut.manifest, {
           tenantId: null,
           database: server.context.database,
@@ -94,7 +94,7 @@ describe.skipIf(Object.keys(exact).length === 0)(
     it('BMP itself is not read', async () => {
       const images = { base64: readFileSync(sharedData('photos/cat.bmp')!).toString('base64') };
       const { data } = await server.operator.classify({
-        model: models.get(imagenetClassifiers[0])!.name,
+        model: models.get(publishedClassifiers[0])!.name,
         images,
       });
       expect(data!.classify.results).toMatchObject([{ code: 'UNSUPPORTED_FORMAT' }]);

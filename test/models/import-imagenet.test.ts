@@ -10,7 +10,7 @@ import { createLogger } from '../../src/lib/logger.ts';
 import { ArtifactStore } from '../../src/models/artifact-store.ts';
 import { importModel } from '../../src/models/import.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { imagenetClassifiers, layOutImagenet } from '../support/manifests/imagenet.ts';
+import { layOutPublished, publishedClassifiers } from '../support/manifests/published.ts';
 import { sharedData } from '../support/shared-data.ts';
 
 interface Expected {
@@ -40,8 +40,8 @@ describe.skipIf(exact === null)(
       rmSync(store, { recursive: true });
     });
 
-    it.each(imagenetClassifiers)('%s', async (name) => {
-      const laidOut = layOutImagenet(name)!;
+    it.each(publishedClassifiers)('%s', async (name) => {
+      const laidOut = layOutPublished(name)!;
       const artifacts = new ArtifactStore(store);
       const model = await importModel(laidOut.manifest, {
         tenantId: null,
