@@ -134,6 +134,8 @@ export async function createContext(
       authenticator: tenancy.authenticator,
       apiKeys: tenancy.apiKeys,
       sessions: tenancy.sessions,
+      clientTokens: tenancy.clientTokens,
+      origins: tenancy.origins,
       ledger,
       usage: new UsageReader(database),
       invoices: new Invoices(database),

@@ -51,6 +51,13 @@ tenants
   .requiredOption('--plan <plan>', 'Free, Pro or Scale')
   .option('--json', 'print JSON')
   .action(async (options) => (await import('./commands/tenants.ts')).setPlan(options));
+tenants
+  .command('set-origins')
+  .description("Say whose pages may read a tenant's answers in a browser, in place of those before.")
+  .requiredOption('--name <name>', "the tenant's name")
+  .requiredOption('--origins <origins>', "separated by commas, e.g. https://app.example; '': none")
+  .option('--json', 'print JSON')
+  .action(async (options) => (await import('./commands/tenants.ts')).setOrigins(options));
 
 program
   .command('keys')

@@ -32,6 +32,19 @@ export async function setPlan(options: OutputOptions & { tenant: string; plan: s
   });
 }
 
+export async function setOrigins(options: OutputOptions & { name: string; origins: string }): Promise<void> {
+  const origins = options.origins
+    .split(',')
+    .map((origin) => origin.trim())
+    .filter((origin) => origin !== '');
+  await withInstallation(async (installation) => {
+    const { id } = await tenantNamed(installation, options.name);
+    const { name, allowedOrigins } = await tenancyOf(installation).tenants.setOrigins(id, origins);
+    const list = allowedOrigins.length > 0 ? allowedOrigins.join(', ') : 'no origin';
+    print(options, `Tenant ${name} allows pages of ${list}.`, { id, name, allowedOrigins });
+  });
+}
+
 /** @throws OperatorError that says how to create it */
 export async function tenantNamed(installation: Installation, name: string): Promise<TenantRecord> {
   const tenant = await tenancyOf(installation).tenants.byName(name);

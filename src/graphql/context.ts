@@ -4,8 +4,10 @@ import type { Logger } from '../lib/logger.ts';
 import type { Ledger } from '../metering/ledger.ts';
 import type { UsageReader } from '../metering/usage.ts';
 import type { ModelRegistry } from '../models/registry.ts';
+import type { AllowedOrigins } from '../tenants/allowed-origins.ts';
 import type { ApiKeys } from '../tenants/api-keys.ts';
 import type { Authenticator } from '../tenants/authenticator.ts';
+import type { ClientTokens } from '../tenants/client-tokens.ts';
 import type { RateLimiter } from '../tenants/rate-limiter.ts';
 import type { Sessions } from '../tenants/sessions.ts';
 import type { Principal } from '../tenants/types.ts';
@@ -14,12 +16,14 @@ import type { Principal } from '../tenants/types.ts';
 export interface Services {
   readonly authenticator: Pick<Authenticator, 'authenticate'>;
   readonly apiKeys: Pick<ApiKeys, 'create' | 'rotate' | 'revoke' | 'list' | 'get'>;
+  readonly clientTokens: Pick<ClientTokens, 'mint' | 'budget'>;
+  readonly origins: Pick<AllowedOrigins, 'allows'>;
   readonly sessions: Pick<Sessions, 'signIn' | 'refresh' | 'signOut'>;
   readonly ledger: Pick<Ledger, 'quota'>;
   readonly usage: Pick<UsageReader, 'usage' | 'ofApiKey'>;
   readonly invoices: Pick<Invoices, 'preview'>;
   readonly models: Pick<ModelRegistry, 'resolve' | 'list' | 'get'>;
-  readonly inference: Pick<InferenceService, 'classify'>;
+  readonly inference: Pick<InferenceService, 'classify' | 'detect' | 'segment' | 'maskPng'>;
   readonly rateLimiter: RateLimiter;
 }
 

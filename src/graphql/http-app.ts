@@ -11,6 +11,7 @@ import express, {
 import type { Registry } from 'prom-client';
 import type { Logger } from '../lib/logger.ts';
 import type { GraphqlContext, Services } from './context.ts';
+import { answerPreflights, letAnyTenantsPagesRead, letRead } from './cors.ts';
 import { type Exchange, openExchange } from './exchange.ts';
 import { requireShallow } from './nesting.ts';
 import { type PublicError, retryAfterOf, toPublicError } from './plugins/errors.ts';
@@ -68,6 +69,9 @@ export function createHttpApp(
     response.type(options.metrics.contentType).send(await options.metrics.metrics());
   });
 
+  // A page of another origin asks first whether it may send at all.
+  app.use(['/graphql', '/uploads'], answerPreflights(services.origins));
+  app.use('/uploads', letAnyTenantsPagesRead(services.origins));
   app.use('/graphql', openBooks(services, options), identifyAndRead(options), serve(apollo));
 
   app.use((_request, response) => {
@@ -102,10 +106,7 @@ function identifyAndRead({ maxBodyBytes }: HttpAppOptions): RequestHandler {
   return async (request, response, next) => {
     const exchange = exchangeOf(response);
     try {
-      exchange.principal = await exchange.services.authenticator.authenticate(
-        request.get('authorization'),
-        exchange.clientAddress,
-      );
+      await identify(request, response, exchange);
       request.body = await readJsonBody(request, exchange.principal ? limit : anonymousLimit);
       requireShallow(documentOf(request));
     } catch (error) {
@@ -118,6 +119,20 @@ function identifyAndRead({ maxBodyBytes }: HttpAppOptions): RequestHandler {
     }
     next();
   };
+}
+
+/** Whoever is refused learns why as well, where a page may read what its tenant is answered. */
+async function identify(request: Request, response: Response, exchange: Exchange): Promise<void> {
+  const { authenticator, origins } = exchange.services;
+  try {
+    exchange.principal = await authenticator.authenticate(
+      request.get('authorization'),
+      exchange.clientAddress,
+      request.get('origin'),
+    );
+  } finally {
+    await letRead(request, response, exchange.principal?.tenant ?? null, origins);
+  }
 }
 
 /** The GraphQL document as it was sent; empty where there is none, or what stands in its place is none. */

@@ -13,6 +13,7 @@ import type { Resolvers } from './generated/resolvers-types.ts';
 import { resolvers as apiKeys } from './modules/api-keys/resolvers.ts';
 import { resolvers as base } from './modules/base/resolvers.ts';
 import { resolvers as billing } from './modules/billing/resolvers.ts';
+import { resolvers as clientTokens } from './modules/client-tokens/resolvers.ts';
 import { resolvers as inference } from './modules/inference/resolvers.ts';
 import { resolvers as models } from './modules/models/resolvers.ts';
 import { resolvers as sessions } from './modules/sessions/resolvers.ts';
@@ -21,7 +22,17 @@ import { resolvers as usage } from './modules/usage/resolvers.ts';
 import { guardFields } from './permissions.ts';
 import { readTypeDefinitions } from './type-definitions.ts';
 
-const modules: readonly Resolvers[] = [base, tenants, sessions, apiKeys, models, inference, usage, billing];
+const modules: readonly Resolvers[] = [
+  base,
+  tenants,
+  sessions,
+  apiKeys,
+  clientTokens,
+  models,
+  inference,
+  usage,
+  billing,
+];
 
 /** The schema that is served: every module's types with its resolvers, every root field behind the permission table. */
 export function createSchema(): GraphQLSchema {

@@ -3,10 +3,10 @@ import { announce } from '../db/changes.ts';
 import type { Database, Transaction } from '../db/database.ts';
 import type { ApiKey as ApiKeyRow } from '../db/generated/client.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
-import { BadUserInputError, ForbiddenError, NotFoundError, OperatorError } from '../lib/errors.ts';
+import { BadUserInputError, NotFoundError, OperatorError } from '../lib/errors.ts';
 import type { Credentials } from './credentials.ts';
 import { type ApiKeyParts, apiKeyPrefix, generateApiKey, parseApiKey } from './key-format.ts';
-import { grantable } from './permissions.ts';
+import { grantable, requireScopes } from './permissions.ts';
 import { sha256 } from './secrets.ts';
 import { type Principal, SCOPES, type Scope } from './types.ts';
 
@@ -216,15 +216,6 @@ function recordOf({
 }: ApiKeyRow): ApiKeyRecord {
   const prefix = apiKeyPrefix + shortId;
   return { id, name, prefix, scopes: scopes as Scope[], createdAt, lastUsedAt, expiresAt, revokedAt };
-}
-
-function requireScopes(principal: Principal, scopes: readonly Scope[]): void {
-  const missing = scopes.filter((scope) => !principal.scopes.has(scope));
-  if (missing.length > 0) {
-    throw new ForbiddenError(
-      `This credential cannot give out ${missing.join(', ')}: it does not hold ${missing.length > 1 ? 'them' : 'it'} itself.`,
-    );
-  }
 }
 
 /** What is wrong with a new key, or null. */

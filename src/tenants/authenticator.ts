@@ -1,8 +1,10 @@
 import { LRUCache } from 'lru-cache';
 import { type Clock, systemClock } from '../lib/clock.ts';
-import { UnauthenticatedError } from '../lib/errors.ts';
+import { ForbiddenError, UnauthenticatedError } from '../lib/errors.ts';
 import type { AccessTokens } from './access-tokens.ts';
-import type { Credentials } from './credentials.ts';
+import { clientTokenScopes } from './client-token-claims.ts';
+import type { ClientTokens } from './client-tokens.ts';
+import type { Credentials, KeyCredential } from './credentials.ts';
 import { limitFailures, unknownKeyBucket } from './failure-limit.ts';
 import { apiKeyPrefix, parseApiKey } from './key-format.ts';
 import type { KeyUsage } from './key-usage.ts';
@@ -13,15 +15,17 @@ import type { Principal } from './types.ts';
 export interface AuthenticatorParts {
   readonly credentials: Credentials;
   readonly tokens: AccessTokens;
+  readonly clientTokens: Pick<ClientTokens, 'verify'>;
   readonly keyUsage: KeyUsage;
   readonly rateLimiter: RateLimiter;
   readonly clock?: Clock;
 }
 
-/** Tells who sent a request from its `Authorization` header. */
+/** Tells who sent a request from its headers `Authorization` and `Origin`. */
 export class Authenticator {
   readonly #credentials: Credentials;
   readonly #tokens: AccessTokens;
+  readonly #clientTokens: Pick<ClientTokens, 'verify'>;
   readonly #keyUsage: KeyUsage;
   readonly #rateLimiter: RateLimiter;
   readonly #clock: Clock;
@@ -31,20 +35,26 @@ export class Authenticator {
    */
   readonly #proven = new LRUCache<string, Uint8Array>({ max: 20_000 });
 
-  constructor({ credentials, tokens, keyUsage, rateLimiter, clock = systemClock }: AuthenticatorParts) {
-    this.#credentials = credentials;
-    this.#tokens = tokens;
-    this.#keyUsage = keyUsage;
-    this.#rateLimiter = rateLimiter;
-    this.#clock = clock;
+  constructor(parts: AuthenticatorParts) {
+    this.#credentials = parts.credentials;
+    this.#tokens = parts.tokens;
+    this.#clientTokens = parts.clientTokens;
+    this.#keyUsage = parts.keyUsage;
+    this.#rateLimiter = parts.rateLimiter;
+    this.#clock = parts.clock ?? systemClock;
   }
 
   /**
    * null: no credential was presented. Throws UnauthenticatedError, always with the same message, for one that does not hold:
    * whether a key exists, is revoked or was mistyped is nobody's business who does not have it. RateLimitedError after many
-   * keys from one network that nobody has, except for a key that was valid in this process before.
+   * keys from one network that nobody has, except for a key that was valid in this process before. ForbiddenError for a client
+   * token that is sent from elsewhere than its origins.
    */
-  async authenticate(authorization: string | undefined, clientAddress: string): Promise<Principal | null> {
+  async authenticate(
+    authorization: string | undefined,
+    clientAddress: string,
+    origin?: string,
+  ): Promise<Principal | null> {
     if (authorization === undefined) return null;
     const presented = /^bearer +(\S+) *$/i.exec(authorization)?.[1];
     const principal = presented === undefined ? null : await this.#principal(presented, clientAddress);
@@ -54,14 +64,14 @@ export class Authenticator {
           'expired nor revoked.',
       );
     }
+    requireOrigin(principal, origin);
     this.#keyUsage.note(principal);
     return principal;
   }
 
-  #principal(presented: string, clientAddress: string): Promise<Principal | null> {
-    return presented.startsWith(apiKeyPrefix)
-      ? this.#byKey(presented, clientAddress)
-      : this.#byToken(presented);
+  async #principal(presented: string, clientAddress: string): Promise<Principal | null> {
+    if (presented.startsWith(apiKeyPrefix)) return this.#byKey(presented, clientAddress);
+    return (await this.#byAccessToken(presented)) ?? (await this.#byClientToken(presented));
   }
 
   async #byKey(text: string, clientAddress: string): Promise<Principal | null> {
@@ -73,7 +83,7 @@ export class Authenticator {
         : limitUnknown(this.#rateLimiter, clientAddress, lookUp),
     );
     const matches = isSecret(parts.secret, key?.secretSha256);
-    if (key === null || (key.expiresAt !== null && key.expiresAt.getTime() <= this.#clock.now())) {
+    if (key === null || this.#hasExpired(key)) {
       this.#proven.delete(parts.shortId);
       return null;
     }
@@ -82,12 +92,43 @@ export class Authenticator {
     return key.principal;
   }
 
-  async #byToken(token: string): Promise<Principal | null> {
+  async #byAccessToken(token: string): Promise<Principal | null> {
     const claims = await this.#tokens.verify(token);
     if (claims === null) return null;
     const principal = await this.#credentials.session(claims.sessionId);
     return principal?.memberId === claims.memberId ? principal : null;
   }
+
+  /** Its key, as it stands now, with less. */
+  async #byClientToken(token: string): Promise<Principal | null> {
+    const claims = await this.#clientTokens.verify(token);
+    if (claims === null) return null;
+    const key = await this.#credentials.key(claims.keyShortId, (lookUp) => lookUp());
+    if (key === null || this.#hasExpired(key)) return null;
+    const { principal } = key;
+    const scopes = clientTokenScopes.filter(
+      (scope) => claims.scopes.includes(scope) && principal.scopes.has(scope),
+    );
+    return {
+      ...principal,
+      scopes: new Set(scopes),
+      name: `client token of ${principal.name}`,
+      restriction: claims.restriction,
+    };
+  }
+
+  #hasExpired({ expiresAt }: KeyCredential): boolean {
+    return expiresAt !== null && expiresAt.getTime() <= this.#clock.now();
+  }
+}
+
+/** A browser sends the page's origin, and no page can have it send another. A thief outside of a browser can: time and units bound that. */
+function requireOrigin({ restriction }: Principal, origin: string | undefined): void {
+  if (!restriction?.origins || (origin !== undefined && restriction.origins.includes(origin))) return;
+  const found = origin === undefined ? 'this request has no Origin header' : `this one comes from ${origin}`;
+  throw new ForbiddenError(
+    `This client token is for requests from ${restriction.origins.join(', ')}, and ${found}: mint one for it, or one without origins.`,
+  );
 }
 
 /** Anybody can write a key of the right form: the look-up of one that is not there is paid for like an operation. */

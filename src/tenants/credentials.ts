@@ -78,6 +78,7 @@ export class Credentials {
       memberId: null,
       sessionId: null,
       name: `key ${key.name}`,
+      restriction: null,
     };
     return { secretSha256: key.secretSha256, expiresAt: key.expiresAt, principal };
   }
@@ -99,6 +100,7 @@ export class Credentials {
       memberId: session.memberId,
       sessionId: session.id,
       name: session.member.email,
+      restriction: null,
     };
   }
 }

@@ -23,6 +23,11 @@ export function unknownKeyBucket(clientAddress: string): Bucket {
   return { key: `unknown-keys:${clientNetwork(clientAddress)}`, limit: ofStrangers };
 }
 
+/** What asking for origins that nobody allows costs a network: a browser asks for one, and remembers the answer. */
+export function unknownOriginBucket(clientAddress: string): Bucket {
+  return { key: `unknown-origins:${clientNetwork(clientAddress)}`, limit: ofStrangers };
+}
+
 /**
  * Makes an attempt that costs a point of each bucket if it fails, that is answers null. The points are taken before, so that many
  * at once cannot slip through together, and given back unless it failed: an attempt that a bucket refused, or that could not

@@ -21,9 +21,12 @@ export const permissions = {
   invoicePreview: { anyOf: ['BILLING'] },
 
   classify: { anyOf: ['INFER'] },
+  detect: { anyOf: ['INFER'] },
+  segment: { anyOf: ['INFER'] },
   createApiKey: { anyOf: ['KEYS_WRITE'] },
   rotateApiKey: { anyOf: ['KEYS_WRITE'] },
   revokeApiKey: { anyOf: ['KEYS_WRITE'] },
+  createClientToken: 'principal', // whatever its scopes, a key may hand on less than it has; who is no key is refused there
   signIn: 'public',
   refresh: 'public', // the refresh token in its argument is the credential
   signOut: 'principal',
@@ -34,8 +37,23 @@ type PublicAction = { [A in Action]: (typeof permissions)[A] extends 'public' ? 
 export type ProtectedAction = Exclude<Action, PublicAction>;
 
 /**
+ * What no client token may do, whatever its scopes: it acts in a page or a device that anybody may hold, and these are about keys,
+ * members and bills.
+ */
+const beyondClientTokens: ReadonlySet<Action> = new Set<Action>([
+  'apiKeys',
+  'ApiKey.usage',
+  'invoicePreview',
+  'createApiKey',
+  'rotateApiKey',
+  'revokeApiKey',
+  'createClientToken',
+  'signOut',
+]);
+
+/**
  * Answers the principal when it may do `action`; null only where the action is public and nobody is known.
- * Throws UnauthenticatedError where a principal is needed, ForbiddenError where its scopes do not do.
+ * Throws UnauthenticatedError where a principal is needed, ForbiddenError where its scopes or its kind do not do.
  */
 export function authorize(principal: Principal | null, action: ProtectedAction): Principal;
 export function authorize(principal: Principal | null, action: Action): Principal | null;
@@ -47,12 +65,27 @@ export function authorize(principal: Principal | null, action: Action): Principa
       'This needs a credential: send `Authorization: Bearer <API key or access token>`.',
     );
   }
+  if (principal.restriction !== null && beyondClientTokens.has(action)) {
+    throw new ForbiddenError(
+      `${action} is not for client tokens, whatever their scopes: use the API key itself, on your server.`,
+    );
+  }
   if (rule !== 'principal' && !rule.anyOf.some((scope) => principal.scopes.has(scope))) {
     throw new ForbiddenError(
       `${action} needs the scope ${rule.anyOf.join(' or ')}, which this credential lacks.`,
     );
   }
   return principal;
+}
+
+/** Throws ForbiddenError where `principal` would hand out what it does not hold itself. */
+export function requireScopes(principal: Principal, scopes: readonly Scope[]): void {
+  const missing = scopes.filter((scope) => !principal.scopes.has(scope));
+  if (missing.length > 0) {
+    throw new ForbiddenError(
+      `This credential cannot give out ${missing.join(', ')}: it does not hold ${missing.length > 1 ? 'them' : 'it'} itself.`,
+    );
+  }
 }
 
 const scopesByRole: Record<Role, readonly Scope[]> = {

@@ -7,11 +7,8 @@ import type { Notifications } from '../db/notifications.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { randomText } from './random-text.ts';
 
-/** How long an access token is good for, in seconds: also how long a retired key is needed to verify with. */
-export const accessTokenSeconds = 900;
-
 /**
- * The keys that access tokens are signed with, shared by all processes through their table. A unique index lets one be active:
+ * The keys that tokens are signed with, shared by all processes through their table. A unique index lets one be active:
  * processes that find none, or rotate at the same moment, end up with the same one.
  */
 export class SigningKeys {
@@ -27,17 +24,23 @@ export class SigningKeys {
 
   /** What to sign with; made on first use. */
   async active(): Promise<{ kid: string; privatePem: string }> {
-    const active = activeOf(await this.#usable());
+    const active = activeOf(await this.#all());
     if (active) return active;
     await this.#change(install);
-    const made = activeOf(await this.#usable());
+    const made = activeOf(await this.#all());
     if (!made) throw new Error('The signing key that was just made cannot be read back.');
     return made;
   }
 
-  /** What to verify with, or null where no such key is trusted (any more). */
-  async publicPem(kid: string): Promise<string | null> {
-    return (await this.#usable()).find((key) => key.kid === kid)?.publicPem ?? null;
+  /**
+   * What to verify with, or null where no such key is trusted (any more) for tokens that are good for `longestSeconds`: once the
+   * last it signed has expired, a retired key is of use to a thief alone.
+   */
+  async publicPem(kid: string, longestSeconds: number): Promise<string | null> {
+    const oldestRetired = this.#clock.now() - longestSeconds * 1000;
+    const key = (await this.#all()).find((key) => key.kid === kid);
+    const isTrusted = key && (key.retiredAt === null || key.retiredAt.getTime() > oldestRetired);
+    return isTrusted ? key.publicPem : null;
   }
 
   /** From now on another key signs; the present one verifies until its last token has expired. */
@@ -51,12 +54,11 @@ export class SigningKeys {
     });
   }
 
-  async #usable(): Promise<SigningKey[]> {
+  async #all(): Promise<SigningKey[]> {
     const keys = await this.#cache.get('all', () =>
       this.#database.asOperator((tx) => tx.signingKey.findMany()),
     );
-    const oldestRetired = this.#clock.now() - accessTokenSeconds * 1000;
-    return (keys ?? []).filter(({ retiredAt }) => retiredAt === null || retiredAt.getTime() > oldestRetired);
+    return keys ?? [];
   }
 
   async #change(work: (tx: Transaction) => Promise<void>): Promise<void> {

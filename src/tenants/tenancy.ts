@@ -3,8 +3,10 @@ import type { Notifications } from '../db/notifications.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import type { Logger } from '../lib/logger.ts';
 import { AccessTokens } from './access-tokens.ts';
+import { AllowedOrigins } from './allowed-origins.ts';
 import { ApiKeys } from './api-keys.ts';
 import { Authenticator } from './authenticator.ts';
+import { ClientTokens } from './client-tokens.ts';
 import { Credentials } from './credentials.ts';
 import { type FirstBoot, type FirstBootSettings, initialise } from './first-boot.ts';
 import { KeyUsage } from './key-usage.ts';
@@ -18,7 +20,7 @@ export interface TenancyOptions {
   readonly database: Database;
   readonly notifications: Notifications;
   readonly logger: Logger;
-  /** Limits failed sign-ins and unknown API keys. */
+  /** Limits failed sign-ins, unknown API keys and unknown origins. */
   readonly rateLimiter?: RateLimiter;
   readonly clock?: Clock;
 }
@@ -28,6 +30,8 @@ export interface Tenancy {
   readonly tenants: Tenants;
   readonly apiKeys: ApiKeys;
   readonly sessions: Sessions;
+  readonly clientTokens: ClientTokens;
+  readonly origins: AllowedOrigins;
   readonly authenticator: Authenticator;
   /** Makes the operator's tenant, its owner and its key, once: null where there is one. */
   firstBoot(settings: FirstBootSettings): Promise<FirstBoot | null>;
@@ -44,13 +48,17 @@ export function createTenancy({
 }: TenancyOptions): Tenancy {
   const credentials = new Credentials(database, notifications);
   const passwords = new Passwords();
-  const tokens = new AccessTokens(new SigningKeys(database, notifications, clock), clock);
+  const keys = new SigningKeys(database, notifications, clock);
+  const tokens = new AccessTokens(keys, clock);
+  const clientTokens = new ClientTokens({ database, keys, logger, clock });
   const keyUsage = new KeyUsage(database, logger, clock);
   return {
     tenants: new Tenants(database, credentials, passwords),
     apiKeys: new ApiKeys(database, credentials, clock),
     sessions: new Sessions({ database, credentials, passwords, tokens, rateLimiter, clock }),
-    authenticator: new Authenticator({ credentials, tokens, keyUsage, rateLimiter, clock }),
+    clientTokens,
+    origins: new AllowedOrigins(database, notifications, rateLimiter),
+    authenticator: new Authenticator({ credentials, tokens, clientTokens, keyUsage, rateLimiter, clock }),
     firstBoot: (settings) => initialise(database, passwords, settings),
     close: () => keyUsage.close(),
   };

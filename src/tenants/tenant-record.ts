@@ -5,8 +5,9 @@ import type { Plan, TenantRecord } from './types.ts';
 /** What a tenant is read with, so that `tenantRecord` can be made of it. */
 export const withPlan = { plan: true } as const;
 
-export function tenantRecord({ id, name, isOperator, plan }: TenantRow & { plan: PlanRow }): TenantRecord {
-  return { id, name, isOperator, plan: planOf(plan) };
+export function tenantRecord(tenant: TenantRow & { plan: PlanRow }): TenantRecord {
+  const { id, name, isOperator, allowedOrigins, plan } = tenant;
+  return { id, name, isOperator, allowedOrigins, plan: planOf(plan) };
 }
 
 /** The plan's newest version, or null. */

@@ -4,6 +4,7 @@ import type { Database, Transaction } from '../db/database.ts';
 import type { Plan as PlanRow } from '../db/generated/client.ts';
 import { NotFoundError, OperatorError } from '../lib/errors.ts';
 import type { Credentials } from './credentials.ts';
+import { originsFault } from './origin.ts';
 import { insertOwner, newOwner } from './owner.ts';
 import type { Passwords } from './passwords.ts';
 import { newestPlan, tenantRecord, withPlan } from './tenant-record.ts';
@@ -23,6 +24,8 @@ export interface CreatedTenant {
   /** The owner's password, shown this once; null where there is no owner. */
   readonly password: string | null;
 }
+
+const mostOrigins = 100;
 
 /** The tenants of the installation: what the operator does with them. */
 export class Tenants {
@@ -79,6 +82,22 @@ export class Tenants {
     await this.#database.asTenant(tenantId, async (tx) => {
       const { id: planId } = await planNamed(tx, planName);
       await tx.tenant.updateMany({ where: { id: tenantId }, data: { planId } });
+      await announce(tx, `tenant:${tenantId}`);
+    });
+    this.#credentials.forget(`tenant:${tenantId}`);
+    return this.record(tenantId);
+  }
+
+  /**
+   * Says whose pages may read the tenant's answers, from the next request on; an empty list: nobody else's. Throws OperatorError,
+   * NotFoundError.
+   */
+  async setOrigins(tenantId: string, origins: readonly string[]): Promise<TenantRecord> {
+    const fault = originsFault('The list', origins, mostOrigins);
+    if (fault !== null) throw new OperatorError(fault);
+    await this.#database.asTenant(tenantId, async (tx) => {
+      const allowedOrigins = [...new Set(origins)];
+      await tx.tenant.updateMany({ where: { id: tenantId }, data: { allowedOrigins } });
       await announce(tx, `tenant:${tenantId}`);
     });
     this.#credentials.forget(`tenant:${tenantId}`);

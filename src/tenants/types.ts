@@ -46,16 +46,31 @@ export interface TenantRecord {
   readonly name: string;
   /** The tenant that the first boot created: its members and keys may hold ADMIN beyond themselves. */
   readonly isOperator: boolean;
+  /** The origins of other people's pages that may read this tenant's answers. */
+  readonly allowedOrigins: readonly string[];
   readonly plan: Plan;
 }
 
-/** Who calls: an API key (`apiKeyId`) or a signed-in member (`memberId` and `sessionId`), never both. */
+/** What a client token may do less than the API key that minted it. */
+export interface Restriction {
+  readonly tokenId: string;
+  /** Each `name` or `name@version`; null: all that the key may ask for. */
+  readonly models: readonly string[] | null;
+  /** What it may spend in all; null: whatever the tenant may. */
+  readonly maxUnits: number | null;
+  /** The pages that it may be sent from; null: any, and whatever is no page. */
+  readonly origins: readonly string[] | null;
+}
+
+/** Who calls: an API key or a client token of one (`apiKeyId`), or a signed-in member (`memberId` and `sessionId`), never both. */
 export interface Principal {
   readonly tenant: TenantRecord;
   readonly scopes: ReadonlySet<Scope>;
   readonly apiKeyId: string | null;
   readonly memberId: string | null;
   readonly sessionId: string | null;
-  /** For people: `key <name>`, or the member's e-mail address. */
+  /** For people: `key <name>`, `client token of key <name>`, or the member's e-mail address. */
   readonly name: string;
+  /** null: it is no client token. */
+  readonly restriction: Restriction | null;
 }

@@ -15,6 +15,7 @@ export const principal: Principal = {
     id: '01890000-0000-7000-8000-000000000001',
     name: 'acme',
     isOperator: false,
+    allowedOrigins: [],
     plan: {
       id: '01890000-0000-7000-8000-0000000000aa',
       name: 'Test',
@@ -36,6 +37,7 @@ export const principal: Principal = {
   memberId: null,
   sessionId: null,
   name: 'key test',
+  restriction: null,
 };
 
 export interface Answer {
@@ -146,8 +148,10 @@ const minimalServices: Omit<Services, 'rateLimiter'> = {
     get: async () => null,
   },
   apiKeys: { create: notHere, rotate: notHere, revoke: notHere, list: notHere, get: async () => null },
+  clientTokens: { mint: notHere, budget: () => null },
+  origins: { allows: async () => false },
   sessions: { signIn: notHere, refresh: notHere, signOut: notHere },
   usage: { usage: notHere, ofApiKey: notHere },
   invoices: { preview: notHere },
-  inference: { classify: notHere },
+  inference: { classify: notHere, detect: notHere, segment: notHere, maskPng: notHere },
 };

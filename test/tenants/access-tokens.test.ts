@@ -2,7 +2,8 @@ import { createHmac, createPublicKey, generateKeyPairSync, randomUUID, sign } fr
 import jwt from 'jsonwebtoken';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { UnauthenticatedError } from '../../src/lib/errors.ts';
-import { accessTokenSeconds, SigningKeys } from '../../src/tenants/signing-keys.ts';
+import { accessTokenSeconds } from '../../src/tenants/access-tokens.ts';
+import { SigningKeys } from '../../src/tenants/signing-keys.ts';
 import {
   freshTenant,
   heardAll,

@@ -21,8 +21,16 @@ function principalWith(...scopes: Scope[]): Principal {
     includedUnits: 0n,
     unitAmountDecimal: '0',
   };
-  const tenant = { id: '', name: '', isOperator: false, plan };
-  return { tenant, scopes: new Set(scopes), apiKeyId: null, memberId: null, sessionId: null, name: '' };
+  const tenant = { id: '', name: '', isOperator: false, allowedOrigins: [], plan };
+  return {
+    tenant,
+    scopes: new Set(scopes),
+    apiKeyId: null,
+    memberId: null,
+    sessionId: null,
+    name: '',
+    restriction: null,
+  };
 }
 
 describe('who may do what', () => {

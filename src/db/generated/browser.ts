@@ -68,6 +68,11 @@ export type Member = Prisma.MemberModel
  */
 export type ApiKey = Prisma.ApiKeyModel
 /**
+ * Model ClientToken
+ * 
+ */
+export type ClientToken = Prisma.ClientTokenModel
+/**
  * Model Session
  * 
  */

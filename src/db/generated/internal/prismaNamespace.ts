@@ -407,6 +407,7 @@ export const ModelName = {
   Tenant: 'Tenant',
   Member: 'Member',
   ApiKey: 'ApiKey',
+  ClientToken: 'ClientToken',
   Session: 'Session',
   SigningKey: 'SigningKey'
 } as const
@@ -424,7 +425,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "quotaCounter" | "quotaHold" | "usageEvent" | "idempotency" | "model" | "modelVariant" | "plan" | "tenant" | "member" | "apiKey" | "session" | "signingKey"
+    modelProps: "quotaCounter" | "quotaHold" | "usageEvent" | "idempotency" | "model" | "modelVariant" | "plan" | "tenant" | "member" | "apiKey" | "clientToken" | "session" | "signingKey"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -1168,6 +1169,80 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    ClientToken: {
+      payload: Prisma.$ClientTokenPayload<ExtArgs>
+      fields: Prisma.ClientTokenFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ClientTokenFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ClientTokenPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ClientTokenFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ClientTokenPayload>
+        }
+        findFirst: {
+          args: Prisma.ClientTokenFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ClientTokenPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ClientTokenFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ClientTokenPayload>
+        }
+        findMany: {
+          args: Prisma.ClientTokenFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ClientTokenPayload>[]
+        }
+        create: {
+          args: Prisma.ClientTokenCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ClientTokenPayload>
+        }
+        createMany: {
+          args: Prisma.ClientTokenCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ClientTokenCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ClientTokenPayload>[]
+        }
+        delete: {
+          args: Prisma.ClientTokenDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ClientTokenPayload>
+        }
+        update: {
+          args: Prisma.ClientTokenUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ClientTokenPayload>
+        }
+        deleteMany: {
+          args: Prisma.ClientTokenDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ClientTokenUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ClientTokenUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ClientTokenPayload>[]
+        }
+        upsert: {
+          args: Prisma.ClientTokenUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ClientTokenPayload>
+        }
+        aggregate: {
+          args: Prisma.ClientTokenAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateClientToken>
+        }
+        groupBy: {
+          args: Prisma.ClientTokenGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ClientTokenGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ClientTokenCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ClientTokenCountAggregateOutputType> | number
+        }
+      }
+    }
     Session: {
       payload: Prisma.$SessionPayload<ExtArgs>
       fields: Prisma.SessionFieldRefs
@@ -1475,6 +1550,7 @@ export const TenantScalarFieldEnum = {
   name: 'name',
   planId: 'planId',
   isOperator: 'isOperator',
+  allowedOrigins: 'allowedOrigins',
   createdAt: 'createdAt'
 } as const
 
@@ -1511,6 +1587,18 @@ export const ApiKeyScalarFieldEnum = {
 } as const
 
 export type ApiKeyScalarFieldEnum = (typeof ApiKeyScalarFieldEnum)[keyof typeof ApiKeyScalarFieldEnum]
+
+
+export const ClientTokenScalarFieldEnum = {
+  id: 'id',
+  tenantId: 'tenantId',
+  apiKeyId: 'apiKeyId',
+  maxUnits: 'maxUnits',
+  spent: 'spent',
+  expiresAt: 'expiresAt'
+} as const
+
+export type ClientTokenScalarFieldEnum = (typeof ClientTokenScalarFieldEnum)[keyof typeof ClientTokenScalarFieldEnum]
 
 
 export const SessionScalarFieldEnum = {
@@ -1871,6 +1959,7 @@ export type GlobalOmitConfig = {
   tenant?: Prisma.TenantOmit
   member?: Prisma.MemberOmit
   apiKey?: Prisma.ApiKeyOmit
+  clientToken?: Prisma.ClientTokenOmit
   session?: Prisma.SessionOmit
   signingKey?: Prisma.SigningKeyOmit
 }

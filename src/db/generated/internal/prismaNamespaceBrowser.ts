@@ -61,6 +61,7 @@ export const ModelName = {
   Tenant: 'Tenant',
   Member: 'Member',
   ApiKey: 'ApiKey',
+  ClientToken: 'ClientToken',
   Session: 'Session',
   SigningKey: 'SigningKey'
 } as const
@@ -201,6 +202,7 @@ export const TenantScalarFieldEnum = {
   name: 'name',
   planId: 'planId',
   isOperator: 'isOperator',
+  allowedOrigins: 'allowedOrigins',
   createdAt: 'createdAt'
 } as const
 
@@ -237,6 +239,18 @@ export const ApiKeyScalarFieldEnum = {
 } as const
 
 export type ApiKeyScalarFieldEnum = (typeof ApiKeyScalarFieldEnum)[keyof typeof ApiKeyScalarFieldEnum]
+
+
+export const ClientTokenScalarFieldEnum = {
+  id: 'id',
+  tenantId: 'tenantId',
+  apiKeyId: 'apiKeyId',
+  maxUnits: 'maxUnits',
+  spent: 'spent',
+  expiresAt: 'expiresAt'
+} as const
+
+export type ClientTokenScalarFieldEnum = (typeof ClientTokenScalarFieldEnum)[keyof typeof ClientTokenScalarFieldEnum]
 
 
 export const SessionScalarFieldEnum = {

@@ -45,6 +45,7 @@ export type TenantCountAggregateOutputType = {
   name: number
   planId: number
   isOperator: number
+  allowedOrigins: number
   createdAt: number
   _all: number
 }
@@ -71,6 +72,7 @@ export type TenantCountAggregateInputType = {
   name?: true
   planId?: true
   isOperator?: true
+  allowedOrigins?: true
   createdAt?: true
   _all?: true
 }
@@ -152,6 +154,7 @@ export type TenantGroupByOutputType = {
   name: string
   planId: string
   isOperator: boolean
+  allowedOrigins: string[]
   createdAt: Date
   _count: TenantCountAggregateOutputType | null
   _min: TenantMinAggregateOutputType | null
@@ -181,6 +184,7 @@ export type TenantWhereInput = {
   name?: Prisma.StringFilter<"Tenant"> | string
   planId?: Prisma.UuidFilter<"Tenant"> | string
   isOperator?: Prisma.BoolFilter<"Tenant"> | boolean
+  allowedOrigins?: Prisma.StringNullableListFilter<"Tenant">
   createdAt?: Prisma.DateTimeFilter<"Tenant"> | Date | string
   plan?: Prisma.XOR<Prisma.PlanScalarRelationFilter, Prisma.PlanWhereInput>
   members?: Prisma.MemberListRelationFilter
@@ -193,6 +197,7 @@ export type TenantOrderByWithRelationInput = {
   name?: Prisma.SortOrder
   planId?: Prisma.SortOrder
   isOperator?: Prisma.SortOrder
+  allowedOrigins?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   plan?: Prisma.PlanOrderByWithRelationInput
   members?: Prisma.MemberOrderByRelationAggregateInput
@@ -208,6 +213,7 @@ export type TenantWhereUniqueInput = Prisma.AtLeast<{
   NOT?: Prisma.TenantWhereInput | Prisma.TenantWhereInput[]
   planId?: Prisma.UuidFilter<"Tenant"> | string
   isOperator?: Prisma.BoolFilter<"Tenant"> | boolean
+  allowedOrigins?: Prisma.StringNullableListFilter<"Tenant">
   createdAt?: Prisma.DateTimeFilter<"Tenant"> | Date | string
   plan?: Prisma.XOR<Prisma.PlanScalarRelationFilter, Prisma.PlanWhereInput>
   members?: Prisma.MemberListRelationFilter
@@ -220,6 +226,7 @@ export type TenantOrderByWithAggregationInput = {
   name?: Prisma.SortOrder
   planId?: Prisma.SortOrder
   isOperator?: Prisma.SortOrder
+  allowedOrigins?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   _count?: Prisma.TenantCountOrderByAggregateInput
   _max?: Prisma.TenantMaxOrderByAggregateInput
@@ -234,6 +241,7 @@ export type TenantScalarWhereWithAggregatesInput = {
   name?: Prisma.StringWithAggregatesFilter<"Tenant"> | string
   planId?: Prisma.UuidWithAggregatesFilter<"Tenant"> | string
   isOperator?: Prisma.BoolWithAggregatesFilter<"Tenant"> | boolean
+  allowedOrigins?: Prisma.StringNullableListFilter<"Tenant">
   createdAt?: Prisma.DateTimeWithAggregatesFilter<"Tenant"> | Date | string
 }
 
@@ -241,6 +249,7 @@ export type TenantCreateInput = {
   id: string
   name: string
   isOperator?: boolean
+  allowedOrigins?: Prisma.TenantCreateallowedOriginsInput | string[]
   createdAt?: Date | string
   plan: Prisma.PlanCreateNestedOneWithoutTenantsInput
   members?: Prisma.MemberCreateNestedManyWithoutTenantInput
@@ -253,6 +262,7 @@ export type TenantUncheckedCreateInput = {
   name: string
   planId: string
   isOperator?: boolean
+  allowedOrigins?: Prisma.TenantCreateallowedOriginsInput | string[]
   createdAt?: Date | string
   members?: Prisma.MemberUncheckedCreateNestedManyWithoutTenantInput
   apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutTenantInput
@@ -263,6 +273,7 @@ export type TenantUpdateInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   name?: Prisma.StringFieldUpdateOperationsInput | string
   isOperator?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  allowedOrigins?: Prisma.TenantUpdateallowedOriginsInput | string[]
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   plan?: Prisma.PlanUpdateOneRequiredWithoutTenantsNestedInput
   members?: Prisma.MemberUpdateManyWithoutTenantNestedInput
@@ -275,6 +286,7 @@ export type TenantUncheckedUpdateInput = {
   name?: Prisma.StringFieldUpdateOperationsInput | string
   planId?: Prisma.StringFieldUpdateOperationsInput | string
   isOperator?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  allowedOrigins?: Prisma.TenantUpdateallowedOriginsInput | string[]
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   members?: Prisma.MemberUncheckedUpdateManyWithoutTenantNestedInput
   apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutTenantNestedInput
@@ -286,6 +298,7 @@ export type TenantCreateManyInput = {
   name: string
   planId: string
   isOperator?: boolean
+  allowedOrigins?: Prisma.TenantCreateallowedOriginsInput | string[]
   createdAt?: Date | string
 }
 
@@ -293,6 +306,7 @@ export type TenantUpdateManyMutationInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   name?: Prisma.StringFieldUpdateOperationsInput | string
   isOperator?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  allowedOrigins?: Prisma.TenantUpdateallowedOriginsInput | string[]
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
@@ -301,6 +315,7 @@ export type TenantUncheckedUpdateManyInput = {
   name?: Prisma.StringFieldUpdateOperationsInput | string
   planId?: Prisma.StringFieldUpdateOperationsInput | string
   isOperator?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  allowedOrigins?: Prisma.TenantUpdateallowedOriginsInput | string[]
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
@@ -319,6 +334,7 @@ export type TenantCountOrderByAggregateInput = {
   name?: Prisma.SortOrder
   planId?: Prisma.SortOrder
   isOperator?: Prisma.SortOrder
+  allowedOrigins?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
 }
 
@@ -385,6 +401,15 @@ export type TenantUncheckedUpdateManyWithoutPlanNestedInput = {
   deleteMany?: Prisma.TenantScalarWhereInput | Prisma.TenantScalarWhereInput[]
 }
 
+export type TenantCreateallowedOriginsInput = {
+  set: string[]
+}
+
+export type TenantUpdateallowedOriginsInput = {
+  set?: string[]
+  push?: string | string[]
+}
+
 export type TenantCreateNestedOneWithoutMembersInput = {
   create?: Prisma.XOR<Prisma.TenantCreateWithoutMembersInput, Prisma.TenantUncheckedCreateWithoutMembersInput>
   connectOrCreate?: Prisma.TenantCreateOrConnectWithoutMembersInput
@@ -431,6 +456,7 @@ export type TenantCreateWithoutPlanInput = {
   id: string
   name: string
   isOperator?: boolean
+  allowedOrigins?: Prisma.TenantCreateallowedOriginsInput | string[]
   createdAt?: Date | string
   members?: Prisma.MemberCreateNestedManyWithoutTenantInput
   apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutTenantInput
@@ -441,6 +467,7 @@ export type TenantUncheckedCreateWithoutPlanInput = {
   id: string
   name: string
   isOperator?: boolean
+  allowedOrigins?: Prisma.TenantCreateallowedOriginsInput | string[]
   createdAt?: Date | string
   members?: Prisma.MemberUncheckedCreateNestedManyWithoutTenantInput
   apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutTenantInput
@@ -481,6 +508,7 @@ export type TenantScalarWhereInput = {
   name?: Prisma.StringFilter<"Tenant"> | string
   planId?: Prisma.UuidFilter<"Tenant"> | string
   isOperator?: Prisma.BoolFilter<"Tenant"> | boolean
+  allowedOrigins?: Prisma.StringNullableListFilter<"Tenant">
   createdAt?: Prisma.DateTimeFilter<"Tenant"> | Date | string
 }
 
@@ -488,6 +516,7 @@ export type TenantCreateWithoutMembersInput = {
   id: string
   name: string
   isOperator?: boolean
+  allowedOrigins?: Prisma.TenantCreateallowedOriginsInput | string[]
   createdAt?: Date | string
   plan: Prisma.PlanCreateNestedOneWithoutTenantsInput
   apiKeys?: Prisma.ApiKeyCreateNestedManyWithoutTenantInput
@@ -499,6 +528,7 @@ export type TenantUncheckedCreateWithoutMembersInput = {
   name: string
   planId: string
   isOperator?: boolean
+  allowedOrigins?: Prisma.TenantCreateallowedOriginsInput | string[]
   createdAt?: Date | string
   apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutTenantInput
   sessions?: Prisma.SessionUncheckedCreateNestedManyWithoutTenantInput
@@ -524,6 +554,7 @@ export type TenantUpdateWithoutMembersInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   name?: Prisma.StringFieldUpdateOperationsInput | string
   isOperator?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  allowedOrigins?: Prisma.TenantUpdateallowedOriginsInput | string[]
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   plan?: Prisma.PlanUpdateOneRequiredWithoutTenantsNestedInput
   apiKeys?: Prisma.ApiKeyUpdateManyWithoutTenantNestedInput
@@ -535,6 +566,7 @@ export type TenantUncheckedUpdateWithoutMembersInput = {
   name?: Prisma.StringFieldUpdateOperationsInput | string
   planId?: Prisma.StringFieldUpdateOperationsInput | string
   isOperator?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  allowedOrigins?: Prisma.TenantUpdateallowedOriginsInput | string[]
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutTenantNestedInput
   sessions?: Prisma.SessionUncheckedUpdateManyWithoutTenantNestedInput
@@ -544,6 +576,7 @@ export type TenantCreateWithoutApiKeysInput = {
   id: string
   name: string
   isOperator?: boolean
+  allowedOrigins?: Prisma.TenantCreateallowedOriginsInput | string[]
   createdAt?: Date | string
   plan: Prisma.PlanCreateNestedOneWithoutTenantsInput
   members?: Prisma.MemberCreateNestedManyWithoutTenantInput
@@ -555,6 +588,7 @@ export type TenantUncheckedCreateWithoutApiKeysInput = {
   name: string
   planId: string
   isOperator?: boolean
+  allowedOrigins?: Prisma.TenantCreateallowedOriginsInput | string[]
   createdAt?: Date | string
   members?: Prisma.MemberUncheckedCreateNestedManyWithoutTenantInput
   sessions?: Prisma.SessionUncheckedCreateNestedManyWithoutTenantInput
@@ -580,6 +614,7 @@ export type TenantUpdateWithoutApiKeysInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   name?: Prisma.StringFieldUpdateOperationsInput | string
   isOperator?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  allowedOrigins?: Prisma.TenantUpdateallowedOriginsInput | string[]
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   plan?: Prisma.PlanUpdateOneRequiredWithoutTenantsNestedInput
   members?: Prisma.MemberUpdateManyWithoutTenantNestedInput
@@ -591,6 +626,7 @@ export type TenantUncheckedUpdateWithoutApiKeysInput = {
   name?: Prisma.StringFieldUpdateOperationsInput | string
   planId?: Prisma.StringFieldUpdateOperationsInput | string
   isOperator?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  allowedOrigins?: Prisma.TenantUpdateallowedOriginsInput | string[]
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   members?: Prisma.MemberUncheckedUpdateManyWithoutTenantNestedInput
   sessions?: Prisma.SessionUncheckedUpdateManyWithoutTenantNestedInput
@@ -600,6 +636,7 @@ export type TenantCreateWithoutSessionsInput = {
   id: string
   name: string
   isOperator?: boolean
+  allowedOrigins?: Prisma.TenantCreateallowedOriginsInput | string[]
   createdAt?: Date | string
   plan: Prisma.PlanCreateNestedOneWithoutTenantsInput
   members?: Prisma.MemberCreateNestedManyWithoutTenantInput
@@ -611,6 +648,7 @@ export type TenantUncheckedCreateWithoutSessionsInput = {
   name: string
   planId: string
   isOperator?: boolean
+  allowedOrigins?: Prisma.TenantCreateallowedOriginsInput | string[]
   createdAt?: Date | string
   members?: Prisma.MemberUncheckedCreateNestedManyWithoutTenantInput
   apiKeys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutTenantInput
@@ -636,6 +674,7 @@ export type TenantUpdateWithoutSessionsInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   name?: Prisma.StringFieldUpdateOperationsInput | string
   isOperator?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  allowedOrigins?: Prisma.TenantUpdateallowedOriginsInput | string[]
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   plan?: Prisma.PlanUpdateOneRequiredWithoutTenantsNestedInput
   members?: Prisma.MemberUpdateManyWithoutTenantNestedInput
@@ -647,6 +686,7 @@ export type TenantUncheckedUpdateWithoutSessionsInput = {
   name?: Prisma.StringFieldUpdateOperationsInput | string
   planId?: Prisma.StringFieldUpdateOperationsInput | string
   isOperator?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  allowedOrigins?: Prisma.TenantUpdateallowedOriginsInput | string[]
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   members?: Prisma.MemberUncheckedUpdateManyWithoutTenantNestedInput
   apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutTenantNestedInput
@@ -656,6 +696,7 @@ export type TenantCreateManyPlanInput = {
   id: string
   name: string
   isOperator?: boolean
+  allowedOrigins?: Prisma.TenantCreateallowedOriginsInput | string[]
   createdAt?: Date | string
 }
 
@@ -663,6 +704,7 @@ export type TenantUpdateWithoutPlanInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   name?: Prisma.StringFieldUpdateOperationsInput | string
   isOperator?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  allowedOrigins?: Prisma.TenantUpdateallowedOriginsInput | string[]
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   members?: Prisma.MemberUpdateManyWithoutTenantNestedInput
   apiKeys?: Prisma.ApiKeyUpdateManyWithoutTenantNestedInput
@@ -673,6 +715,7 @@ export type TenantUncheckedUpdateWithoutPlanInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   name?: Prisma.StringFieldUpdateOperationsInput | string
   isOperator?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  allowedOrigins?: Prisma.TenantUpdateallowedOriginsInput | string[]
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   members?: Prisma.MemberUncheckedUpdateManyWithoutTenantNestedInput
   apiKeys?: Prisma.ApiKeyUncheckedUpdateManyWithoutTenantNestedInput
@@ -683,6 +726,7 @@ export type TenantUncheckedUpdateManyWithoutPlanInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   name?: Prisma.StringFieldUpdateOperationsInput | string
   isOperator?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  allowedOrigins?: Prisma.TenantUpdateallowedOriginsInput | string[]
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
@@ -740,6 +784,7 @@ export type TenantSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs =
   name?: boolean
   planId?: boolean
   isOperator?: boolean
+  allowedOrigins?: boolean
   createdAt?: boolean
   plan?: boolean | Prisma.PlanDefaultArgs<ExtArgs>
   members?: boolean | Prisma.Tenant$membersArgs<ExtArgs>
@@ -753,6 +798,7 @@ export type TenantSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extens
   name?: boolean
   planId?: boolean
   isOperator?: boolean
+  allowedOrigins?: boolean
   createdAt?: boolean
   plan?: boolean | Prisma.PlanDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["tenant"]>
@@ -762,6 +808,7 @@ export type TenantSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extens
   name?: boolean
   planId?: boolean
   isOperator?: boolean
+  allowedOrigins?: boolean
   createdAt?: boolean
   plan?: boolean | Prisma.PlanDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["tenant"]>
@@ -771,10 +818,11 @@ export type TenantSelectScalar = {
   name?: boolean
   planId?: boolean
   isOperator?: boolean
+  allowedOrigins?: boolean
   createdAt?: boolean
 }
 
-export type TenantOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "name" | "planId" | "isOperator" | "createdAt", ExtArgs["result"]["tenant"]>
+export type TenantOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "name" | "planId" | "isOperator" | "allowedOrigins" | "createdAt", ExtArgs["result"]["tenant"]>
 export type TenantInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   plan?: boolean | Prisma.PlanDefaultArgs<ExtArgs>
   members?: boolean | Prisma.Tenant$membersArgs<ExtArgs>
@@ -802,6 +850,7 @@ export type $TenantPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs
     name: string
     planId: string
     isOperator: boolean
+    allowedOrigins: string[]
     createdAt: Date
   }, ExtArgs["result"]["tenant"]>
   composites: {}
@@ -1234,6 +1283,7 @@ export interface TenantFieldRefs {
   readonly name: Prisma.FieldRef<"Tenant", 'String'>
   readonly planId: Prisma.FieldRef<"Tenant", 'String'>
   readonly isOperator: Prisma.FieldRef<"Tenant", 'Boolean'>
+  readonly allowedOrigins: Prisma.FieldRef<"Tenant", 'String[]'>
   readonly createdAt: Prisma.FieldRef<"Tenant", 'DateTime'>
 }
     

@@ -1,0 +1,54 @@
+import type { Database } from '../db/database.ts';
+import { ForbiddenError } from '../lib/errors.ts';
+import type { Logger } from '../lib/logger.ts';
+
+/**
+ * What one client token may spend, exactly, over all processes: units are taken before the work and what was not billed is
+ * given back after it. Whoever dies in between takes its units along: the token may then spend less than it could have, never
+ * more, and it lives an hour at most.
+ */
+export class TokenBudget {
+  readonly #database: Database;
+  readonly #logger: Logger;
+  readonly #tenantId: string;
+  readonly #tokenId: string;
+
+  constructor(database: Database, logger: Logger, tenantId: string, tokenId: string) {
+    this.#database = database;
+    this.#logger = logger;
+    this.#tenantId = tenantId;
+    this.#tokenId = tokenId;
+  }
+
+  /** Throws ForbiddenError, and takes none, where fewer are left. */
+  async take(units: number): Promise<void> {
+    const left = await this.#database.asTenant(this.#tenantId, async (tx) => {
+      // One statement tests and sets: of many at once, each finds what those before it have taken.
+      const taken = await tx.$executeRaw`
+        UPDATE client_token SET spent = spent + ${units}
+         WHERE id = ${this.#tokenId}::uuid AND spent + ${units} <= max_units`;
+      if (taken === 1) return null;
+      const token = await tx.clientToken.findUnique({ where: { id: this.#tokenId } });
+      return token === null ? 0n : token.maxUnits - token.spent;
+    });
+    if (left !== null) {
+      throw new ForbiddenError(
+        `This request costs ${units} units, and ${left} of this client token's maxUnits are left: get another token.`,
+      );
+    }
+  }
+
+  /** Never rejects: what cannot be given back is lost to the token, and logged. */
+  async giveBack(units: number): Promise<void> {
+    if (units === 0) return;
+    await this.#database
+      .asTenant(
+        this.#tenantId,
+        (tx) => tx.$executeRaw`
+          UPDATE client_token SET spent = spent - ${units} WHERE id = ${this.#tokenId}::uuid AND spent >= ${units}`,
+      )
+      .catch((err: unknown) => {
+        this.#logger.warn({ err, units }, 'units could not be given back to a client token');
+      });
+  }
+}
