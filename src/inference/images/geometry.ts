@@ -22,6 +22,27 @@ export interface Placement {
   readonly offsetY: number;
 }
 
+/** A box by its edges, in continuous coordinates: a picture of w × h pixels reaches from (0, 0) to (w, h). */
+export interface Corners {
+  readonly x1: number;
+  readonly y1: number;
+  readonly x2: number;
+  readonly y2: number;
+}
+
+/** A box of the model's input, in pixels of the original; what lies beside the picture stays beside it. */
+export function toOriginal(
+  { x1, y1, x2, y2 }: Corners,
+  { scaleX, scaleY, offsetX, offsetY }: Placement,
+): Corners {
+  return {
+    x1: (x1 - offsetX) / scaleX,
+    y1: (y1 - offsetY) / scaleY,
+    x2: (x2 - offsetX) / scaleX,
+    y2: (y2 - offsetY) / scaleY,
+  };
+}
+
 /** @param original the oriented original's size in pixels */
 export function placeImage(original: Size, geometry: InputGeometry): Placement {
   const { fit, width, height, align } = geometry;

@@ -1,6 +1,6 @@
-import { ImageError } from '../images/image-error.ts';
 import type { LabelScore } from '../request.ts';
 import type { ClassifyOutput } from '../variant.ts';
+import { probability } from './probability.ts';
 
 /**
  * Reads one image's row of a classifier's output.
@@ -28,18 +28,6 @@ export function classify(
     best.splice(insertionPoint(best, score), 0, { label: labels[index]!, index, score });
   }
   return best;
-}
-
-/** How far from 0..1 rounding may take a probability. */
-const ROUNDING = 1e-3;
-
-function probability(value: number): number {
-  // Written so that NaN is refused too.
-  if (value >= -ROUNDING && value <= 1 + ROUNDING) return Math.min(1, Math.max(0, value));
-  throw new ImageError(
-    'INFERENCE_FAILED',
-    `the model answered ${value} for this image, which is no probability`,
-  );
 }
 
 /** Shifted by the maximum, so that no exponential overflows. */
