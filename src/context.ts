@@ -11,6 +11,7 @@ import { RemoteWorker } from './inference/pool/remote-worker.ts';
 import type { InferenceWorker } from './inference/pool/worker.ts';
 import { Dispatcher } from './inference/scheduler/dispatcher.ts';
 import { InferenceService } from './inference/service.ts';
+import { OutputReader } from './inference/tasks/output-reader.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
 import { OperatorError } from './lib/errors.ts';
 import type { Lifetime } from './lib/lifetime.ts';
@@ -109,8 +110,11 @@ export async function createContext(
   answerRollouts(notifications, registry, workers, logger);
 
   const dispatcher = new Dispatcher(workers, clock, { maxAdmitted: config.maxQueuedImages, logger });
+  const reader = new OutputReader();
+  lifetime.own({ name: 'reader of outputs', close: () => reader.close() });
   const inference = new InferenceService({
     selection: new RegistrySelection(registry),
+    reader,
     ledger,
     dispatcher,
     concurrency: new MemoryConcurrencyLimiter(),

@@ -1,13 +1,26 @@
-import { ConcurrencyLimitedError } from '../lib/errors.ts';
-import type { ModelSelection } from './model-selection.ts';
-import type { Answer, Caller, Classification, ClassifyRequest, InferenceRequest } from './request.ts';
+import { ConcurrencyLimitedError, ForbiddenError } from '../lib/errors.ts';
+import type { Size } from './images/geometry.ts';
+import type { ChosenVariant, ModelSelection } from './model-selection.ts';
+import type {
+  Answer,
+  Caller,
+  ClassifyAnswer,
+  ClassifyRequest,
+  DetectAnswer,
+  DetectRequest,
+  InferenceRequest,
+  SegmentAnswer,
+  SegmentRequest,
+} from './request.ts';
 import { type ReadingOf, Serving, type ServingDependencies } from './serving.ts';
+import type { OutputReader } from './tasks/output-reader.ts';
 import type { Results, ServedTask } from './tasks/read-output.ts';
-import { validateClassify } from './validate.ts';
-import type { ClassifyOutput } from './variant.ts';
+import { validateClassify, validateDetect, validateSegment } from './validate.ts';
+import type { ClassifyOutput, DetectOutput, SegmentOutput } from './variant.ts';
 
 export interface InferenceDependencies extends ServingDependencies {
   readonly selection: ModelSelection;
+  readonly reader: OutputReader;
   /** Inference requests in flight by tenant; null: one more is too many. */
   readonly concurrency: { enter(tenantId: string, limit: number): (() => void) | null };
 }
@@ -20,7 +33,7 @@ export class InferenceService {
     this.#dependencies = dependencies;
   }
 
-  classify(caller: Caller, request: ClassifyRequest): Promise<Answer<Classification>> {
+  classify(caller: Caller, request: ClassifyRequest): Promise<ClassifyAnswer> {
     validateClassify(request);
     const { topK, minScore } = request;
     return this.#serve(caller, 'CLASSIFY', request, ({ output, labels }, original) => ({
@@ -30,6 +43,37 @@ export class InferenceService {
       topK,
       minScore,
     }));
+  }
+
+  detect(caller: Caller, request: DetectRequest): Promise<DetectAnswer> {
+    validateDetect(request);
+    const { minScore, iouThreshold, maxDetections } = request;
+    return this.#serve(caller, 'DETECT', request, ({ output, input, labels }, original) => ({
+      output: output as DetectOutput,
+      input,
+      labels,
+      original,
+      minScore,
+      iouThreshold,
+      maxDetections,
+    }));
+  }
+
+  segment(caller: Caller, request: SegmentRequest): Promise<SegmentAnswer> {
+    validateSegment(request);
+    const { minScore } = request;
+    return this.#serve(caller, 'SEGMENT', request, ({ output, input, labels }, original) => ({
+      output: output as SegmentOutput,
+      input,
+      labels,
+      original,
+      minScore,
+    }));
+  }
+
+  /** The mask that `rle` tells of a picture of `size`, as a 1-bit PNG in base64. Waits for its tenant's turn. */
+  maskPng(tenantId: string, rle: string, size: Size, signal: AbortSignal): Promise<string> {
+    return this.#dependencies.reader.maskPng(rle, size, { owner: tenantId, signal });
   }
 
   async #serve<T extends ServedTask>(
@@ -52,6 +96,7 @@ export class InferenceService {
         task,
         latencyMs: (variantKey) => dispatcher.latencyMs(variantKey),
       });
+      requireAllowed(caller, chosen);
       const giveBack = dispatcher.admit(caller.tenantId, request.images.length);
       try {
         return await new Serving(this.#dependencies, caller, task, request, chosen, readingOf).answer();
@@ -62,4 +107,12 @@ export class InferenceService {
       leave();
     }
   }
+}
+
+/** Throws where the caller's credential is for other models alone: `name` allows every version of it, `name@2` that one. */
+function requireAllowed({ models }: Caller, { model, version }: ChosenVariant): void {
+  if (models === null || models.includes(model) || models.includes(`${model}@${version}`)) return;
+  throw new ForbiddenError(
+    `This credential may not use ${model}@${version}, but these alone: ${models.join(', ') || 'none'}.`,
+  );
 }

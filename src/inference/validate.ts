@@ -1,15 +1,30 @@
 import { BadUserInputError } from '../lib/errors.ts';
-import type { ClassifyRequest, InferenceRequest } from './request.ts';
+import type { ClassifyRequest, DetectRequest, InferenceRequest, SegmentRequest } from './request.ts';
 
 export const MAX_IMAGES = 32;
 export const DEFAULT_TIMEOUT_MS = 30_000;
 const MAX_TIMEOUT_MS = 120_000;
 const MAX_IDEMPOTENCY_KEY = 255;
+const MAX_DETECTIONS = 1_000;
 
 /** @throws BadUserInputError that names the field, what was found and the limit */
 export function validateClassify(request: ClassifyRequest): void {
   validateInference(request);
   within('topK', request.topK, 1, Number.MAX_SAFE_INTEGER);
+  within('minScore', request.minScore, 0, 1);
+}
+
+/** @throws as `validateClassify` */
+export function validateDetect(request: DetectRequest): void {
+  validateInference(request);
+  within('minScore', request.minScore, 0, 1);
+  within('iouThreshold', request.iouThreshold, 0, 1);
+  within('maxDetections', request.maxDetections, 1, MAX_DETECTIONS);
+}
+
+/** @throws as `validateClassify` */
+export function validateSegment(request: SegmentRequest): void {
+  validateInference(request);
   within('minScore', request.minScore, 0, 1);
 }
 

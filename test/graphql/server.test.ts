@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { Gauge, Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import type { Services } from '../../src/graphql/context.ts';
-import { goodKey, startTransport } from './transport-server.ts';
+import { goodKey, minimalServices, startTransport } from './transport-server.ts';
 
 describe('beside the API', () => {
   test('there is a page for people that loads nothing from elsewhere', async () => {
@@ -200,6 +200,7 @@ test('the signal fires when the client hangs up, and not when it was answered', 
     {},
     {
       inference: {
+        ...minimalServices.inference,
         classify: (caller, { topK }) => {
           signals.push(caller.signal);
           return topK === 1 ? new Promise(() => {}) : Promise.reject(new Error('answered'));

@@ -124,7 +124,7 @@ const notHere = (): never => {
   throw new Error('This test stands nothing behind this field');
 };
 
-const minimalServices: Omit<Services, 'rateLimiter'> = {
+export const minimalServices: Omit<Services, 'rateLimiter'> = {
   authenticator: {
     authenticate: async (authorization) => {
       if (authorization === undefined) return null;

@@ -1,6 +1,7 @@
 import type { GraphQLResolveInfo, GraphQLScalarType, GraphQLScalarTypeConfig } from 'graphql';
 import type { ApiKeyRecord, CreatedApiKey } from '../../tenants/api-keys.ts';
-import type { Classification as ClassifiedImage, ClassifyAnswer, FailedImage } from '../../inference/request.ts';
+import type { Classification as ClassifiedImage, ClassifyAnswer, DetectAnswer, Detection as DetectedImage, FailedImage, SegmentAnswer, Segmentation as SegmentedImage } from '../../inference/request.ts';
+import type { DetectedObjectInPicture, SegmentInPicture } from '../modules/inference/in-picture.ts';
 import type { ServedModel, StoredVariant } from '../../models/registry.ts';
 import type { Session } from '../../tenants/sessions.ts';
 import type { TenantRecord, Principal } from '../../tenants/types.ts';
@@ -75,7 +76,11 @@ export type Mutation = {
   /** The old key works for `graceSeconds` more. */
   readonly rotateApiKey: CreateApiKeyPayload;
   readonly revokeApiKey: ApiKey;
+  /** A short-lived token for a browser or a device, never wider than the key that mints it; its usage is metered on that key. */
+  readonly createClientToken: ClientToken;
   readonly classify: ClassifyPayload;
+  readonly detect: DetectPayload;
+  readonly segment: SegmentPayload;
   readonly signIn: SignInPayload;
   /** Exchanges a refresh token, once, for a new session token and a new refresh token. */
   readonly refresh: SignInPayload;
@@ -100,8 +105,23 @@ export type MutationRevokeApiKeyArgs = {
 };
 
 
+export type MutationCreateClientTokenArgs = {
+  input: CreateClientTokenInput;
+};
+
+
 export type MutationClassifyArgs = {
   input: ClassifyInput;
+};
+
+
+export type MutationDetectArgs = {
+  input: DetectInput;
+};
+
+
+export type MutationSegmentArgs = {
+  input: SegmentInput;
 };
 
 
@@ -185,6 +205,20 @@ export type InvoiceLine = {
   readonly amountCents: Scalars['BigInt']['output'];
 };
 
+export type CreateClientTokenInput = {
+  readonly scopes: ReadonlyArray<Scope>;
+  readonly models?: InputMaybe<ReadonlyArray<Scalars['String']['input']>>;
+  readonly maxUnits?: InputMaybe<Scalars['Int']['input']>;
+  readonly origins?: InputMaybe<ReadonlyArray<Scalars['String']['input']>>;
+  readonly ttlSeconds: Scalars['Int']['input'];
+};
+
+export type ClientToken = {
+  readonly __typename?: 'ClientToken';
+  readonly token: Scalars['String']['output'];
+  readonly expiresAt: Scalars['DateTime']['output'];
+};
+
 export type Task =
   | 'CLASSIFY'
   | 'DETECT'
@@ -233,14 +267,54 @@ export type ClassifyInput = {
   readonly idempotencyKey?: InputMaybe<Scalars['String']['input']>;
 };
 
+export type DetectInput = {
+  readonly model: Scalars['String']['input'];
+  readonly images: ReadonlyArray<ImageInput>;
+  readonly minScore: Scalars['Float']['input'];
+  readonly iouThreshold: Scalars['Float']['input'];
+  readonly maxDetections: Scalars['Int']['input'];
+  readonly compression: Compression;
+  readonly auto?: InputMaybe<AutoCompressionInput>;
+  readonly priority: Priority;
+  readonly timeoutMs?: InputMaybe<Scalars['Int']['input']>;
+  readonly idempotencyKey?: InputMaybe<Scalars['String']['input']>;
+};
+
+export type SegmentInput = {
+  readonly model: Scalars['String']['input'];
+  readonly images: ReadonlyArray<ImageInput>;
+  readonly minScore: Scalars['Float']['input'];
+  readonly compression: Compression;
+  readonly auto?: InputMaybe<AutoCompressionInput>;
+  readonly priority: Priority;
+  readonly timeoutMs?: InputMaybe<Scalars['Int']['input']>;
+  readonly idempotencyKey?: InputMaybe<Scalars['String']['input']>;
+};
+
 export type ClassifyPayload = {
   readonly __typename?: 'ClassifyPayload';
   readonly results: ReadonlyArray<ClassifyResult>;
   readonly receipt: Receipt;
 };
 
+export type DetectPayload = {
+  readonly __typename?: 'DetectPayload';
+  readonly results: ReadonlyArray<DetectResult>;
+  readonly receipt: Receipt;
+};
+
+export type SegmentPayload = {
+  readonly __typename?: 'SegmentPayload';
+  readonly results: ReadonlyArray<SegmentResult>;
+  readonly receipt: Receipt;
+};
+
 /** One per image, in input order. An image that fails is an ImageError, is not billed, and spoils no other. */
 export type ClassifyResult = Classification | ImageError;
+
+export type DetectResult = Detection | ImageError;
+
+export type SegmentResult = Segmentation | ImageError;
 
 export type ImageErrorCode =
   | 'UNSUPPORTED_FORMAT'
@@ -268,6 +342,65 @@ export type LabelScore = {
   readonly label: Scalars['String']['output'];
   readonly index: Scalars['Int']['output'];
   readonly score: Scalars['Float']['output'];
+};
+
+export type Detection = {
+  readonly __typename?: 'Detection';
+  readonly width: Scalars['Int']['output'];
+  readonly height: Scalars['Int']['output'];
+  readonly objects: ReadonlyArray<DetectedObject>;
+};
+
+export type DetectedObject = {
+  readonly __typename?: 'DetectedObject';
+  readonly label: Scalars['String']['output'];
+  readonly index: Scalars['Int']['output'];
+  readonly score: Scalars['Float']['output'];
+  readonly box: Box;
+};
+
+
+export type DetectedObjectBoxArgs = {
+  space: CoordinateSpace;
+};
+
+/** PIXEL: of the oriented original image. NORMALIZED: 0..1. Origin top left; clipped to the image. */
+export type CoordinateSpace =
+  | 'PIXEL'
+  | 'NORMALIZED';
+
+export type Box = {
+  readonly __typename?: 'Box';
+  readonly x: Scalars['Float']['output'];
+  readonly y: Scalars['Float']['output'];
+  readonly width: Scalars['Float']['output'];
+  readonly height: Scalars['Float']['output'];
+};
+
+/** The classes present but the background. Masks are argmax over classes (with one channel: probability ≥ minScore); minScore drops whole segments by mean pixel probability. */
+export type Segmentation = {
+  readonly __typename?: 'Segmentation';
+  readonly width: Scalars['Int']['output'];
+  readonly height: Scalars['Int']['output'];
+  readonly segments: ReadonlyArray<Segment>;
+};
+
+export type Segment = {
+  readonly __typename?: 'Segment';
+  readonly label: Scalars['String']['output'];
+  readonly index: Scalars['Int']['output'];
+  readonly score?: Maybe<Scalars['Float']['output']>;
+  readonly areaFraction: Scalars['Float']['output'];
+  readonly box: Box;
+  /** COCO run-length encoding, column-major, of a width × height mask: the compressed string that COCO's tools call `counts`. */
+  readonly rle: Scalars['String']['output'];
+  /** The same mask as a 1-bit PNG, base64. */
+  readonly png: Scalars['String']['output'];
+};
+
+
+export type SegmentBoxArgs = {
+  space: CoordinateSpace;
 };
 
 /** What was done for one inference field and what it cost: billed = served. */
@@ -507,6 +640,14 @@ export type ResolversUnionTypes<_RefType extends Record<string, unknown>> = {
     | ( ClassifiedImage )
     | ( FailedImage )
   ;
+  DetectResult:
+    | ( DetectedImage )
+    | ( FailedImage )
+  ;
+  SegmentResult:
+    | ( SegmentedImage )
+    | ( FailedImage )
+  ;
 };
 
 /** Mapping of interface types */
@@ -538,6 +679,8 @@ export type ResolversTypes = {
   PageInfo: ResolverTypeWrapper<PageInfo>;
   InvoicePreview: ResolverTypeWrapper<InvoicePreview>;
   InvoiceLine: ResolverTypeWrapper<InvoiceLine>;
+  CreateClientTokenInput: CreateClientTokenInput;
+  ClientToken: ResolverTypeWrapper<ClientToken>;
   Task: Task;
   Compression: Compression;
   Priority: Priority;
@@ -545,12 +688,24 @@ export type ResolversTypes = {
   AutoCompressionInput: AutoCompressionInput;
   Float: ResolverTypeWrapper<Scalars['Float']['output']>;
   ClassifyInput: ClassifyInput;
+  DetectInput: DetectInput;
+  SegmentInput: SegmentInput;
   ClassifyPayload: ResolverTypeWrapper<ClassifyAnswer>;
+  DetectPayload: ResolverTypeWrapper<DetectAnswer>;
+  SegmentPayload: ResolverTypeWrapper<SegmentAnswer>;
   ClassifyResult: ResolverTypeWrapper<ResolversUnionTypes<ResolversTypes>['ClassifyResult']>;
+  DetectResult: ResolverTypeWrapper<ResolversUnionTypes<ResolversTypes>['DetectResult']>;
+  SegmentResult: ResolverTypeWrapper<ResolversUnionTypes<ResolversTypes>['SegmentResult']>;
   ImageErrorCode: ImageErrorCode;
   ImageError: ResolverTypeWrapper<FailedImage>;
   Classification: ResolverTypeWrapper<ClassifiedImage>;
   LabelScore: ResolverTypeWrapper<LabelScore>;
+  Detection: ResolverTypeWrapper<DetectedImage>;
+  DetectedObject: ResolverTypeWrapper<DetectedObjectInPicture>;
+  CoordinateSpace: CoordinateSpace;
+  Box: ResolverTypeWrapper<Box>;
+  Segmentation: ResolverTypeWrapper<SegmentedImage>;
+  Segment: ResolverTypeWrapper<SegmentInPicture>;
   Receipt: ResolverTypeWrapper<Receipt>;
   Timings: ResolverTypeWrapper<Timings>;
   Model: ResolverTypeWrapper<ServedModel>;
@@ -590,15 +745,28 @@ export type ResolversParentTypes = {
   PageInfo: PageInfo;
   InvoicePreview: InvoicePreview;
   InvoiceLine: InvoiceLine;
+  CreateClientTokenInput: CreateClientTokenInput;
+  ClientToken: ClientToken;
   ImageInput: ImageInput;
   AutoCompressionInput: AutoCompressionInput;
   Float: Scalars['Float']['output'];
   ClassifyInput: ClassifyInput;
+  DetectInput: DetectInput;
+  SegmentInput: SegmentInput;
   ClassifyPayload: ClassifyAnswer;
+  DetectPayload: DetectAnswer;
+  SegmentPayload: SegmentAnswer;
   ClassifyResult: ResolversUnionTypes<ResolversParentTypes>['ClassifyResult'];
+  DetectResult: ResolversUnionTypes<ResolversParentTypes>['DetectResult'];
+  SegmentResult: ResolversUnionTypes<ResolversParentTypes>['SegmentResult'];
   ImageError: FailedImage;
   Classification: ClassifiedImage;
   LabelScore: LabelScore;
+  Detection: DetectedImage;
+  DetectedObject: DetectedObjectInPicture;
+  Box: Box;
+  Segmentation: SegmentedImage;
+  Segment: SegmentInPicture;
   Receipt: Receipt;
   Timings: Timings;
   Model: ServedModel;
@@ -630,7 +798,10 @@ export type MutationResolvers<ContextType = GraphqlContext, ParentType extends R
   createApiKey?: Resolver<ResolversTypes['CreateApiKeyPayload'], ParentType, ContextType, RequireFields<MutationCreateApiKeyArgs, 'input'>>;
   rotateApiKey?: Resolver<ResolversTypes['CreateApiKeyPayload'], ParentType, ContextType, RequireFields<MutationRotateApiKeyArgs, 'id' | 'graceSeconds'>>;
   revokeApiKey?: Resolver<ResolversTypes['ApiKey'], ParentType, ContextType, RequireFields<MutationRevokeApiKeyArgs, 'id'>>;
+  createClientToken?: Resolver<ResolversTypes['ClientToken'], ParentType, ContextType, RequireFields<MutationCreateClientTokenArgs, 'input'>>;
   classify?: Resolver<ResolversTypes['ClassifyPayload'], ParentType, ContextType, RequireFields<MutationClassifyArgs, 'input'>>;
+  detect?: Resolver<ResolversTypes['DetectPayload'], ParentType, ContextType, RequireFields<MutationDetectArgs, 'input'>>;
+  segment?: Resolver<ResolversTypes['SegmentPayload'], ParentType, ContextType, RequireFields<MutationSegmentArgs, 'input'>>;
   signIn?: Resolver<ResolversTypes['SignInPayload'], ParentType, ContextType, RequireFields<MutationSignInArgs, 'input'>>;
   refresh?: Resolver<ResolversTypes['SignInPayload'], ParentType, ContextType, RequireFields<MutationRefreshArgs, 'refreshToken'>>;
   signOut?: Resolver<ResolversTypes['Boolean'], ParentType, ContextType>;
@@ -701,13 +872,36 @@ export type InvoiceLineResolvers<ContextType = GraphqlContext, ParentType extend
   amountCents?: Resolver<ResolversTypes['BigInt'], ParentType, ContextType>;
 };
 
+export type ClientTokenResolvers<ContextType = GraphqlContext, ParentType extends ResolversParentTypes['ClientToken'] = ResolversParentTypes['ClientToken']> = {
+  token?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  expiresAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
+};
+
 export type ClassifyPayloadResolvers<ContextType = GraphqlContext, ParentType extends ResolversParentTypes['ClassifyPayload'] = ResolversParentTypes['ClassifyPayload']> = {
   results?: Resolver<ReadonlyArray<ResolversTypes['ClassifyResult']>, ParentType, ContextType>;
   receipt?: Resolver<ResolversTypes['Receipt'], ParentType, ContextType>;
 };
 
+export type DetectPayloadResolvers<ContextType = GraphqlContext, ParentType extends ResolversParentTypes['DetectPayload'] = ResolversParentTypes['DetectPayload']> = {
+  results?: Resolver<ReadonlyArray<ResolversTypes['DetectResult']>, ParentType, ContextType>;
+  receipt?: Resolver<ResolversTypes['Receipt'], ParentType, ContextType>;
+};
+
+export type SegmentPayloadResolvers<ContextType = GraphqlContext, ParentType extends ResolversParentTypes['SegmentPayload'] = ResolversParentTypes['SegmentPayload']> = {
+  results?: Resolver<ReadonlyArray<ResolversTypes['SegmentResult']>, ParentType, ContextType>;
+  receipt?: Resolver<ResolversTypes['Receipt'], ParentType, ContextType>;
+};
+
 export type ClassifyResultResolvers<ContextType = GraphqlContext, ParentType extends ResolversParentTypes['ClassifyResult'] = ResolversParentTypes['ClassifyResult']> = {
   __resolveType: TypeResolveFn<'Classification' | 'ImageError', ParentType, ContextType>;
+};
+
+export type DetectResultResolvers<ContextType = GraphqlContext, ParentType extends ResolversParentTypes['DetectResult'] = ResolversParentTypes['DetectResult']> = {
+  __resolveType: TypeResolveFn<'Detection' | 'ImageError', ParentType, ContextType>;
+};
+
+export type SegmentResultResolvers<ContextType = GraphqlContext, ParentType extends ResolversParentTypes['SegmentResult'] = ResolversParentTypes['SegmentResult']> = {
+  __resolveType: TypeResolveFn<'Segmentation' | 'ImageError', ParentType, ContextType>;
 };
 
 export type ImageErrorResolvers<ContextType = GraphqlContext, ParentType extends ResolversParentTypes['ImageError'] = ResolversParentTypes['ImageError']> = {
@@ -727,6 +921,44 @@ export type LabelScoreResolvers<ContextType = GraphqlContext, ParentType extends
   label?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
   index?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
   score?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
+};
+
+export type DetectionResolvers<ContextType = GraphqlContext, ParentType extends ResolversParentTypes['Detection'] = ResolversParentTypes['Detection']> = {
+  width?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  height?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  objects?: Resolver<ReadonlyArray<ResolversTypes['DetectedObject']>, ParentType, ContextType>;
+  __isTypeOf?: IsTypeOfResolverFn<ParentType, ContextType>;
+};
+
+export type DetectedObjectResolvers<ContextType = GraphqlContext, ParentType extends ResolversParentTypes['DetectedObject'] = ResolversParentTypes['DetectedObject']> = {
+  label?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  index?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  score?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
+  box?: Resolver<ResolversTypes['Box'], ParentType, ContextType, RequireFields<DetectedObjectBoxArgs, 'space'>>;
+};
+
+export type BoxResolvers<ContextType = GraphqlContext, ParentType extends ResolversParentTypes['Box'] = ResolversParentTypes['Box']> = {
+  x?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
+  y?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
+  width?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
+  height?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
+};
+
+export type SegmentationResolvers<ContextType = GraphqlContext, ParentType extends ResolversParentTypes['Segmentation'] = ResolversParentTypes['Segmentation']> = {
+  width?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  height?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  segments?: Resolver<ReadonlyArray<ResolversTypes['Segment']>, ParentType, ContextType>;
+  __isTypeOf?: IsTypeOfResolverFn<ParentType, ContextType>;
+};
+
+export type SegmentResolvers<ContextType = GraphqlContext, ParentType extends ResolversParentTypes['Segment'] = ResolversParentTypes['Segment']> = {
+  label?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  index?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  score?: Resolver<Maybe<ResolversTypes['Float']>, ParentType, ContextType>;
+  areaFraction?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
+  box?: Resolver<ResolversTypes['Box'], ParentType, ContextType, RequireFields<SegmentBoxArgs, 'space'>>;
+  rle?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  png?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
 };
 
 export type ReceiptResolvers<ContextType = GraphqlContext, ParentType extends ResolversParentTypes['Receipt'] = ResolversParentTypes['Receipt']> = {
@@ -863,11 +1095,21 @@ export type Resolvers<ContextType = GraphqlContext> = {
   PageInfo?: PageInfoResolvers<ContextType>;
   InvoicePreview?: InvoicePreviewResolvers<ContextType>;
   InvoiceLine?: InvoiceLineResolvers<ContextType>;
+  ClientToken?: ClientTokenResolvers<ContextType>;
   ClassifyPayload?: ClassifyPayloadResolvers<ContextType>;
+  DetectPayload?: DetectPayloadResolvers<ContextType>;
+  SegmentPayload?: SegmentPayloadResolvers<ContextType>;
   ClassifyResult?: ClassifyResultResolvers<ContextType>;
+  DetectResult?: DetectResultResolvers<ContextType>;
+  SegmentResult?: SegmentResultResolvers<ContextType>;
   ImageError?: ImageErrorResolvers<ContextType>;
   Classification?: ClassificationResolvers<ContextType>;
   LabelScore?: LabelScoreResolvers<ContextType>;
+  Detection?: DetectionResolvers<ContextType>;
+  DetectedObject?: DetectedObjectResolvers<ContextType>;
+  Box?: BoxResolvers<ContextType>;
+  Segmentation?: SegmentationResolvers<ContextType>;
+  Segment?: SegmentResolvers<ContextType>;
   Receipt?: ReceiptResolvers<ContextType>;
   Timings?: TimingsResolvers<ContextType>;
   Model?: ModelResolvers<ContextType>;

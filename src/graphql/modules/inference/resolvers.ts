@@ -1,37 +1,80 @@
-import type { Caller } from '../../../inference/request.ts';
+import type { Caller, InferenceRequest } from '../../../inference/request.ts';
 import type { ProtectedAction } from '../../../tenants/permissions.ts';
 import type { GraphqlContext } from '../../context.ts';
-import type { Resolvers } from '../../generated/resolvers-types.ts';
+import type { ClassifyInput, DetectInput, Resolvers, SegmentInput } from '../../generated/resolvers-types.ts';
 import { callerOf } from '../../permissions.ts';
+import { boxIn, inPicture } from './in-picture.ts';
 
 export const resolvers: Resolvers = {
   Mutation: {
     classify: (_parent, { input }, context) =>
       context.services.inference.classify(inferenceCaller(context, 'classify'), {
-        model: input.model,
-        images: input.images,
+        ...inferenceRequest(input),
         topK: input.topK,
         minScore: input.minScore,
-        compression: input.compression,
-        auto: input.auto
-          ? {
-              maxAccuracyLoss: input.auto.maxAccuracyLoss ?? 0.01,
-              maxLatencyMs: input.auto.maxLatencyMs ?? null,
-            }
-          : null,
-        priority: input.priority,
-        timeoutMs: input.timeoutMs ?? null,
-        idempotencyKey: input.idempotencyKey ?? null,
+      }),
+    detect: (_parent, { input }, context) =>
+      context.services.inference.detect(inferenceCaller(context, 'detect'), {
+        ...inferenceRequest(input),
+        minScore: input.minScore,
+        iouThreshold: input.iouThreshold,
+        maxDetections: input.maxDetections,
+      }),
+    segment: (_parent, { input }, context) =>
+      context.services.inference.segment(inferenceCaller(context, 'segment'), {
+        ...inferenceRequest(input),
+        minScore: input.minScore,
       }),
   },
   ClassifyResult: {
     __resolveType: ({ kind }) => (kind === 'error' ? 'ImageError' : 'Classification'),
   },
+  DetectResult: {
+    __resolveType: ({ kind }) => (kind === 'error' ? 'ImageError' : 'Detection'),
+  },
+  SegmentResult: {
+    __resolveType: ({ kind }) => (kind === 'error' ? 'ImageError' : 'Segmentation'),
+  },
+  Detection: {
+    objects: (detection) => inPicture(detection.objects, detection),
+  },
+  Segmentation: {
+    segments: (segmentation) => inPicture(segmentation.segments, segmentation),
+  },
+  DetectedObject: {
+    box: (object, { space }) => boxIn(space, object),
+  },
+  Segment: {
+    box: (segment, { space }) => boxIn(space, segment),
+    png: ({ rle, picture }, _args, context) => {
+      const { tenant } = callerOf(context, 'segment');
+      return context.services.inference.maskPng(tenant.id, rle, picture, context.signal);
+    },
+  },
 };
+
+/** What every task's input has, as inference knows it. */
+function inferenceRequest(input: ClassifyInput | DetectInput | SegmentInput): InferenceRequest {
+  return {
+    model: input.model,
+    images: input.images,
+    compression: input.compression,
+    auto: input.auto
+      ? {
+          maxAccuracyLoss: input.auto.maxAccuracyLoss ?? 0.01,
+          maxLatencyMs: input.auto.maxLatencyMs ?? null,
+        }
+      : null,
+    priority: input.priority,
+    timeoutMs: input.timeoutMs ?? null,
+    idempotencyKey: input.idempotencyKey ?? null,
+  };
+}
 
 /** The caller as inference knows it: a string with a weight and limits. */
 function inferenceCaller(context: GraphqlContext, action: ProtectedAction): Caller {
-  const { tenant, apiKeyId, memberId } = callerOf(context, action);
+  const principal = callerOf(context, action);
+  const { tenant, apiKeyId, memberId, restriction } = principal;
   const { weight, concurrency, monthlyUnits, hardLimit } = tenant.plan;
   const { signal } = context;
   return {
@@ -42,8 +85,8 @@ function inferenceCaller(context: GraphqlContext, action: ProtectedAction): Call
     concurrency,
     monthlyUnits,
     hardLimit,
-    models: null,
-    budget: null,
+    models: restriction?.models ?? null,
+    budget: context.services.clientTokens.budget(principal),
     signal,
   };
 }
