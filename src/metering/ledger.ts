@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Logger } from '../lib/logger.ts';
 import { periodAfter, periodOf } from '../lib/period.ts';
+import { type Repeating, repeat } from '../lib/repeating.ts';
 import { Flusher } from './flusher.ts';
 import {
   bookingRow,
@@ -13,7 +14,6 @@ import {
 } from './ledger-statements.ts';
 import { persist } from './persist.ts';
 import type { QuotaState } from './quota.ts';
-import { type Repeating, repeat } from './repeating.ts';
 import type { Booking, CommitOutcome, Reservation, ReserveOutcome } from './reservation.ts';
 
 export type { Booking, CommitOutcome, Reservation, ReserveOutcome } from './reservation.ts';

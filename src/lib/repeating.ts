@@ -1,4 +1,4 @@
-import type { Logger } from '../lib/logger.ts';
+import type { Logger } from './logger.ts';
 
 export interface Repeating {
   /** Resolves when no run is under way and none will come. */
