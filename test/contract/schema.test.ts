@@ -24,32 +24,19 @@ const growth: Readonly<Record<string, string>> = {
     'a session token is short-lived, so that one that leaks is of little use: this gets the next',
   'Mutation.refresh(refreshToken:)': 'its argument',
   'Mutation.signOut': 'a session can be ended before it expires',
+  'Segment.rle': 'its description adds which of COCO’s two forms it is',
   'SignInPayload.refreshToken': 'what refresh takes',
   'SignInPayload.refreshExpiresAt': 'when to sign in again',
 };
 
 /** What the contract promises and the running schema lacks so far: a whole type or field, or one argument or value. */
 const notServedYet: readonly string[] = [
-  'Box',
   'ClientToken',
-  'CoordinateSpace',
   'CreateClientTokenInput',
   'CreateUploadInput',
-  'DetectInput',
-  'DetectPayload',
-  'DetectResult',
-  'DetectedObject',
-  'Detection',
   'ImageInput.uploadId',
   'Mutation.createClientToken',
   'Mutation.createUpload',
-  'Mutation.detect',
-  'Mutation.segment',
-  'Segment',
-  'SegmentInput',
-  'SegmentPayload',
-  'SegmentResult',
-  'Segmentation',
   'Upload',
 ];
 

@@ -12,6 +12,7 @@ import {
   getNamedType,
   getVariableValues,
   type InlineFragmentNode,
+  isEnumType,
   isInterfaceType,
   isObjectType,
   Kind,
@@ -124,7 +125,7 @@ class CostReader {
       const place = `${parent?.name}.${name}`;
       if (price === 0 && seen.has(place)) this.#countRepeat(name, introspects);
       seen.add(place);
-      if (field && price === 0 && reachesServices(field, depth)) this.unpricedRuns += times;
+      if (field && price === 0 && reachesServices(field, place, depth)) this.unpricedRuns += times;
 
       const type = field && getNamedType(field.type);
       const below = nodes.flatMap(({ selectionSet }) => (selectionSet ? [{ type, selectionSet }] : []));
@@ -205,9 +206,16 @@ function definitionOf(parent: GraphQLNamedType | null, name: string): GraphQLFie
   return parent.getFields()[name] ?? null;
 }
 
-/** Root fields do, and below them those that take arguments; the others are read off what is there. */
-function reachesServices(field: GraphQLField<unknown, unknown>, depth: number): boolean {
-  return depth === 1 || field.args.length > 0;
+/** Fields below the root that are worked out whenever they are selected, although they take no arguments. */
+const workedOut: ReadonlySet<string> = new Set(['Segment.png']);
+
+/**
+ * Root fields do, and below them those that ask for something by an argument; the others are read off what is there. An
+ * enum asks for nothing: it says in which form.
+ */
+function reachesServices(field: GraphQLField<unknown, unknown>, place: string, depth: number): boolean {
+  if (depth === 1 || workedOut.has(place)) return true;
+  return field.args.some(({ type }) => !isEnumType(getNamedType(type)));
 }
 
 function priceOf(

@@ -67,6 +67,18 @@ const documents: [what: string, source: string, variables: Record<string, unknow
     { x: images(4) },
     5,
   ],
+  [
+    'images to detect in as those to classify',
+    'mutation ($i: DetectInput!) { detect(input: $i) { receipt { units } } }',
+    { i: input(5) },
+    6,
+  ],
+  [
+    'images to segment as those to classify',
+    'mutation ($i: SegmentInput!) { segment(input: $i) { receipt { units } } }',
+    { i: input(5) },
+    6,
+  ],
   ['aliases of inference', fromVariable(`a: ${classify} b: ${classify} c: ${classify}`), { i: input(2) }, 7],
   [
     'a skipped field nothing',
@@ -240,6 +252,22 @@ describe('bounds on what has no price', () => {
     expect(() => costOf(list(62, `node { ${repeat(101, (i) => `a${i}: ${usage}`)} }`))).toThrow(
       'asks for 6262 results',
     );
+  });
+  test('a box is read off what is there, in either space', () => {
+    const boxes = repeat(8, (i) => `a${i}: box { x } b${i}: box(space: NORMALIZED) { x }`);
+    const detect = `mutation ($i: DetectInput!) {
+      detect(input: $i) { results { ... on Detection { objects { ${boxes} } } } }
+    }`;
+    expect(costOf(detect, { i: input(32) })).toBe(33);
+  });
+  test('a mask is drawn once for each image that was paid for, and ten times more', () => {
+    const segment = (times: number) => `mutation ($i: SegmentInput!) {
+      segment(input: $i) { results { ... on Segmentation { segments { ${repeat(times, (i) => `a${i}: png`)} } } } }
+    }`;
+    expect(costOf(segment(1), { i: input(32) })).toBe(33);
+    expect(() => costOf(segment(2), { i: input(32) })).toThrow('asks for 64 results');
+    expect(costOf(segment(12), { i: input(1) })).toBe(2);
+    expect(() => costOf(segment(13), { i: input(1) })).toThrow(QueryTooComplexError);
   });
   test('introspection is repeated less', () => {
     const times = (count: number) => `{ ${repeat(count, (i) => `a${i}: __schema { types { name } }`)} }`;
