@@ -23,6 +23,7 @@ export const permissions = {
   classify: { anyOf: ['INFER'] },
   detect: { anyOf: ['INFER'] },
   segment: { anyOf: ['INFER'] },
+  createUpload: { anyOf: ['INFER'] },
   createApiKey: { anyOf: ['KEYS_WRITE'] },
   rotateApiKey: { anyOf: ['KEYS_WRITE'] },
   revokeApiKey: { anyOf: ['KEYS_WRITE'] },

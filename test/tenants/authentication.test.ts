@@ -29,6 +29,7 @@ describe('a valid credential', () => {
       memberId: null,
       sessionId: null,
       name: 'key first',
+      restriction: null,
     });
     expect(principal?.tenant.plan).toMatchObject({
       name: 'Pro',
