@@ -29,6 +29,7 @@ import { MemoryConcurrencyLimiter } from './tenants/concurrency-limiter.ts';
 import type { FirstBoot } from './tenants/first-boot.ts';
 import { MemoryRateLimiter } from './tenants/rate-limiter.ts';
 import { createTenancy } from './tenants/tenancy.ts';
+import { Uploads } from './uploads/uploads.ts';
 
 /** What a process hands in, and what a test puts in the place of what would be made. */
 export interface Surroundings {
@@ -84,6 +85,10 @@ export async function createContext(
   lifetime.own({ name: 'ledger', close: () => ledger.close() });
   await ledger.start();
 
+  const uploads = new Uploads({ database, dir: config.uploadsDir, logger, clock });
+  lifetime.own({ name: 'uploads', close: () => uploads.close() });
+  await uploads.start();
+
   const artifacts = new ArtifactStore(config.artifactsDir);
   const workers: InferenceWorker[] =
     config.workers.length > 0
@@ -119,6 +124,7 @@ export async function createContext(
     dispatcher,
     concurrency: new MemoryConcurrencyLimiter(),
     fetch,
+    uploads,
     clock,
   });
 
@@ -145,6 +151,7 @@ export async function createContext(
       invoices: new Invoices(database),
       models: registry,
       inference,
+      uploads,
       rateLimiter,
     },
     {
@@ -152,6 +159,7 @@ export async function createContext(
       metrics: createMetrics(dispatcher, workers),
       introspection: config.introspection,
       trustProxy: config.trustProxy,
+      publicUrl: config.publicUrl,
       ready: async () => {
         if (!isOpen) return 'it is starting: models are being loaded';
         if (!workers.some(({ ready }) => ready)) return 'no inference worker is ready';

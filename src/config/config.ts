@@ -7,6 +7,10 @@ export interface Config {
   readonly dataDir: string;
   /** The artefact store, within `dataDir`. */
   readonly artifactsDir: string;
+  /** What tenants uploaded, within `dataDir`. */
+  readonly uploadsDir: string;
+  /** Where clients reach this service, without a slash at its end; null: where each request says it came to. */
+  readonly publicUrl: string | null;
   /** Open Inference Protocol base URLs of workers that share `dataDir`'s artefacts; none: one local worker. */
   readonly workers: readonly string[];
   /** Threads of the local worker's engine. */

@@ -27,6 +27,11 @@ function isNetwork(text: string): boolean {
 }
 
 const httpUrl = (value: string) => /^https?:$/.test(URL.parse(value)?.protocol ?? '');
+/** An origin, perhaps with a path below which a proxy serves this. */
+const isBaseUrl = (value: string) => {
+  const url = URL.parse(value);
+  return url !== null && httpUrl(value) && `${url.search}${url.hash}${url.username}${url.password}` === '';
+};
 const postgresUrl = (value: string) => /^postgres(ql)?:$/.test(URL.parse(value)?.protocol ?? '');
 
 /** A setting: how it is read, what is wanted in words, and whether its value may be shown in a message or a log. */
@@ -69,6 +74,13 @@ const settings = {
     z.union([integer(0, 16), z.string().refine(networks)]),
     'how many proxies stand in front, 0..16, or their addresses, e.g. 10.0.0.0/8,192.0.2.7',
   ),
+  FOVEA_PUBLIC_URL: setting(
+    z
+      .string()
+      .refine(isBaseUrl)
+      .transform((url) => new URL(url).href.replace(/\/+$/, '')),
+    'the base URL that clients reach this service at, e.g. https://vision.example.com',
+  ),
   FOVEA_LOG_LEVEL: setting(
     z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']),
     'fatal, error, warn, info, debug or silent',
@@ -106,6 +118,8 @@ export function readEnvironment(env: Record<string, string | undefined>): Enviro
       host: read.FOVEA_HOST ?? '127.0.0.1',
       dataDir,
       artifactsDir: join(dataDir, 'artifacts'),
+      uploadsDir: join(dataDir, 'uploads'),
+      publicUrl: read.FOVEA_PUBLIC_URL ?? null,
       workers: read.FOVEA_WORKERS ?? [],
       workerThreads: read.FOVEA_WORKER_THREADS ?? availableParallelism(),
       maxQueuedImages: read.FOVEA_MAX_QUEUED_IMAGES ?? 1_024,

@@ -20,7 +20,7 @@ export interface Database {
   asOperator<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
   /**
    * Runs `work` for a caller that is not known yet: beside public rows it sees the row that carries `credential` (an API key's
-   * short id, an e-mail address in lower case, a session's id, a tenant's name).
+   * short id, an e-mail address in lower case, a session's id, an upload's id, a tenant's name).
    */
   presenting<T>(credential: string, work: (tx: Transaction) => Promise<T>): Promise<T>;
   close(): Promise<void>;

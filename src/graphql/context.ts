@@ -11,6 +11,7 @@ import type { ClientTokens } from '../tenants/client-tokens.ts';
 import type { RateLimiter } from '../tenants/rate-limiter.ts';
 import type { Sessions } from '../tenants/sessions.ts';
 import type { Principal } from '../tenants/types.ts';
+import type { Uploads } from '../uploads/uploads.ts';
 
 /** What resolvers call. Each is used through the methods it declares publicly, so a test may hand in the few it needs. */
 export interface Services {
@@ -24,6 +25,7 @@ export interface Services {
   readonly invoices: Pick<Invoices, 'preview'>;
   readonly models: Pick<ModelRegistry, 'resolve' | 'list' | 'get'>;
   readonly inference: Pick<InferenceService, 'classify' | 'detect' | 'segment' | 'maskPng'>;
+  readonly uploads: Pick<Uploads, 'create' | 'present' | 'receive'>;
   readonly rateLimiter: RateLimiter;
 }
 
@@ -43,6 +45,8 @@ export interface GraphqlContext {
   /** A UUIDv7: `extensions.requestId` and the header `x-request-id`. */
   readonly requestId: string;
   readonly clientAddress: string;
+  /** Where the client reaches this service, without a slash at its end; null: it names no valid host. */
+  readonly publicUrl: string | null;
   /** Aborts when the client hangs up before the answer is out. */
   readonly signal: AbortSignal;
   readonly services: Services;

@@ -19,7 +19,12 @@ export type Exchange = { -readonly [K in keyof GraphqlContext]: GraphqlContext[K
 export function openExchange(
   request: Request,
   response: Response,
-  { services, logger, metrics }: { services: Services; logger: Logger; metrics: RequestMetrics },
+  {
+    services,
+    logger,
+    metrics,
+    publicUrl,
+  }: { services: Services; logger: Logger; metrics: RequestMetrics; publicUrl: string | null },
 ): Exchange {
   const startedAt = performance.now();
   const requestId = uuidv7();
@@ -29,6 +34,7 @@ export function openExchange(
     principal: null as Principal | null,
     requestId,
     clientAddress: clientAddress(request.ip),
+    publicUrl,
     signal: controller.signal,
     services,
     logger: logger.child({ requestId }),

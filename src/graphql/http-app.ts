@@ -15,6 +15,7 @@ import { answerPreflights, letAnyTenantsPagesRead, letRead } from './cors.ts';
 import { type Exchange, openExchange } from './exchange.ts';
 import { requireShallow } from './nesting.ts';
 import { type PublicError, retryAfterOf, toPublicError } from './plugins/errors.ts';
+import { publicUrlOf } from './public-url.ts';
 import {
   AbortedBodyError,
   anonymousLimit,
@@ -23,6 +24,7 @@ import {
   readJsonBody,
 } from './request-body.ts';
 import type { RequestMetrics } from './request-metrics.ts';
+import { receiveUpload } from './uploads-route.ts';
 
 export interface HttpAppOptions {
   readonly logger: Logger;
@@ -30,6 +32,7 @@ export interface HttpAppOptions {
   readonly requests: RequestMetrics;
   readonly ready: () => Promise<true | string>;
   readonly trustProxy?: boolean | number | string;
+  readonly publicUrl?: string | null;
   readonly maxBodyBytes?: number;
 }
 
@@ -49,9 +52,7 @@ export function createHttpApp(
   app.use(securityHeaders);
 
   app.get('/', (request, response) => {
-    // The host is the client's own word: only what a host can look like is put into the page.
-    const host = request.get('host') ?? '';
-    const origin = /^[\w.:[\]-]+$/.test(host) ? `${request.protocol}://${host}` : '';
+    const origin = publicUrlOf(request, options.publicUrl ?? null) ?? '';
     response.type('html').send(landingPage.replaceAll('{{origin}}', origin));
   });
   app.get('/health/live', (_request, response) => {
@@ -72,6 +73,7 @@ export function createHttpApp(
   // A page of another origin asks first whether it may send at all.
   app.use(['/graphql', '/uploads'], answerPreflights(services.origins));
   app.use('/uploads', letAnyTenantsPagesRead(services.origins));
+  app.put('/uploads/:id', receiveUpload(services, options.logger));
   app.use('/graphql', openBooks(services, options), identifyAndRead(options), serve(apollo));
 
   app.use((_request, response) => {
@@ -93,9 +95,17 @@ const securityHeaders: RequestHandler = (_request, response, next) => {
   next();
 };
 
-function openBooks(services: Services, { logger, requests }: HttpAppOptions): RequestHandler {
+function openBooks(
+  services: Services,
+  { logger, requests, publicUrl = null }: HttpAppOptions,
+): RequestHandler {
   return (request, response, next) => {
-    response.locals.exchange = openExchange(request, response, { services, logger, metrics: requests });
+    response.locals.exchange = openExchange(request, response, {
+      services,
+      logger,
+      metrics: requests,
+      publicUrl: publicUrlOf(request, publicUrl),
+    });
     next();
   };
 }

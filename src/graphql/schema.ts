@@ -18,6 +18,7 @@ import { resolvers as inference } from './modules/inference/resolvers.ts';
 import { resolvers as models } from './modules/models/resolvers.ts';
 import { resolvers as sessions } from './modules/sessions/resolvers.ts';
 import { resolvers as tenants } from './modules/tenants/resolvers.ts';
+import { resolvers as uploads } from './modules/uploads/resolvers.ts';
 import { resolvers as usage } from './modules/usage/resolvers.ts';
 import { guardFields } from './permissions.ts';
 import { readTypeDefinitions } from './type-definitions.ts';
@@ -30,6 +31,7 @@ const modules: readonly Resolvers[] = [
   clientTokens,
   models,
   inference,
+  uploads,
   usage,
   billing,
 ];

@@ -31,6 +31,8 @@ export interface GraphqlServerOptions {
   readonly introspection: boolean;
   /** Express's `trust proxy`: whose `X-Forwarded-For` is believed. Default: nobody's. */
   readonly trustProxy?: boolean | number | string;
+  /** Where clients reach this service, without a slash at its end. Default: where each request says it came to. */
+  readonly publicUrl?: string | null;
   /** Default: the contract's 64 MB. */
   readonly maxBodyBytes?: number;
 }

@@ -8,7 +8,7 @@ import { HOLD_OUTLIVES_DEADLINE_MS, type Hold, hold, type KeptAnswer, requestHas
 import type { Size } from './images/geometry.ts';
 import { ImageError } from './images/image-error.ts';
 import { readImage } from './images/read-image.ts';
-import type { ImageSource } from './images/source.ts';
+import type { ImageSource, UploadedFiles } from './images/source.ts';
 import type { ChosenVariant } from './model-selection.ts';
 import type { Answer, Caller, FailedImage, InferenceRequest, Receipt } from './request.ts';
 import type { Dispatcher, ImageOutput, Ticket } from './scheduler/dispatcher.ts';
@@ -20,6 +20,7 @@ export interface ServingDependencies {
   readonly ledger: Ledger;
   readonly dispatcher: Dispatcher;
   readonly fetch: SafeFetch;
+  readonly uploads: UploadedFiles;
   readonly clock: Clock;
 }
 
@@ -156,7 +157,7 @@ export class Serving<T extends ServedTask> {
     held: Promise<unknown>,
   ): Promise<AnsweredImage<Results[T]> | FailedImage> {
     const { variant } = this.#chosen;
-    const { dispatcher, fetch } = this.#dependencies;
+    const { dispatcher, fetch, uploads } = this.#dependencies;
     try {
       // Nothing is fetched for a tenant whose quota does not cover it.
       if ('url' in source) await held;
@@ -164,6 +165,7 @@ export class Serving<T extends ServedTask> {
         tenantId: this.#caller.tenantId,
         signal: this.#abandoned.signal,
         fetch,
+        uploads,
       });
       await held;
       const output = await dispatcher.run(variant, this.#ticket, pixels);

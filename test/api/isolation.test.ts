@@ -4,6 +4,7 @@ import { tenantTables } from '../db/table-faults.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
 import { examplePicture } from '../support/server.ts';
 import { type Inhabitant, openTwoTenants, type TwoTenants } from '../support/two-tenants.ts';
+import { upload } from '../support/uploaded.ts';
 
 let scene: TwoTenants;
 let mine: Inhabitant;
@@ -35,8 +36,9 @@ async function rowsOf({ id }: Inhabitant): Promise<Record<string, unknown[]>> {
 /** What an answer says, in a form in which anything of theirs could be found. */
 function expectNothingOfTheirs(answer: unknown): void {
   const text = JSON.stringify(answer);
-  const { id, name, email, keyId, twinId, ownId, ownName, firstRequestId } = theirs;
-  for (const secret of [id, name, email, keyId, twinId, ownId, ownName, firstRequestId, ...theirs.labels])
+  const { id, name, email, keyId, twinId, ownId, ownName, firstRequestId, uploadId } = theirs;
+  const ids = [id, keyId, twinId, ownId, firstRequestId, uploadId];
+  for (const secret of [...ids, name, email, ownName, ...theirs.labels])
     expect(text).not.toContain(JSON.stringify(secret).slice(1, -1));
 }
 
@@ -166,6 +168,18 @@ const cases: Record<string, () => Promise<void>> = {
     expect(receipt.requestId).not.toBe(theirs.firstRequestId);
     const again = (await theirs.client.classify(theirs.keyed)).data!.classify.receipt;
     expect(again).toMatchObject({ replayed: true, requestId: theirs.firstRequestId });
+  },
+
+  async createUpload() {
+    const uploadId = await upload(mine.client);
+    const images = [theirs.uploadId, nobodys, uploadId].map((uploadId) => ({ uploadId }));
+    const [their, unknown, own] = (await mine.client.classify({ images })).data!.classify.results;
+    expect(their).toMatchObject({ code: 'FETCH_FAILED' });
+    expect(their).toEqual(unknown);
+    expect(own).toHaveProperty('labels');
+    expect(await mine.client.classify({ images: [{ uploadId: mine.uploadId }] })).toMatchObject({
+      errors: [],
+    });
   },
 
   async createApiKey() {

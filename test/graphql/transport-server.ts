@@ -153,5 +153,6 @@ export const minimalServices: Omit<Services, 'rateLimiter'> = {
   sessions: { signIn: notHere, refresh: notHere, signOut: notHere },
   usage: { usage: notHere, ofApiKey: notHere },
   invoices: { preview: notHere },
+  uploads: { create: notHere, present: async () => null, receive: notHere },
   inference: { classify: notHere, detect: notHere, segment: notHere, maskPng: notHere },
 };

@@ -13,6 +13,7 @@ import { tinyClassifier } from '../models/tiny-classifier.ts';
 import { databaseUrl } from './global-setup.ts';
 import type { GraphqlClient } from './graphql-client.ts';
 import { examplePicture, startServer, type TestServer, type TestTenant } from './server.ts';
+import { upload } from './uploaded.ts';
 
 /** A tenant that has rows in every table. */
 export interface Inhabitant extends TestTenant {
@@ -30,6 +31,8 @@ export interface Inhabitant extends TestTenant {
   /** What it was answered under the idempotency key that `keyed` carries. */
   readonly firstRequestId: string;
   readonly keyed: Record<string, unknown>;
+  /** A picture that it uploaded. */
+  readonly uploadId: string;
 }
 
 export interface TwoTenants {
@@ -97,6 +100,7 @@ async function settle(server: TestServer, word: string, units: number): Promise<
     labels,
     ownName,
     units,
+    uploadId: await upload(client),
     firstRequestId: data!.classify.receipt.requestId,
     keyed,
   };

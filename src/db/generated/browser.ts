@@ -82,3 +82,8 @@ export type Session = Prisma.SessionModel
  * 
  */
 export type SigningKey = Prisma.SigningKeyModel
+/**
+ * Model Upload
+ * 
+ */
+export type Upload = Prisma.UploadModel

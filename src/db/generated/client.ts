@@ -106,3 +106,8 @@ export type Session = Prisma.SessionModel
  * 
  */
 export type SigningKey = Prisma.SigningKeyModel
+/**
+ * Model Upload
+ * 
+ */
+export type Upload = Prisma.UploadModel

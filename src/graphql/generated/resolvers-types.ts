@@ -86,6 +86,8 @@ export type Mutation = {
   readonly refresh: SignInPayload;
   /** Ends the session that the request was sent with: neither of its tokens works afterwards. */
   readonly signOut: Scalars['Boolean']['output'];
+  /** A place to PUT one file to before it expires; its id is then an ImageInput.uploadId (or an archive or a model, where an input asks for one). */
+  readonly createUpload: Upload;
 };
 
 
@@ -132,6 +134,11 @@ export type MutationSignInArgs = {
 
 export type MutationRefreshArgs = {
   refreshToken: Scalars['String']['input'];
+};
+
+
+export type MutationCreateUploadArgs = {
+  input: CreateUploadInput;
 };
 
 export type CreateApiKeyInput = {
@@ -241,8 +248,9 @@ export type Priority =
  * dropped, 16-bit scaled to 8, CMYK converted; other colour profiles are ignored, as the reference decoders do.
  */
 export type ImageInput =
-  { readonly base64: Scalars['String']['input']; readonly url?: never; }
-  |  { readonly base64?: never; readonly url: Scalars['URL']['input']; };
+  { readonly base64: Scalars['String']['input']; readonly url?: never; readonly uploadId?: never; }
+  |  { readonly base64?: never; readonly url: Scalars['URL']['input']; readonly uploadId?: never; }
+  |  { readonly base64?: never; readonly url?: never; readonly uploadId: Scalars['ID']['input']; };
 
 /** `AUTO` only: bounds a variant must meet, by its stored report. */
 export type AutoCompressionInput = {
@@ -528,6 +536,19 @@ export type Plan = {
   readonly weight: Scalars['Int']['output'];
 };
 
+export type CreateUploadInput = {
+  readonly contentType: Scalars['String']['input'];
+  readonly bytes: Scalars['BigInt']['input'];
+  readonly sha256?: InputMaybe<Scalars['String']['input']>;
+};
+
+export type Upload = {
+  readonly __typename?: 'Upload';
+  readonly id: Scalars['ID']['output'];
+  readonly url: Scalars['URL']['output'];
+  readonly expiresAt: Scalars['DateTime']['output'];
+};
+
 /** `limit` null: unlimited. */
 export type QuotaState = {
   readonly __typename?: 'QuotaState';
@@ -719,6 +740,8 @@ export type ResolversTypes = {
   Scope: Scope;
   Tenant: ResolverTypeWrapper<TenantRecord>;
   Plan: ResolverTypeWrapper<Plan>;
+  CreateUploadInput: CreateUploadInput;
+  Upload: ResolverTypeWrapper<Upload>;
   QuotaState: ResolverTypeWrapper<QuotaState>;
   UsageBucket: UsageBucket;
   UsageDimension: UsageDimension;
@@ -779,6 +802,8 @@ export type ResolversParentTypes = {
   Viewer: Principal;
   Tenant: TenantRecord;
   Plan: Plan;
+  CreateUploadInput: CreateUploadInput;
+  Upload: Upload;
   QuotaState: QuotaState;
   UsagePoint: BookedUsage;
 };
@@ -805,6 +830,7 @@ export type MutationResolvers<ContextType = GraphqlContext, ParentType extends R
   signIn?: Resolver<ResolversTypes['SignInPayload'], ParentType, ContextType, RequireFields<MutationSignInArgs, 'input'>>;
   refresh?: Resolver<ResolversTypes['SignInPayload'], ParentType, ContextType, RequireFields<MutationRefreshArgs, 'refreshToken'>>;
   signOut?: Resolver<ResolversTypes['Boolean'], ParentType, ContextType>;
+  createUpload?: Resolver<ResolversTypes['Upload'], ParentType, ContextType, RequireFields<MutationCreateUploadArgs, 'input'>>;
 };
 
 export type CreateApiKeyPayloadResolvers<ContextType = GraphqlContext, ParentType extends ResolversParentTypes['CreateApiKeyPayload'] = ResolversParentTypes['CreateApiKeyPayload']> = {
@@ -1058,6 +1084,12 @@ export type PlanResolvers<ContextType = GraphqlContext, ParentType extends Resol
   weight?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
 };
 
+export type UploadResolvers<ContextType = GraphqlContext, ParentType extends ResolversParentTypes['Upload'] = ResolversParentTypes['Upload']> = {
+  id?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
+  url?: Resolver<ResolversTypes['URL'], ParentType, ContextType>;
+  expiresAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
+};
+
 export type QuotaStateResolvers<ContextType = GraphqlContext, ParentType extends ResolversParentTypes['QuotaState'] = ResolversParentTypes['QuotaState']> = {
   meter?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
   limit?: Resolver<Maybe<ResolversTypes['BigInt']>, ParentType, ContextType>;
@@ -1121,6 +1153,7 @@ export type Resolvers<ContextType = GraphqlContext> = {
   Viewer?: ViewerResolvers<ContextType>;
   Tenant?: TenantResolvers<ContextType>;
   Plan?: PlanResolvers<ContextType>;
+  Upload?: UploadResolvers<ContextType>;
   QuotaState?: QuotaStateResolvers<ContextType>;
   UsagePoint?: UsagePointResolvers<ContextType>;
 };

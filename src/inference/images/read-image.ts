@@ -1,10 +1,9 @@
-import type { SafeFetch } from '../../lib/safe-fetch.ts';
 import { Gate } from '../gate.ts';
 import type { InputGeometry } from '../variant.ts';
 import { type DecodedImage, decodeImage } from './decode.ts';
-import { type ImageSource, readSource } from './source.ts';
+import { type ImageSource, readSource, type SourceOptions } from './source.ts';
 
-/** URL images at once: what is fetched is held, at up to 20 MB each, until it is decoded. */
+/** Images from URLs and uploads at once: what is fetched is held, at up to 20 MB each, until it is decoded. */
 const maxFetches = 16;
 
 /** So that one tenant whose hosts are slow leaves places for the others. */
@@ -13,25 +12,20 @@ const maxFetchesOfTenant = 8;
 const fetches = new Gate(maxFetches);
 const fetchesOfTenants = new Map<string, Gate>();
 
-export interface ReadImageOptions {
-  readonly tenantId: string;
-  readonly signal: AbortSignal;
-  readonly fetch: SafeFetch;
-}
-
 /**
- * A picture from wherever it comes to a model's input. A URL is fetched when its turn comes, and its bytes keep their place
- * until they are decoded: a request of two kilobytes can name 640 megabytes. What came in base64 is held already, and its
+ * A picture from wherever it comes to a model's input. A URL is fetched, or an upload read, when its turn comes, and its
+ * bytes keep their place until they are decoded: a request of two kilobytes can name 640 megabytes. What came in base64 is held already, and its
  * size is bounded with the request's.
  * @throws ImageError, or the signal's reason once it aborts
  */
 export function readImage(
   source: ImageSource,
   geometry: InputGeometry,
-  { tenantId, signal, fetch }: ReadImageOptions,
+  options: SourceOptions,
 ): Promise<DecodedImage> {
+  const { tenantId, signal } = options;
   const turn = { owner: tenantId, signal };
-  const read = async () => decodeImage(await readSource(source, { signal, fetch }), geometry, turn);
+  const read = async () => decodeImage(await readSource(source, options), geometry, turn);
   if ('base64' in source) return read();
   return inTurnOf(tenantId, () => fetches.run(read, turn), signal);
 }

@@ -6,7 +6,24 @@ import {
 } from '../../lib/safe-fetch.ts';
 import { ImageError } from './image-error.ts';
 
-export type ImageSource = { readonly base64: string } | { readonly url: string };
+export type ImageSource =
+  | { readonly base64: string }
+  | { readonly url: string }
+  | { readonly uploadId: string };
+
+/** Files that tenants brought beforehand. */
+export interface UploadedFiles {
+  /** null: there is none of that id which this tenant can read now. */
+  read(tenantId: string, uploadId: string): Promise<Uint8Array | null>;
+}
+
+export interface SourceOptions {
+  /** Whose uploads are read. */
+  readonly tenantId: string;
+  readonly signal: AbortSignal;
+  readonly fetch: SafeFetch;
+  readonly uploads: UploadedFiles;
+}
 
 /** Of an encoded picture. */
 export const maxImageBytes = 20_000_000;
@@ -17,9 +34,10 @@ export const maxImageBytes = 20_000_000;
  */
 export async function readSource(
   source: ImageSource,
-  { signal, fetch }: { signal: AbortSignal; fetch: SafeFetch },
+  { tenantId, signal, fetch, uploads }: SourceOptions,
 ): Promise<Uint8Array> {
   if ('base64' in source) return decodeBase64(source.base64);
+  if ('uploadId' in source) return readUpload(await uploads.read(tenantId, source.uploadId), signal);
   try {
     return await fetch.get(source.url, signal);
   } catch (error) {
@@ -28,6 +46,16 @@ export async function readSource(
     if (error instanceof FetchFailedError) throw new ImageError('FETCH_FAILED', error.message);
     throw error;
   }
+}
+
+/** An upload of another tenant reads as one that never was. */
+function readUpload(bytes: Uint8Array | null, signal: AbortSignal): Uint8Array {
+  signal.throwIfAborted();
+  if (bytes !== null) return bytes;
+  throw new ImageError(
+    'FETCH_FAILED',
+    'No upload with this id can be read: it was never created, its file has not been received yet, or it has expired.',
+  );
 }
 
 /** Strict where Node is lenient: it skips what is not base64, and a picture with holes would be called corrupt at random. */

@@ -22,6 +22,7 @@ const expectAsked = async (count: number) => {
   expect(asked).toHaveLength(count);
 };
 
+const uploads = { read: async (_tenantId: string, id: string) => (id === 'kept' ? picture : null) };
 let fetch: SafeFetch;
 beforeEach(async () => {
   asked = [];
@@ -37,7 +38,7 @@ afterEach(async () => {
 
 function read(tenantId: string, signal = new AbortController().signal) {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-  return readImage({ url }, geometry({ width: 8, height: 8 }), { tenantId, signal, fetch });
+  return readImage({ url }, geometry({ width: 8, height: 8 }), { tenantId, signal, fetch, uploads });
 }
 const many = <T>(count: number, one: (index: number) => T) => Array.from({ length: count }, (_, i) => one(i));
 
@@ -100,11 +101,35 @@ test('base64 does not wait for URLs', async () => {
     tenantId: 'tenant 0',
     signal,
     fetch,
+    uploads,
   });
   expect([decoded.width, decoded.height]).toEqual([8, 8]);
   answerAll();
   await expectAsked(4);
   answerAll();
+  await Promise.all(reads);
+});
+
+test('an upload takes a place among the URLs, since its bytes are held as theirs are', async () => {
+  const reads = many(8, () => read('tenant'));
+  await expectAsked(8);
+  const { signal } = new AbortController();
+  let isRead = false;
+  const upload = readImage({ uploadId: 'kept' }, geometry({ width: 8, height: 8 }), {
+    tenantId: 'tenant',
+    signal,
+    fetch,
+    uploads: {
+      read: async (...of) => {
+        isRead = true;
+        return uploads.read(...of);
+      },
+    },
+  });
+  await expectAsked(8);
+  expect(isRead).toBe(false);
+  answerAll();
+  expect(await upload).toMatchObject({ width: 8, height: 8 });
   await Promise.all(reads);
 });
 
@@ -116,7 +141,7 @@ test('a tenant that sends many of the largest pictures holds up nobody else', as
   const done: string[] = [];
   const readBytes = async (tenantId: string, bytes: Buffer) => {
     const source = { base64: bytes.toString('base64') };
-    await readImage(source, geometry({ width: 8, height: 8 }), { tenantId, signal, fetch });
+    await readImage(source, geometry({ width: 8, height: 8 }), { tenantId, signal, fetch, uploads });
     done.push(tenantId);
   };
   const reads = many(20, () => readBytes('large', largest));

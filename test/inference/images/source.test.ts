@@ -8,7 +8,12 @@ import { createSafeFetch } from '../../../src/lib/safe-fetch.ts';
 const signal = new AbortController().signal;
 const fetch = createSafeFetch({ allow: (address) => address === '127.0.0.1', maxBytes: 1000 });
 afterAll(() => fetch.close());
-const read = (source: Parameters<typeof readSource>[0]) => readSource(source, { signal, fetch });
+const uploads = {
+  read: async (tenantId: string, id: string) =>
+    tenantId === 'mine' && id === 'kept' ? Buffer.from('bytes') : null,
+};
+const options = { tenantId: 'mine', signal, fetch, uploads };
+const read = (source: Parameters<typeof readSource>[0]) => readSource(source, options);
 
 describe('base64', () => {
   test.each([0, 1, 2, 3, 4, 57, 1000])('%i bytes come back as they were', async (length) => {
@@ -69,6 +74,35 @@ describe('url', () => {
 
   test('a client that hung up is no failure of its picture', async () => {
     const gone = AbortSignal.abort(new Error('hung up'));
-    await expect(readSource({ url: base }, { signal: gone, fetch })).rejects.toThrow('hung up');
+    await expect(readSource({ url: base }, { ...options, signal: gone })).rejects.toThrow('hung up');
+  });
+});
+
+describe('uploadId', () => {
+  test('its file is the picture', async () => {
+    expect(Buffer.from(await read({ uploadId: 'kept' })).toString()).toBe('bytes');
+  });
+
+  test('one that is not there is FETCH_FAILED, and one of another tenant in the same words', async () => {
+    const faultOf = async (work: Promise<unknown>) => {
+      const { code, message } = await work.then(
+        () => expect.unreachable(),
+        (error) => error,
+      );
+      return { code, message };
+    };
+    const unknown = await faultOf(read({ uploadId: 'lost' }));
+    expect(unknown).toEqual({
+      code: 'FETCH_FAILED',
+      message: expect.stringMatching(/never created.*expired/),
+    });
+    expect(await faultOf(readSource({ uploadId: 'kept' }, { ...options, tenantId: 'theirs' }))).toEqual(
+      unknown,
+    );
+  });
+
+  test('a client that hung up while it was read is no failure of its picture', async () => {
+    const gone = AbortSignal.abort(new Error('hung up'));
+    await expect(readSource({ uploadId: 'lost' }, { ...options, signal: gone })).rejects.toThrow('hung up');
   });
 });

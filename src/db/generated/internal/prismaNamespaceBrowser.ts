@@ -63,7 +63,8 @@ export const ModelName = {
   ApiKey: 'ApiKey',
   ClientToken: 'ClientToken',
   Session: 'Session',
-  SigningKey: 'SigningKey'
+  SigningKey: 'SigningKey',
+  Upload: 'Upload'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -165,6 +166,7 @@ export const ModelVariantScalarFieldEnum = {
   tenantId: 'tenantId',
   compression: 'compression',
   artifactSha256: 'artifactSha256',
+  externalData: 'externalData',
   sizeBytes: 'sizeBytes',
   input: 'input',
   output: 'output',
@@ -276,6 +278,26 @@ export const SigningKeyScalarFieldEnum = {
 } as const
 
 export type SigningKeyScalarFieldEnum = (typeof SigningKeyScalarFieldEnum)[keyof typeof SigningKeyScalarFieldEnum]
+
+
+export const UploadScalarFieldEnum = {
+  id: 'id',
+  tenantId: 'tenantId',
+  createdByMember: 'createdByMember',
+  createdByKey: 'createdByKey',
+  contentType: 'contentType',
+  bytes: 'bytes',
+  sha256: 'sha256',
+  secretSha256: 'secretSha256',
+  createdAt: 'createdAt',
+  expiresAt: 'expiresAt',
+  file: 'file',
+  receivingUntil: 'receivingUntil',
+  receivedAt: 'receivedAt',
+  receivedSha256: 'receivedSha256'
+} as const
+
+export type UploadScalarFieldEnum = (typeof UploadScalarFieldEnum)[keyof typeof UploadScalarFieldEnum]
 
 
 export const SortOrder = {

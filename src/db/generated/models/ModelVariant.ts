@@ -68,6 +68,7 @@ export type ModelVariantCountAggregateOutputType = {
   tenantId: number
   compression: number
   artifactSha256: number
+  externalData: number
   sizeBytes: number
   input: number
   output: number
@@ -121,6 +122,7 @@ export type ModelVariantCountAggregateInputType = {
   tenantId?: true
   compression?: true
   artifactSha256?: true
+  externalData?: true
   sizeBytes?: true
   input?: true
   output?: true
@@ -223,6 +225,7 @@ export type ModelVariantGroupByOutputType = {
   tenantId: string | null
   compression: string
   artifactSha256: string
+  externalData: string[]
   sizeBytes: bigint
   input: runtime.JsonValue
   output: runtime.JsonValue
@@ -261,6 +264,7 @@ export type ModelVariantWhereInput = {
   tenantId?: Prisma.UuidNullableFilter<"ModelVariant"> | string | null
   compression?: Prisma.StringFilter<"ModelVariant"> | string
   artifactSha256?: Prisma.StringFilter<"ModelVariant"> | string
+  externalData?: Prisma.StringNullableListFilter<"ModelVariant">
   sizeBytes?: Prisma.BigIntFilter<"ModelVariant"> | bigint | number
   input?: Prisma.JsonFilter<"ModelVariant">
   output?: Prisma.JsonFilter<"ModelVariant">
@@ -277,6 +281,7 @@ export type ModelVariantOrderByWithRelationInput = {
   tenantId?: Prisma.SortOrderInput | Prisma.SortOrder
   compression?: Prisma.SortOrder
   artifactSha256?: Prisma.SortOrder
+  externalData?: Prisma.SortOrder
   sizeBytes?: Prisma.SortOrder
   input?: Prisma.SortOrder
   output?: Prisma.SortOrder
@@ -297,6 +302,7 @@ export type ModelVariantWhereUniqueInput = Prisma.AtLeast<{
   tenantId?: Prisma.UuidNullableFilter<"ModelVariant"> | string | null
   compression?: Prisma.StringFilter<"ModelVariant"> | string
   artifactSha256?: Prisma.StringFilter<"ModelVariant"> | string
+  externalData?: Prisma.StringNullableListFilter<"ModelVariant">
   sizeBytes?: Prisma.BigIntFilter<"ModelVariant"> | bigint | number
   input?: Prisma.JsonFilter<"ModelVariant">
   output?: Prisma.JsonFilter<"ModelVariant">
@@ -313,6 +319,7 @@ export type ModelVariantOrderByWithAggregationInput = {
   tenantId?: Prisma.SortOrderInput | Prisma.SortOrder
   compression?: Prisma.SortOrder
   artifactSha256?: Prisma.SortOrder
+  externalData?: Prisma.SortOrder
   sizeBytes?: Prisma.SortOrder
   input?: Prisma.SortOrder
   output?: Prisma.SortOrder
@@ -336,6 +343,7 @@ export type ModelVariantScalarWhereWithAggregatesInput = {
   tenantId?: Prisma.UuidNullableWithAggregatesFilter<"ModelVariant"> | string | null
   compression?: Prisma.StringWithAggregatesFilter<"ModelVariant"> | string
   artifactSha256?: Prisma.StringWithAggregatesFilter<"ModelVariant"> | string
+  externalData?: Prisma.StringNullableListFilter<"ModelVariant">
   sizeBytes?: Prisma.BigIntWithAggregatesFilter<"ModelVariant"> | bigint | number
   input?: Prisma.JsonWithAggregatesFilter<"ModelVariant">
   output?: Prisma.JsonWithAggregatesFilter<"ModelVariant">
@@ -350,6 +358,7 @@ export type ModelVariantCreateInput = {
   tenantId?: string | null
   compression: string
   artifactSha256: string
+  externalData?: Prisma.ModelVariantCreateexternalDataInput | string[]
   sizeBytes: bigint | number
   input: Prisma.JsonNullValueInput | runtime.InputJsonValue
   output: Prisma.JsonNullValueInput | runtime.InputJsonValue
@@ -366,6 +375,7 @@ export type ModelVariantUncheckedCreateInput = {
   tenantId?: string | null
   compression: string
   artifactSha256: string
+  externalData?: Prisma.ModelVariantCreateexternalDataInput | string[]
   sizeBytes: bigint | number
   input: Prisma.JsonNullValueInput | runtime.InputJsonValue
   output: Prisma.JsonNullValueInput | runtime.InputJsonValue
@@ -380,6 +390,7 @@ export type ModelVariantUpdateInput = {
   tenantId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   compression?: Prisma.StringFieldUpdateOperationsInput | string
   artifactSha256?: Prisma.StringFieldUpdateOperationsInput | string
+  externalData?: Prisma.ModelVariantUpdateexternalDataInput | string[]
   sizeBytes?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   input?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   output?: Prisma.JsonNullValueInput | runtime.InputJsonValue
@@ -396,6 +407,7 @@ export type ModelVariantUncheckedUpdateInput = {
   tenantId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   compression?: Prisma.StringFieldUpdateOperationsInput | string
   artifactSha256?: Prisma.StringFieldUpdateOperationsInput | string
+  externalData?: Prisma.ModelVariantUpdateexternalDataInput | string[]
   sizeBytes?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   input?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   output?: Prisma.JsonNullValueInput | runtime.InputJsonValue
@@ -411,6 +423,7 @@ export type ModelVariantCreateManyInput = {
   tenantId?: string | null
   compression: string
   artifactSha256: string
+  externalData?: Prisma.ModelVariantCreateexternalDataInput | string[]
   sizeBytes: bigint | number
   input: Prisma.JsonNullValueInput | runtime.InputJsonValue
   output: Prisma.JsonNullValueInput | runtime.InputJsonValue
@@ -425,6 +438,7 @@ export type ModelVariantUpdateManyMutationInput = {
   tenantId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   compression?: Prisma.StringFieldUpdateOperationsInput | string
   artifactSha256?: Prisma.StringFieldUpdateOperationsInput | string
+  externalData?: Prisma.ModelVariantUpdateexternalDataInput | string[]
   sizeBytes?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   input?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   output?: Prisma.JsonNullValueInput | runtime.InputJsonValue
@@ -440,6 +454,7 @@ export type ModelVariantUncheckedUpdateManyInput = {
   tenantId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   compression?: Prisma.StringFieldUpdateOperationsInput | string
   artifactSha256?: Prisma.StringFieldUpdateOperationsInput | string
+  externalData?: Prisma.ModelVariantUpdateexternalDataInput | string[]
   sizeBytes?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   input?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   output?: Prisma.JsonNullValueInput | runtime.InputJsonValue
@@ -470,6 +485,7 @@ export type ModelVariantCountOrderByAggregateInput = {
   tenantId?: Prisma.SortOrder
   compression?: Prisma.SortOrder
   artifactSha256?: Prisma.SortOrder
+  externalData?: Prisma.SortOrder
   sizeBytes?: Prisma.SortOrder
   input?: Prisma.SortOrder
   output?: Prisma.SortOrder
@@ -557,11 +573,21 @@ export type ModelVariantUncheckedUpdateManyWithoutModelNestedInput = {
   deleteMany?: Prisma.ModelVariantScalarWhereInput | Prisma.ModelVariantScalarWhereInput[]
 }
 
+export type ModelVariantCreateexternalDataInput = {
+  set: string[]
+}
+
+export type ModelVariantUpdateexternalDataInput = {
+  set?: string[]
+  push?: string | string[]
+}
+
 export type ModelVariantCreateWithoutModelInput = {
   id: string
   tenantId?: string | null
   compression: string
   artifactSha256: string
+  externalData?: Prisma.ModelVariantCreateexternalDataInput | string[]
   sizeBytes: bigint | number
   input: Prisma.JsonNullValueInput | runtime.InputJsonValue
   output: Prisma.JsonNullValueInput | runtime.InputJsonValue
@@ -576,6 +602,7 @@ export type ModelVariantUncheckedCreateWithoutModelInput = {
   tenantId?: string | null
   compression: string
   artifactSha256: string
+  externalData?: Prisma.ModelVariantCreateexternalDataInput | string[]
   sizeBytes: bigint | number
   input: Prisma.JsonNullValueInput | runtime.InputJsonValue
   output: Prisma.JsonNullValueInput | runtime.InputJsonValue
@@ -620,6 +647,7 @@ export type ModelVariantScalarWhereInput = {
   tenantId?: Prisma.UuidNullableFilter<"ModelVariant"> | string | null
   compression?: Prisma.StringFilter<"ModelVariant"> | string
   artifactSha256?: Prisma.StringFilter<"ModelVariant"> | string
+  externalData?: Prisma.StringNullableListFilter<"ModelVariant">
   sizeBytes?: Prisma.BigIntFilter<"ModelVariant"> | bigint | number
   input?: Prisma.JsonFilter<"ModelVariant">
   output?: Prisma.JsonFilter<"ModelVariant">
@@ -634,6 +662,7 @@ export type ModelVariantCreateManyModelInput = {
   tenantId?: string | null
   compression: string
   artifactSha256: string
+  externalData?: Prisma.ModelVariantCreateexternalDataInput | string[]
   sizeBytes: bigint | number
   input: Prisma.JsonNullValueInput | runtime.InputJsonValue
   output: Prisma.JsonNullValueInput | runtime.InputJsonValue
@@ -648,6 +677,7 @@ export type ModelVariantUpdateWithoutModelInput = {
   tenantId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   compression?: Prisma.StringFieldUpdateOperationsInput | string
   artifactSha256?: Prisma.StringFieldUpdateOperationsInput | string
+  externalData?: Prisma.ModelVariantUpdateexternalDataInput | string[]
   sizeBytes?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   input?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   output?: Prisma.JsonNullValueInput | runtime.InputJsonValue
@@ -662,6 +692,7 @@ export type ModelVariantUncheckedUpdateWithoutModelInput = {
   tenantId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   compression?: Prisma.StringFieldUpdateOperationsInput | string
   artifactSha256?: Prisma.StringFieldUpdateOperationsInput | string
+  externalData?: Prisma.ModelVariantUpdateexternalDataInput | string[]
   sizeBytes?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   input?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   output?: Prisma.JsonNullValueInput | runtime.InputJsonValue
@@ -676,6 +707,7 @@ export type ModelVariantUncheckedUpdateManyWithoutModelInput = {
   tenantId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   compression?: Prisma.StringFieldUpdateOperationsInput | string
   artifactSha256?: Prisma.StringFieldUpdateOperationsInput | string
+  externalData?: Prisma.ModelVariantUpdateexternalDataInput | string[]
   sizeBytes?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   input?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   output?: Prisma.JsonNullValueInput | runtime.InputJsonValue
@@ -693,6 +725,7 @@ export type ModelVariantSelect<ExtArgs extends runtime.Types.Extensions.Internal
   tenantId?: boolean
   compression?: boolean
   artifactSha256?: boolean
+  externalData?: boolean
   sizeBytes?: boolean
   input?: boolean
   output?: boolean
@@ -709,6 +742,7 @@ export type ModelVariantSelectCreateManyAndReturn<ExtArgs extends runtime.Types.
   tenantId?: boolean
   compression?: boolean
   artifactSha256?: boolean
+  externalData?: boolean
   sizeBytes?: boolean
   input?: boolean
   output?: boolean
@@ -725,6 +759,7 @@ export type ModelVariantSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.
   tenantId?: boolean
   compression?: boolean
   artifactSha256?: boolean
+  externalData?: boolean
   sizeBytes?: boolean
   input?: boolean
   output?: boolean
@@ -741,6 +776,7 @@ export type ModelVariantSelectScalar = {
   tenantId?: boolean
   compression?: boolean
   artifactSha256?: boolean
+  externalData?: boolean
   sizeBytes?: boolean
   input?: boolean
   output?: boolean
@@ -750,7 +786,7 @@ export type ModelVariantSelectScalar = {
   createdAt?: boolean
 }
 
-export type ModelVariantOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "modelId" | "tenantId" | "compression" | "artifactSha256" | "sizeBytes" | "input" | "output" | "maxBatch" | "unitsPerImage" | "report" | "createdAt", ExtArgs["result"]["modelVariant"]>
+export type ModelVariantOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "modelId" | "tenantId" | "compression" | "artifactSha256" | "externalData" | "sizeBytes" | "input" | "output" | "maxBatch" | "unitsPerImage" | "report" | "createdAt", ExtArgs["result"]["modelVariant"]>
 export type ModelVariantInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   model?: boolean | Prisma.ModelDefaultArgs<ExtArgs>
 }
@@ -772,6 +808,7 @@ export type $ModelVariantPayload<ExtArgs extends runtime.Types.Extensions.Intern
     tenantId: string | null
     compression: string
     artifactSha256: string
+    externalData: string[]
     sizeBytes: bigint
     input: runtime.JsonValue
     output: runtime.JsonValue
@@ -1208,6 +1245,7 @@ export interface ModelVariantFieldRefs {
   readonly tenantId: Prisma.FieldRef<"ModelVariant", 'String'>
   readonly compression: Prisma.FieldRef<"ModelVariant", 'String'>
   readonly artifactSha256: Prisma.FieldRef<"ModelVariant", 'String'>
+  readonly externalData: Prisma.FieldRef<"ModelVariant", 'String[]'>
   readonly sizeBytes: Prisma.FieldRef<"ModelVariant", 'BigInt'>
   readonly input: Prisma.FieldRef<"ModelVariant", 'Json'>
   readonly output: Prisma.FieldRef<"ModelVariant", 'Json'>

@@ -1,0 +1,323 @@
+import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import { validate as isUuid, v7 as uuidv7 } from 'uuid';
+import type { Database, Transaction } from '../db/database.ts';
+import type { Upload } from '../db/generated/client.ts';
+import { type Clock, systemClock } from '../lib/clock.ts';
+import { RateLimitedError } from '../lib/errors.ts';
+import type { Logger } from '../lib/logger.ts';
+import { type Repeating, repeat } from '../lib/repeating.ts';
+import { type Declaration, declaredFile } from './declared-file.ts';
+import { type BodyTimes, receiveBody, tooLong, tooShort } from './receive-body.ts';
+import { UploadRefusedError } from './refusal.ts';
+import { UploadFiles } from './upload-files.ts';
+
+/** Who makes an upload: an API key or a member of a tenant. */
+export interface Uploader {
+  readonly tenantId: string;
+  readonly apiKeyId: string | null;
+  readonly memberId: string | null;
+}
+
+export interface CreatedUpload {
+  readonly id: string;
+  /** Lets whoever has it PUT the file: shown once, stored nowhere. */
+  readonly secret: string;
+  readonly expiresAt: Date;
+}
+
+/** A PUT as its client describes it; null: it does not say. */
+export interface SentHeaders {
+  readonly contentType: string | null;
+  readonly contentLength: number | null;
+  readonly contentEncoding: string | null;
+}
+
+export interface ReceivedUpload {
+  readonly id: string;
+  readonly bytes: number;
+  /** In hexadecimal digits. */
+  readonly sha256: string;
+  readonly expiresAt: Date;
+}
+
+export interface UploadsParts {
+  readonly database: Database;
+  /** Where the files are; other processes that serve the same database may share it. */
+  readonly dir: string;
+  readonly logger: Logger;
+  readonly clock?: Clock;
+  readonly times?: BodyTimes;
+}
+
+const putWithinMs = 15 * 60_000;
+const keptMs = 60 * 60_000;
+const sweepEveryMs = 60_000;
+
+/** Of a tenant, not yet expired. */
+const limits = { uploads: 1_000, bytes: 2_000_000_000 };
+
+/** Node itself cuts a request off after five minutes, and does not say why. */
+const bodyTimes: BodyTimes = { idleMs: 10_000, wholeMs: 240_000 };
+
+/** How long a body that has come in full may take to be on the disk and in its row. */
+const storedWithinMs = 60_000;
+
+/**
+ * Files that clients bring in two steps: they say what they will send and get a place for it, and whoever has that place's
+ * secret PUTs the file there, once. The tenant may then name it where a picture is wanted, until it expires.
+ */
+export class Uploads {
+  readonly #database: Database;
+  readonly #files: UploadFiles;
+  readonly #logger: Logger;
+  readonly #clock: Clock;
+  readonly #times: BodyTimes;
+  readonly #receiving = new Set<Promise<unknown>>();
+  #sweeping: Repeating | null = null;
+
+  constructor({ database, dir, logger, clock = systemClock, times = bodyTimes }: UploadsParts) {
+    this.#database = database;
+    this.#files = new UploadFiles(dir);
+    this.#logger = logger;
+    this.#clock = clock;
+    this.#times = times;
+  }
+
+  /** Throws BadUserInputError, and RateLimitedError where the tenant has too many that live. */
+  async create(uploader: Uploader, declaration: Declaration): Promise<CreatedUpload> {
+    const { contentType, bytes, sha256 } = declaredFile(declaration);
+    const { tenantId, memberId, apiKeyId } = uploader;
+    const now = this.#clock.now();
+    const id = uuidv7();
+    const secret = randomBytes(32).toString('base64url');
+    const expiresAt = new Date(now + putWithinMs);
+    await this.#database.asTenant(tenantId, async (tx) => {
+      await lockUploadsOf(tx, tenantId);
+      await requireRoom(tx, bytes, now);
+      // Before the row: by its folder the sweep learns of a tenant that has uploads.
+      await this.#files.makeFolder(tenantId);
+      await tx.upload.create({
+        data: {
+          id,
+          tenantId,
+          createdByMember: memberId,
+          createdByKey: apiKeyId,
+          contentType,
+          bytes,
+          sha256,
+          secretSha256: hashOf(secret),
+          createdAt: new Date(now),
+          expiresAt,
+        },
+      });
+    });
+    return { id, secret, expiresAt };
+  }
+
+  /** The upload that `secret` opens; null: there is none of that id, or the secret is another's. */
+  async present(id: string, secret: string): Promise<Upload | null> {
+    if (!isUuid(id) || !/^[\w-]{43}$/.test(secret)) return null;
+    const upload = await this.#database.presenting(id, (tx) => tx.upload.findUnique({ where: { id } }));
+    return upload !== null && timingSafeEqual(upload.secretSha256, hashOf(secret)) ? upload : null;
+  }
+
+  /**
+   * Takes in the body of a PUT. Once it answers, the file is on the disk and can be used. Throws UploadRefusedError; then, and
+   * after any failure, no file is left and the upload may be sent again until it expires.
+   */
+  async receive(upload: Upload, headers: SentHeaders, body: Readable): Promise<ReceivedUpload> {
+    this.#requireOpen(upload);
+    requireAsDeclared(upload, headers);
+    const file = await this.#claim(upload);
+    const received = this.#receiveAs(file, upload, body);
+    this.#receiving.add(received);
+    try {
+      return await received;
+    } finally {
+      this.#receiving.delete(received);
+    }
+  }
+
+  /** The tenant's own file; null: it has no such upload, or that has expired, or its file has not come. */
+  async read(tenantId: string, uploadId: string): Promise<Uint8Array | null> {
+    if (!isUuid(uploadId)) return null;
+    const upload = await this.#database.asTenant(tenantId, (tx) =>
+      tx.upload.findUnique({
+        where: { id: uploadId, receivedAt: { not: null }, expiresAt: { gt: this.#now() } },
+      }),
+    );
+    return upload && this.#files.read(tenantId, upload.file!);
+  }
+
+  /** Sweeps, and keeps at it until `close`. */
+  async start(): Promise<void> {
+    await this.sweep();
+    this.#sweeping = repeat('Sweeping uploads', sweepEveryMs, () => this.sweep(), this.#logger);
+  }
+
+  /** Resolves when no sweep runs and none will, and every body that was being received has ended. */
+  async close(): Promise<void> {
+    await this.#sweeping?.stop();
+    await Promise.allSettled(this.#receiving);
+  }
+
+  /** Clears away what has expired and what nobody owns. A tenant that this fails for is logged, and waits for the next time. */
+  async sweep(): Promise<void> {
+    for (const tenantId of await this.#files.tenants()) {
+      await this.#sweepTenant(tenantId).catch((err) =>
+        this.#logger.warn({ err, tenant: tenantId }, "a tenant's uploads could not be swept"),
+      );
+    }
+  }
+
+  /**
+   * Rows first, then the files that no row names. A file is made after its row names it and is looked for before its row is, so
+   * one that is being received, here or in another process, is always found to be someone's.
+   */
+  async #sweepTenant(tenantId: string): Promise<void> {
+    await this.#database.asTenant(tenantId, async (tx) => {
+      await lockUploadsOf(tx, tenantId);
+      await tx.upload.deleteMany({ where: { expiresAt: { lte: this.#now() } } });
+      await tx.upload.updateMany({
+        where: { receivingUntil: { lte: this.#now() } },
+        data: { file: null, receivingUntil: null },
+      });
+      const files = await this.#files.of(tenantId);
+      const rows = await tx.upload.findMany({ select: { file: true } });
+      const named = new Set(rows.map(({ file }) => file));
+      for (const file of files) if (!named.has(file)) await this.#files.remove(tenantId, file);
+      if (rows.length === 0) await this.#files.removeFolder(tenantId);
+    });
+  }
+
+  #requireOpen({ expiresAt, receivedAt }: Upload): void {
+    if (receivedAt !== null) throw usedUp();
+    if (expiresAt <= this.#now()) throw expired();
+  }
+
+  /** Names a file in the row, which from then on nobody else may, and answers its name. */
+  async #claim({ id, tenantId }: Upload): Promise<string> {
+    const file = randomUUID();
+    const now = this.#now();
+    const receivingUntil = new Date(now.getTime() + this.#times.wholeMs + storedWithinMs);
+    const { claimed, row } = await this.#database.asTenant(tenantId, async (tx) => {
+      const free = [{ file: null }, { receivingUntil: { lte: now } }];
+      const { count } = await tx.upload.updateMany({
+        where: { id, expiresAt: { gt: now }, OR: free },
+        data: { file, receivingUntil },
+      });
+      return { claimed: count > 0, row: await tx.upload.findUnique({ where: { id } }) };
+    });
+    if (claimed) return file;
+    if (row === null) throw expired();
+    this.#requireOpen(row);
+    throw new UploadRefusedError(409, 'The file is being received from another PUT.');
+  }
+
+  async #receiveAs(file: string, upload: Upload, body: Readable): Promise<ReceivedUpload> {
+    const { tenantId, expiresAt } = upload;
+    const wholeMs = Math.min(this.#times.wholeMs, expiresAt.getTime() - this.#clock.now());
+    let sha256: Uint8Array<ArrayBuffer>;
+    try {
+      sha256 = await receiveBody(body, this.#files.path(tenantId, file), upload, { ...this.#times, wholeMs });
+      await this.#files.syncFolder(tenantId);
+    } catch (error) {
+      await this.#files.remove(tenantId, file);
+      await this.#release(upload, file);
+      throw error;
+    }
+    // Where this fails it may have been done none the less: the file stays, and what its row says decides.
+    return this.#finish(upload, file, sha256);
+  }
+
+  async #finish(
+    { id, tenantId, bytes }: Upload,
+    file: string,
+    receivedSha256: Uint8Array<ArrayBuffer>,
+  ): Promise<ReceivedUpload> {
+    const receivedAt = this.#now();
+    const expiresAt = new Date(receivedAt.getTime() + keptMs);
+    const { count } = await this.#database.asTenant(tenantId, (tx) =>
+      tx.upload.updateMany({
+        where: { id, file, receivedAt: null, expiresAt: { gt: receivedAt } },
+        data: { receivedAt, receivedSha256, receivingUntil: null, expiresAt },
+      }),
+    );
+    if (count === 0) {
+      await this.#files.remove(tenantId, file);
+      throw expired();
+    }
+    return { id, bytes, sha256: Buffer.from(receivedSha256).toString('hex'), expiresAt };
+  }
+
+  /** Where the database does not answer, the claim ends by itself. */
+  async #release({ id, tenantId }: Upload, file: string): Promise<void> {
+    await this.#database
+      .asTenant(tenantId, (tx) =>
+        tx.upload.updateMany({
+          where: { id, file, receivedAt: null },
+          data: { file: null, receivingUntil: null },
+        }),
+      )
+      .catch((err) => this.#logger.warn({ err, upload: id }, 'an upload could not be opened again'));
+  }
+
+  #now(): Date {
+    return new Date(this.#clock.now());
+  }
+}
+
+/** One at a time may count a tenant's uploads to add one, or take its folder away. Held to the end of the transaction. */
+async function lockUploadsOf(tx: Transaction, tenantId: string): Promise<void> {
+  await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`uploads of ${tenantId}`}, 0))`;
+}
+
+async function requireRoom(tx: Transaction, bytes: number, now: number): Promise<void> {
+  const live = await tx.upload.aggregate({
+    where: { expiresAt: { gt: new Date(now) } },
+    _count: true,
+    _sum: { bytes: true },
+    _min: { expiresAt: true },
+  });
+  const held = live._sum.bytes ?? 0;
+  if (live._count < limits.uploads && held + bytes <= limits.bytes) return;
+  const oldest = live._min.expiresAt?.getTime() ?? now;
+  throw new RateLimitedError(
+    `You have ${live._count} uploads of ${held} bytes that have not expired; at most ${limits.uploads} of ` +
+      `${limits.bytes} bytes are kept. Wait for the oldest to expire.`,
+    { retryAfterMs: Math.max(1, oldest - now) },
+  );
+}
+
+/** Refuses, before a byte is read, what its own headers say cannot be the file. */
+function requireAsDeclared(
+  declared: Upload,
+  { contentType, contentLength, contentEncoding }: SentHeaders,
+): void {
+  const type = contentType?.replace(/;.*$/s, '').trim().toLowerCase() ?? null;
+  if (type !== null && type !== declared.contentType) {
+    throw new UploadRefusedError(
+      415,
+      `The content-type is ${JSON.stringify(type.slice(0, 100))}; ${declared.contentType} was declared.`,
+    );
+  }
+  if (contentEncoding !== null && contentEncoding.toLowerCase() !== 'identity') {
+    throw new UploadRefusedError(415, 'The body has a content-encoding: send the file as it is.');
+  }
+  if (contentLength === null) return;
+  if (contentLength > declared.bytes) throw tooLong(declared.bytes);
+  if (contentLength < declared.bytes) throw tooShort(contentLength, declared.bytes);
+}
+
+function hashOf(secret: string): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(createHash('sha256').update(secret).digest());
+}
+
+function usedUp(): UploadRefusedError {
+  return new UploadRefusedError(409, 'A file was received here already: create another upload.');
+}
+
+function expired(): UploadRefusedError {
+  return new UploadRefusedError(410, 'The upload has expired: create another.');
+}
