@@ -31,9 +31,6 @@ const growth: Readonly<Record<string, string>> = {
 
 /** What the contract promises and the running schema lacks so far: a whole type or field, or one argument or value. */
 const notServedYet: readonly string[] = [
-  'ClientToken',
-  'CreateClientTokenInput',
-  'Mutation.createClientToken',
 ];
 
 const contract = sharedData('../design/api.graphql');

@@ -18,8 +18,9 @@ beforeAll(async () => {
   try {
     const uuid = `('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid`;
     await admin.query(`
-      INSERT INTO tenant (id, name, plan_id)
-        SELECT ${uuid}, 'tenant ' || n, (SELECT id FROM plan LIMIT 1) FROM generate_series(1, ${rows}) n;
+      INSERT INTO tenant (id, name, plan_id, allowed_origins)
+        SELECT ${uuid}, 'tenant ' || n, (SELECT id FROM plan LIMIT 1), ARRAY['https://' || n || '.example']
+          FROM generate_series(1, ${rows}) n;
       INSERT INTO member (id, tenant_id, email, password_hash, role)
         SELECT ${uuid}, ${uuid}, n || '@example.org', '', 'OWNER' FROM generate_series(1, ${rows}) n;
       INSERT INTO api_key (id, tenant_id, short_id, secret_sha256, name, scopes)
@@ -39,6 +40,7 @@ afterAll(async () => {
 
 it.each([
   ['tenant', 'tenant 42'],
+  ['tenant', 'https://42.example'],
   ['member', '42@example.org'],
   ['api_key', 'kkkkkk42'],
   ['session', id(42)],

@@ -45,6 +45,7 @@ export async function tableFaults(superuser: pg.Client, mine: string, theirs: st
 const constants: Record<string, string> = {
   'timestamp with time zone': 'now()',
   boolean: 'false',
+  bigint: '0',
   uuid: '(SELECT min(id::text)::uuid FROM plan)',
 };
 

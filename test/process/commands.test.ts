@@ -50,6 +50,7 @@ describe('the command line', () => {
         'models list',
         'start',
         'tenants create',
+        'tenants set-origins',
         'tenants set-plan',
         'worker',
       ]),

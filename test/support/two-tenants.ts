@@ -19,6 +19,8 @@ import { upload } from './uploaded.ts';
 export interface Inhabitant extends TestTenant {
   /** As its owner, signed in. */
   readonly member: GraphqlClient;
+  /** By a client token of its key's that may spend 5 units. */
+  readonly visitor: GraphqlClient;
   readonly refreshToken: string;
   /** Global ids of its key and its models, and the models' labels. */
   readonly keyId: string;
@@ -85,6 +87,11 @@ async function settle(server: TestServer, word: string, units: number): Promise<
   const keyed = { images, idempotencyKey: `the key of ${word}` };
   const { data } = await client.classify(keyed);
 
+  // Its units are counted in a row of its own.
+  const { createClientToken } = await client.data<{ createClientToken: { token: string } }>(
+    'mutation { createClientToken(input: { maxUnits: 5 }) { token } }',
+  );
+
   // A request that is in flight for as long as the test runs.
   const ledger = new Ledger(server.context.database.ledger, createLogger('fatal'));
   const held = { requestId: uuidv7(), tenantId: tenant.id, units: 0, limit: null, hardLimit: false };
@@ -93,6 +100,7 @@ async function settle(server: TestServer, word: string, units: number): Promise<
   return {
     ...tenant,
     member: client.as(signIn.token),
+    visitor: client.as(createClientToken.token),
     refreshToken: signIn.refreshToken,
     keyId: apiKeys.edges[0].node.id,
     twinId: `model_${twin.id}`,

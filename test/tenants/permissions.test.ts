@@ -64,6 +64,32 @@ describe('who may do what', () => {
   });
 });
 
+describe('a client token', () => {
+  const token = (...scopes: Scope[]): Principal => ({
+    ...principalWith(...scopes),
+    restriction: { tokenId: '', models: null, maxUnits: null, origins: null },
+  });
+  const refused = (principal: Principal) => actions.filter((action) => {
+    try {
+      authorize(principal, action);
+      return false;
+    } catch {
+      return true;
+    }
+  });
+  const beyondAny = ['ApiKey.usage', 'apiKeys', 'createApiKey', 'createClientToken', 'invoicePreview'];
+
+  test('may do nothing about keys, members and bills, whatever scopes it came to', () => {
+    expect(refused(token(...SCOPES)).sort()).toEqual([...beyondAny, 'revokeApiKey', 'rotateApiKey', 'signOut']);
+    expect(() => authorize(token(...SCOPES), 'createApiKey')).toThrow(/not for client tokens.*API key itself/);
+  });
+
+  test('to infer sees no usage', () => {
+    expect(refused(token('INFER'))).toContain('usage');
+    expect(refused(token('USAGE_READ'))).not.toContain('usage');
+  });
+});
+
 describe('the scopes of a role', () => {
   const roles: Role[] = ['OWNER', 'ADMIN', 'DEVELOPER', 'BILLING'];
 
