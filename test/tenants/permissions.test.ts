@@ -69,19 +69,27 @@ describe('a client token', () => {
     ...principalWith(...scopes),
     restriction: { tokenId: '', models: null, maxUnits: null, origins: null },
   });
-  const refused = (principal: Principal) => actions.filter((action) => {
-    try {
-      authorize(principal, action);
-      return false;
-    } catch {
-      return true;
-    }
-  });
+  const refused = (principal: Principal) =>
+    actions.filter((action) => {
+      try {
+        authorize(principal, action);
+        return false;
+      } catch {
+        return true;
+      }
+    });
   const beyondAny = ['ApiKey.usage', 'apiKeys', 'createApiKey', 'createClientToken', 'invoicePreview'];
 
   test('may do nothing about keys, members and bills, whatever scopes it came to', () => {
-    expect(refused(token(...SCOPES)).sort()).toEqual([...beyondAny, 'revokeApiKey', 'rotateApiKey', 'signOut']);
-    expect(() => authorize(token(...SCOPES), 'createApiKey')).toThrow(/not for client tokens.*API key itself/);
+    expect(refused(token(...SCOPES)).sort()).toEqual([
+      ...beyondAny,
+      'revokeApiKey',
+      'rotateApiKey',
+      'signOut',
+    ]);
+    expect(() => authorize(token(...SCOPES), 'createApiKey')).toThrow(
+      /not for client tokens.*API key itself/,
+    );
   });
 
   test('to infer sees no usage', () => {
