@@ -64,6 +64,50 @@ export class GraphqlClient {
   ): Promise<GraphqlAnswer<ClassifyData>> {
     return this.send<ClassifyData>(CLASSIFY, { input: { model: 'shapes', ...input } }, options);
   }
+
+  /** Boxes are in pixels, and in `shares` of the picture. */
+  async detect(
+    input: Record<string, unknown>,
+    options: SendOptions = {},
+  ): Promise<GraphqlAnswer<DetectData>> {
+    return this.send<DetectData>(DETECT, { input }, options);
+  }
+
+  /** As `detect`; without `png`. */
+  async segment(
+    input: Record<string, unknown>,
+    options: SendOptions = {},
+  ): Promise<GraphqlAnswer<SegmentData>> {
+    return this.send<SegmentData>(SEGMENT, { input }, options);
+  }
+}
+
+export interface FailedPicture {
+  readonly __typename: 'ImageError';
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface ReceiptData {
+  readonly requestId: string;
+  readonly model: string;
+  readonly version: number;
+  readonly compression: string;
+  readonly device: string;
+  readonly images: number;
+  readonly units: number;
+  readonly cachedImages: number;
+  readonly replayed: boolean;
+  readonly batchSize: number;
+  readonly timings: Record<'totalMs' | 'decodeMs' | 'queueMs' | 'inferenceMs' | 'postprocessMs', number>;
+  readonly quota: {
+    meter: string;
+    limit: number | null;
+    used: number;
+    reserved: number;
+    remaining: number | null;
+    resetsAt: string;
+  };
 }
 
 export interface ClassifyData {
@@ -75,31 +119,72 @@ export interface ClassifyData {
           height: number;
           labels: { label: string; index: number; score: number }[];
         }
-      | { __typename: 'ImageError'; code: string; message: string }
+      | FailedPicture
     )[];
-    readonly receipt: {
-      requestId: string;
-      model: string;
-      version: number;
-      compression: string;
-      device: string;
-      images: number;
-      units: number;
-      cachedImages: number;
-      replayed: boolean;
-      batchSize: number;
-      timings: Record<'totalMs' | 'decodeMs' | 'queueMs' | 'inferenceMs' | 'postprocessMs', number>;
-      quota: {
-        meter: string;
-        limit: number | null;
-        used: number;
-        reserved: number;
-        remaining: number | null;
-        resetsAt: string;
-      };
-    };
+    readonly receipt: ReceiptData;
   };
 }
+
+export interface BoxData {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface DetectedData {
+  readonly label: string;
+  readonly index: number;
+  readonly score: number;
+  readonly box: BoxData;
+  readonly shares: BoxData;
+}
+
+export interface DetectionData {
+  readonly __typename: 'Detection';
+  readonly width: number;
+  readonly height: number;
+  readonly objects: readonly DetectedData[];
+}
+
+export interface DetectData {
+  readonly detect: {
+    readonly results: readonly (DetectionData | FailedPicture)[];
+    readonly receipt: ReceiptData;
+  };
+}
+
+export interface SegmentedData {
+  readonly label: string;
+  readonly index: number;
+  readonly score: number | null;
+  readonly areaFraction: number;
+  readonly box: BoxData;
+  readonly shares: BoxData;
+  readonly rle: string;
+}
+
+export interface SegmentationData {
+  readonly __typename: 'Segmentation';
+  readonly width: number;
+  readonly height: number;
+  readonly segments: readonly SegmentedData[];
+}
+
+export interface SegmentData {
+  readonly segment: {
+    readonly results: readonly (SegmentationData | FailedPicture)[];
+    readonly receipt: ReceiptData;
+  };
+}
+
+const RECEIPT = `receipt {
+  requestId model version compression device images units cachedImages replayed batchSize
+  timings { totalMs decodeMs queueMs inferenceMs postprocessMs }
+  quota { meter limit used reserved remaining resetsAt }
+}`;
+
+const BOXES = 'box { x y width height } shares: box(space: NORMALIZED) { x y width height }';
 
 const CLASSIFY = `mutation($input: ClassifyInput!) {
   classify(input: $input) {
@@ -108,10 +193,28 @@ const CLASSIFY = `mutation($input: ClassifyInput!) {
       ... on Classification { width height labels { label index score } }
       ... on ImageError { code message }
     }
-    receipt {
-      requestId model version compression device images units cachedImages replayed batchSize
-      timings { totalMs decodeMs queueMs inferenceMs postprocessMs }
-      quota { meter limit used reserved remaining resetsAt }
+    ${RECEIPT}
+  }
+}`;
+
+const DETECT = `mutation($input: DetectInput!) {
+  detect(input: $input) {
+    results {
+      __typename
+      ... on Detection { width height objects { label index score ${BOXES} } }
+      ... on ImageError { code message }
     }
+    ${RECEIPT}
+  }
+}`;
+
+const SEGMENT = `mutation($input: SegmentInput!) {
+  segment(input: $input) {
+    results {
+      __typename
+      ... on Segmentation { width height segments { label index score areaFraction rle ${BOXES} } }
+      ... on ImageError { code message }
+    }
+    ${RECEIPT}
   }
 }`;

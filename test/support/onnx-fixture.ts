@@ -149,16 +149,26 @@ function means(input: string, output: string): NodeProto[] {
   return [cast, reduction('ReduceMean', `${input}_float`, output, [1n, 2n])];
 }
 
-function reduction(opType: string, input: string, output: string, axes: bigint[]): NodeProto {
+export function reduction(
+  opType: string,
+  input: string,
+  output: string,
+  axes: bigint[],
+  keepsAxes = false,
+): NodeProto {
   const reduce = node(opType, [input], [output]);
   reduce.attribute.push(
     create(AttributeProtoSchema, { name: 'axes', type: AttributeProto_AttributeType.INTS, ints: axes }),
-    create(AttributeProtoSchema, { name: 'keepdims', type: AttributeProto_AttributeType.INT, i: 0n }),
+    create(AttributeProtoSchema, {
+      name: 'keepdims',
+      type: AttributeProto_AttributeType.INT,
+      i: keepsAxes ? 1n : 0n,
+    }),
   );
   return reduce;
 }
 
-function model(graph: GraphProto): Uint8Array {
+export function model(graph: GraphProto): Uint8Array {
   const proto = create(ModelProtoSchema, {
     irVersion: 8n,
     opsetImport: [{ domain: '', version: 13n }],
@@ -167,15 +177,15 @@ function model(graph: GraphProto): Uint8Array {
   return toBinary(ModelProtoSchema, proto);
 }
 
-function node(opType: string, input: string[], output: string[]): NodeProto {
+export function node(opType: string, input: string[], output: string[]): NodeProto {
   return create(NodeProtoSchema, { opType, input, output, name: output.join('_') });
 }
 
-function floats(name: string, dims: number[], values: number[]): TensorProto {
+export function floats(name: string, dims: number[], values: number[]): TensorProto {
   return create(TensorProtoSchema, { name, dims: dims.map(BigInt), dataType: FLOAT, floatData: values });
 }
 
-function valueInfo(name: string, elemType: number, dims: (number | null)[]): ValueInfoProto {
+export function valueInfo(name: string, elemType: number, dims: (number | null)[]): ValueInfoProto {
   const dim = dims.map((length) =>
     length === null
       ? { value: { case: 'dimParam' as const, value: 'N' } }
