@@ -1,8 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+
+/** Of one piece of a file on its way through a hash: small enough to let other work in between. */
+const PIECE_BYTES = 2 ** 20;
 
 /** Artefacts by their SHA-256, in a folder that workers read: `<dir>/sha256/<first two digits>/<hash>`. */
 export class ArtifactStore {
@@ -15,12 +18,8 @@ export class ArtifactStore {
   /** Stores `bytes` and answers their SHA-256. What is stored already is written again only where it is damaged. */
   async put(bytes: Uint8Array): Promise<string> {
     const sha256 = createHash('sha256').update(bytes).digest('hex');
-    const path = this.path(sha256);
     if (await this.has(sha256)) return sha256;
-    await mkdir(dirname(path), { recursive: true });
-    // A reader must never see half a file under its final name, nor a row name a file that a power failure emptied.
-    const temporary = `${path}.${randomUUID()}`;
-    try {
+    await this.#place(sha256, async (temporary) => {
       const file = await open(temporary, 'wx', 0o644);
       try {
         await file.writeFile(bytes);
@@ -28,31 +27,77 @@ export class ArtifactStore {
       } finally {
         await file.close();
       }
+    });
+    return sha256;
+  }
+
+  /** As `put`, for a file of any size: it is hashed while it is copied. Throws where its hash is not `sha256`. */
+  async putFile(path: string, sha256: string): Promise<void> {
+    if (await this.has(sha256)) return;
+    await this.#place(sha256, async (temporary) => {
+      const hash = createHash('sha256');
+      await pipeline(
+        createReadStream(path, { highWaterMark: PIECE_BYTES }),
+        async function* (pieces: AsyncIterable<Buffer>) {
+          for await (const piece of pieces) {
+            hash.update(piece);
+            yield piece;
+          }
+        },
+        createWriteStream(temporary, { flags: 'wx', mode: 0o644, flush: true }),
+      );
+      const found = hash.digest('hex');
+      if (found !== sha256) throw new Error(`${path} hashes to ${found}, not to ${sha256}`);
+    });
+  }
+
+  /** Takes an artefact over from a store on the same disk; that one may have it no more. */
+  async take(from: ArtifactStore, sha256: string): Promise<void> {
+    if (!(await this.has(sha256))) await this.#place(sha256, (place) => rename(from.path(sha256), place));
+  }
+
+  /** An empty store on the same disk, of use to `take` from; its folder is for the caller to remove. */
+  async beside(prefix: string): Promise<ArtifactStore> {
+    await mkdir(this.dir, { recursive: true });
+    return new ArtifactStore(await mkdtemp(join(this.dir, prefix)));
+  }
+
+  /** Whether the artefact is stored whole: a database may outlive the folder, and a file its disk's health. */
+  async has(sha256: string): Promise<boolean> {
+    return (await hashFile(this.path(sha256))) === sha256;
+  }
+
+  /** Where the artefact lies, whether or not it is stored. Throws on what is no SHA-256: it becomes a path. */
+  path(sha256: string): string {
+    return join(this.dir, 'sha256', placeOf(sha256));
+  }
+
+  /** A reader must never see half a file under its final name, nor a row name a file that a power failure emptied. */
+  async #place(sha256: string, write: (temporary: string) => Promise<void>): Promise<void> {
+    const path = this.path(sha256);
+    await mkdir(dirname(path), { recursive: true });
+    const temporary = `${path}.${randomUUID()}`;
+    try {
+      await write(temporary);
       await rename(temporary, path);
     } catch (error) {
       await rm(temporary, { force: true });
       throw error;
     }
-    return sha256;
-  }
-
-  /** Whether the artefact is stored whole: a database may outlive the folder, and a file its disk's health. */
-  async has(sha256: string): Promise<boolean> {
-    return (await hashOf(this.path(sha256))) === sha256;
-  }
-
-  /** Where the artefact lies, whether or not it is stored. Throws on what is no SHA-256: it becomes a path. */
-  path(sha256: string): string {
-    if (!/^[0-9a-f]{64}$/.test(sha256)) throw new Error(`'${sha256}' is no SHA-256 in lower-case hex`);
-    return join(this.dir, 'sha256', sha256.slice(0, 2), sha256);
   }
 }
 
-/** null: there is no such file. */
-async function hashOf(path: string): Promise<string | null> {
+/** Where an artefact lies below a store's `sha256`: stored graphs name the files of their weights by it. */
+export function placeOf(sha256: string): string {
+  if (!/^[0-9a-f]{64}$/.test(sha256)) throw new Error(`'${sha256}' is no SHA-256 in lower-case hex`);
+  return `${sha256.slice(0, 2)}/${sha256}`;
+}
+
+/** A file's SHA-256, in constant memory; null: there is no such file. */
+export async function hashFile(path: string): Promise<string | null> {
   const hash = createHash('sha256');
   try {
-    await pipeline(createReadStream(path), hash);
+    await pipeline(createReadStream(path, { highWaterMark: PIECE_BYTES }), hash);
     return hash.digest('hex');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;

@@ -4,6 +4,7 @@ import type { Logger } from '../../lib/logger.ts';
 import { OipError, WorkerLostError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
 import { outputTensors, type Variant } from '../variant.ts';
+import { type Patience, patience } from './patience.ts';
 import { Readiness } from './readiness.ts';
 import { loadParameters, VariantLoader } from './variant-loader.ts';
 import type { BatchOutput, InferenceWorker, WorkerStats } from './worker.ts';
@@ -66,6 +67,7 @@ export class LocalWorker implements InferenceWorker {
       restarts: this.#restarts,
       pid: this.#process?.pid ?? null,
       rssBytes: this.#process?.rssBytes ?? null,
+      variants: current?.loader.held ?? 0,
     };
   }
 
@@ -80,10 +82,9 @@ export class LocalWorker implements InferenceWorker {
     await loader.ensure(variant);
     this.#held.set(variant.key, variant);
     const wanted = outputTensors(variant.output);
-    const { outputs, parameters } = await this.#bounded(
-      worker,
-      this.#options.inferTimeoutMs ?? 60_000,
-      (signal) => worker.client.infer(variant.key, inputs, { outputs: wanted, signal }),
+    const bound = patience(this.#options.inferTimeoutMs ?? 60_000, loader);
+    const { outputs, parameters } = await this.#bounded(worker, bound, (signal) =>
+      worker.client.infer(variant.key, inputs, { outputs: wanted, signal }),
     );
     return { outputs, computeMs: Number(parameters.compute_ms), device: String(parameters.device) };
   }
@@ -103,17 +104,22 @@ export class LocalWorker implements InferenceWorker {
   }
 
   /** Whatever it was that kept the process from answering, it is replaced: only an answer shows that it is well. */
-  async #bounded<T>(worker: WorkerProcess, ms: number, call: (bound: AbortSignal) => Promise<T>): Promise<T> {
-    const bound = AbortSignal.timeout(ms);
+  async #bounded<T>(
+    worker: WorkerProcess,
+    { signal, end }: Patience,
+    call: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
     try {
-      return await call(bound);
+      return await call(signal);
     } catch (error) {
       if (error instanceof OipError) throw error;
       // Before its end is noticed: nobody shall be sent to it any more.
       if (this.#readiness.current?.worker === worker) this.#readiness.clear();
       worker.kill();
       if (error instanceof WorkerLostError) throw error;
-      throw new WorkerLostError(`the worker did not answer within ${ms} ms and was killed`, { cause: error });
+      throw new WorkerLostError(`the worker was killed: ${(error as Error).message}`, { cause: error });
+    } finally {
+      end();
     }
   }
 
@@ -142,8 +148,8 @@ export class LocalWorker implements InferenceWorker {
       const worker = new WorkerProcess(command, { artifacts, threads, logLevel: this.#logger.level });
       this.#process = worker;
       const loader = new VariantLoader((variant) =>
-        this.#bounded(worker, loadTimeoutMs, (bound) =>
-          worker.client.load(variant.key, loadParameters(variant), bound),
+        this.#bounded(worker, patience(loadTimeoutMs), (signal) =>
+          worker.client.load(variant.key, loadParameters(variant), signal),
         ),
       );
       try {

@@ -5,6 +5,7 @@ import type { InferResponse } from '../oip/codec.ts';
 import { OipError, WorkerLostError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
 import { outputTensors, type Variant } from '../variant.ts';
+import { type Patience, patience } from './patience.ts';
 import { Readiness } from './readiness.ts';
 import { loadParameters, VariantLoader } from './variant-loader.ts';
 import type { BatchOutput, InferenceWorker, WorkerStats } from './worker.ts';
@@ -18,8 +19,8 @@ export interface RemoteWorkerOptions {
   readonly pollMs?: number;
 }
 
-/** A look waits behind the batch that another client runs, hence far longer than an answer takes. */
-const pollTimeoutMs = 10_000;
+/** A look waits behind the batch that another client runs or the large model that it loads: far longer than an answer takes. */
+const pollTimeoutMs = 30_000;
 const loadTimeoutMs = 120_000;
 
 /** A worker that somebody else runs, with the artefact store in reach or its models loaded already. */
@@ -53,7 +54,13 @@ export class RemoteWorker implements InferenceWorker {
   stats(): WorkerStats {
     const { current, closed } = this.#readiness;
     const state = closed ? 'closed' : current ? 'ready' : 'starting';
-    return { state, restarts: Math.max(0, this.#returns), pid: null, rssBytes: null };
+    return {
+      state,
+      restarts: Math.max(0, this.#returns),
+      pid: null,
+      rssBytes: null,
+      variants: current?.held ?? 0,
+    };
   }
 
   async ensureLoaded(variant: Variant): Promise<void> {
@@ -93,13 +100,13 @@ export class RemoteWorker implements InferenceWorker {
   ): Promise<InferResponse> {
     const wanted = outputTensors(variant.output);
     const infer = () =>
-      this.#bounded(this.#options.inferTimeoutMs ?? 60_000, (signal) =>
+      this.#bounded(patience(this.#options.inferTimeoutMs ?? 60_000, loader), (signal) =>
         this.#client.infer(variant.key, inputs, { outputs: wanted, signal }),
       );
     try {
       return await infer();
     } catch (error) {
-      if (!(error instanceof OipError) || (await this.#holds(variant))) throw error;
+      if (!(error instanceof OipError) || (await this.#holds(variant, loader))) throw error;
       loader.forget(variant);
       await loader.ensure(variant);
       return infer();
@@ -109,25 +116,30 @@ export class RemoteWorker implements InferenceWorker {
   /** A variant's key names its artefact: a model of that name, whoever loaded it, is the one that is meant. */
   async #load(variant: Variant): Promise<void> {
     if (await this.#holds(variant)) return;
-    await this.#bounded(loadTimeoutMs, (bound) =>
-      this.#client.load(variant.key, loadParameters(variant), bound),
+    await this.#bounded(patience(loadTimeoutMs), (signal) =>
+      this.#client.load(variant.key, loadParameters(variant), signal),
     );
   }
 
-  #holds(variant: Variant): Promise<boolean> {
-    return this.#bounded(pollTimeoutMs, (bound) => this.#client.modelReady(variant.key, bound));
+  /** `loader`: whose loads it may have to wait for. */
+  #holds(variant: Variant, loader?: VariantLoader): Promise<boolean> {
+    return this.#bounded(patience(pollTimeoutMs, loader), (signal) =>
+      this.#client.modelReady(variant.key, signal),
+    );
   }
 
-  async #bounded<T>(ms: number, call: (bound: AbortSignal) => Promise<T>): Promise<T> {
+  async #bounded<T>({ signal, end }: Patience, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
     this.#running += 1;
     try {
-      return await call(AbortSignal.timeout(ms));
+      return await call(signal);
     } catch (error) {
       if (error instanceof OipError) throw error;
       this.#readiness.clear();
       if (error instanceof WorkerLostError) throw error;
-      throw new WorkerLostError(`${this.#options.baseUrl} did not answer within ${ms} ms`, { cause: error });
+      const { message } = error as Error;
+      throw new WorkerLostError(`${this.#options.baseUrl} was given up: ${message}`, { cause: error });
     } finally {
+      end();
       this.#running -= 1;
     }
   }

@@ -1,23 +1,38 @@
 import { ModelLoadError, OipError } from '../oip/errors.ts';
 import type { Variant } from '../variant.ts';
+import { oneAtATime } from '../worker/one-at-a-time.ts';
 
-/** Which variants one worker process holds or is loading: each is asked for once. */
+/**
+ * Which variants one worker process holds or is loading: each is asked for once. They are loaded one after the other: a
+ * worker can do no two at once, and a large one must not use up the time that the next is given.
+ */
 export class VariantLoader {
   readonly #load: (variant: Variant) => Promise<void>;
+  readonly #enter = oneAtATime();
   readonly #loads = new Map<string, Promise<void>>();
+  readonly #held = new Set<string>();
+  #waiting = 0;
+  #idleSince = Number.NEGATIVE_INFINITY;
 
   constructor(load: (variant: Variant) => Promise<void>) {
     this.#load = load;
+  }
+
+  /** How many variants the worker has loaded. */
+  get held(): number {
+    return this.#held.size;
+  }
+
+  /** When the last load ended, on the clock of `performance`; null: one is under way. */
+  get idleSince(): number | null {
+    return this.#waiting > 0 ? null : this.#idleSince;
   }
 
   /** Throws ModelLoadError where the worker refuses. A failed load is not remembered: the next call tries again. */
   ensure(variant: Variant): Promise<void> {
     let load = this.#loads.get(variant.key);
     if (!load) {
-      load = this.#load(variant).catch((error: unknown) => {
-        if (!(error instanceof OipError)) throw error;
-        throw new ModelLoadError(error.status, error.message, { cause: error });
-      });
+      load = this.#loadNow(variant);
       this.#loads.set(variant.key, load);
       load.catch(() => this.#loads.delete(variant.key));
     }
@@ -26,10 +41,31 @@ export class VariantLoader {
 
   forget(variant: Variant): void {
     this.#loads.delete(variant.key);
+    this.#held.delete(variant.key);
+  }
+
+  async #loadNow(variant: Variant): Promise<void> {
+    this.#waiting += 1;
+    try {
+      await this.#enter(() => this.#load(variant));
+      this.#held.add(variant.key);
+    } catch (error) {
+      if (!(error instanceof OipError)) throw error;
+      throw new ModelLoadError(error.status, error.message, { cause: error });
+    } finally {
+      this.#waiting -= 1;
+      this.#idleSince = performance.now();
+    }
   }
 }
 
 /** The parameters of `load` for a worker that reads the artefact store. */
 export function loadParameters(variant: Variant): Record<string, string | number> {
-  return { sha256: variant.artifactSha256, format: 'onnx', warmup_batch: variant.maxBatch };
+  const { artifactSha256: sha256, externalData, maxBatch } = variant;
+  return {
+    sha256,
+    ...(externalData.length > 0 && { external_data: externalData.join(',') }),
+    format: 'onnx',
+    warmup_batch: maxBatch,
+  };
 }

@@ -18,6 +18,8 @@ export interface WorkerStats {
   readonly pid: number | null;
   /** Resident memory in bytes; null where it is not known. */
   readonly rssBytes: number | null;
+  /** How many variants it has loaded; a worker that somebody else runs may hold more. */
+  readonly variants: number;
 }
 
 /**

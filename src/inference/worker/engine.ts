@@ -4,8 +4,11 @@ import type { Tensor, TensorMetadata } from '../tensor.ts';
 export interface Engine {
   /** The `platform` of the models' metadata, e.g. `onnxruntime_onnx`. */
   readonly platform: string;
-  /** Throws an Error in the engine's words where the artefact is not a graph it can run. */
-  load(artifact: Uint8Array): Promise<LoadedModel>;
+  /**
+   * `folder` is where the files lie that the artefact points to for its weights, if it does; they stay as they are for as
+   * long as the model is loaded. Throws an Error in the engine's words where the artefact is not a graph it can run.
+   */
+  load(artifact: Uint8Array, folder: string): Promise<LoadedModel>;
 }
 
 export interface LoadedModel {

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import type { Logger } from '../../lib/logger.ts';
 import { OipError } from '../oip/errors.ts';
 import type { Tensor, TensorMetadata } from '../tensor.ts';
-import { readArtifact } from './artifacts.ts';
+import { type CheckedFiles, checkArtifacts, readArtifact } from './artifacts.ts';
 import { checkInputs } from './check-inputs.ts';
 import type { Engine, EngineLoader, LoadedModel } from './engine.ts';
 import { oneAtATime } from './one-at-a-time.ts';
@@ -10,6 +10,8 @@ import { warmUp } from './warm-up.ts';
 
 export interface ModelSource {
   readonly sha256: string;
+  /** Artefacts that the graph points to for its weights. */
+  readonly externalData: readonly string[];
   readonly format: string;
   /** Images the graph must take at once. */
   readonly maxBatch: number;
@@ -121,7 +123,7 @@ export class WorkerModels {
     return entry;
   }
 
-  async #replace(name: string, { sha256, format, maxBatch }: ModelSource): Promise<void> {
+  async #replace(name: string, { sha256, externalData, format, maxBatch }: ModelSource): Promise<void> {
     const engineLoader = this.#engines.get(format);
     if (!engineLoader) {
       const known = [...this.#engines.keys()].join(', ');
@@ -129,24 +131,32 @@ export class WorkerModels {
     }
     const start = performance.now();
     const artifact = await readArtifact(this.#artifacts, sha256);
-    const entry = await this.#open(await engineLoader(), artifact, sha256, maxBatch).catch((error: Error) => {
+    const files = await checkArtifacts(this.#artifacts, externalData);
+    const engine = await engineLoader();
+    const model = await this.#open(engine, artifact, files, maxBatch).catch((error: Error) => {
       throw new OipError(400, `model '${name}' cannot be loaded: ${error.message}`, { cause: error });
     });
     const former = this.#loaded.get(name);
-    this.#loaded.set(name, entry);
+    this.#loaded.set(name, { sha256, platform: engine.platform, model });
     this.#logger.info({ model: name, sha256, ms: Math.round(performance.now() - start) }, 'model loaded');
     if (former) await this.#enter(() => former.model.dispose());
   }
 
-  async #open(engine: Engine, artifact: Uint8Array, sha256: string, maxBatch: number): Promise<Entry> {
-    const model = await engine.load(artifact);
+  async #open(
+    engine: Engine,
+    artifact: Uint8Array,
+    files: CheckedFiles,
+    maxBatch: number,
+  ): Promise<LoadedModel> {
+    const model = await engine.load(artifact, files.folder);
     try {
+      await files.requireUnchanged();
       await this.#enter(() => warmUp(model, maxBatch));
     } catch (error) {
       await model.dispose();
       throw error;
     }
-    return { sha256, platform: engine.platform, model };
+    return model;
   }
 }
 

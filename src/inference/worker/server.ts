@@ -170,17 +170,29 @@ async function answerRepository(
   throw unknownPath(call);
 }
 
-/** Parameters: `sha256` (the artefact), `format` (`onnx`), `warmup_batch` (the most images it must take at once, 1). */
+/**
+ * Parameters: `sha256` (the artefact), `external_data` (those of its weights that are files of their own, with commas
+ * between), `format` (`onnx`), `warmup_batch` (the most images it must take at once, 1).
+ */
 async function load(models: WorkerModels, name: string, call: Call): Promise<WireMessage> {
   if (name.length > 256) throw new OipError(400, 'a model name has at most 256 characters');
   const { parameters } = await readJson(call);
-  const { sha256, format = 'onnx', warmup_batch: maxBatch = 1 } = isRecord(parameters) ? parameters : {};
+  const {
+    sha256,
+    external_data: weights = '',
+    format = 'onnx',
+    warmup_batch: maxBatch = 1,
+  } = isRecord(parameters) ? parameters : {};
   if (typeof sha256 !== 'string') throw new OipError(400, `model '${name}': expected the parameter sha256`);
+  if (typeof weights !== 'string') {
+    throw new OipError(400, `model '${name}': expected external_data to be a string`);
+  }
   if (typeof format !== 'string') throw new OipError(400, `model '${name}': expected format to be a string`);
   if (typeof maxBatch !== 'number' || !Number.isInteger(maxBatch) || maxBatch < 1 || maxBatch > 1024) {
     throw new OipError(400, `model '${name}': expected warmup_batch to be a whole number 1..1024`);
   }
-  await models.load(name, { sha256, format, maxBatch });
+  const externalData = weights === '' ? [] : weights.split(',');
+  await models.load(name, { sha256, externalData, format, maxBatch });
   return jsonMessage({});
 }
 

@@ -43,7 +43,7 @@ it('is ready when its server is, and loads what it is asked to run', async () =>
   expect(ready).toHaveBeenCalledOnce();
   expect([...elementsOf('FP32', answer.outputs[0]!.data)]).toEqual([8, 8, 8]);
   expect(answer.device).toBe('cpu');
-  expect(worker.stats()).toEqual({ state: 'ready', restarts: 0, pid: null, rssBytes: null });
+  expect(worker.stats()).toEqual({ state: 'ready', restarts: 0, pid: null, rssBytes: null, variants: 1 });
   const missing = variantOf('missing', 'a'.repeat(64));
   await expect(worker.infer(missing, [images!])).rejects.toMatchObject({
     name: 'ModelLoadError',
@@ -122,6 +122,39 @@ it('loses the batch where its server goes away or does not answer', async () => 
   const waiting = expect(worker.ensureLoaded(variant)).resolves.toBeUndefined();
   await vi.waitUntil(() => worker.ready, { timeout: 20_000 });
   await waiting;
+});
+
+it('is patient with a server that answers nobody while it loads', async () => {
+  const inferTimeoutMs = 1_500;
+  let loaded: () => void;
+  const load = new Promise<void>((resolve) => {
+    loaded = resolve;
+  });
+  const inferred = vi.fn();
+  const server = createServer(async (request, response) => {
+    if (request.url?.endsWith('/large/ready')) response.writeHead(404);
+    if (request.url?.endsWith('/infer')) inferred();
+    if (/(load|infer)$/.test(request.url!)) await load;
+    const outputs = [{ name: 'means', datatype: 'FP32', shape: [1, 1], data: [0.5] }];
+    response.end(JSON.stringify({ model_name: 'small', outputs }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const worker = connectTo(`http://127.0.0.1:${port}`, { inferTimeoutMs });
+  const [small, large] = ['small', 'large'].map((key) => variantOf(key, 'a'.repeat(64)));
+  await worker.ensureLoaded(small!);
+  const loading = worker.ensureLoaded(large!);
+  const answer = worker.infer(small!, [images!]);
+  await vi.waitUntil(() => inferred.mock.calls.length > 0, { timeout: 20_000 });
+  await new Promise((resolve) => setTimeout(resolve, inferTimeoutMs + 500));
+  loaded!();
+  await loading;
+  expect((await answer).outputs).toHaveLength(1);
+  expect(worker.stats()).toMatchObject({ restarts: 0, variants: 2 });
 });
 
 it('takes a model that its server has already as it is, and times what its server does not', async () => {
