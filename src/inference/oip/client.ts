@@ -11,6 +11,7 @@ import {
   writeRequest,
 } from './codec.ts';
 import { OipError, WorkerLostError } from './errors.ts';
+import { readAnswer } from './read-answer.ts';
 import { isRecord } from './tensor-entries.ts';
 
 /** Where a worker listens: a Unix socket, or an HTTP address such as `http://gpu-1:8000`. */
@@ -101,10 +102,11 @@ export class OipClient {
         }),
         ...(signal && { signal }),
       });
-      const body = Buffer.from(await response.body.arrayBuffer());
+      const body = await readAnswer(response);
       answer = { status: response.statusCode, headers: response.headers, body };
     } catch (error) {
       signal?.throwIfAborted();
+      if (error instanceof OipError) throw error;
       throw new WorkerLostError(`the worker did not answer ${method} ${path}: ${(error as Error).message}`, {
         cause: error,
       });

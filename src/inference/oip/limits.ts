@@ -3,3 +3,6 @@ export const MAX_BODY_BYTES = 64 * 2 ** 20;
 
 /** What the tensors of a request may take of it, beside the JSON that describes them. */
 export const MAX_TENSOR_BYTES = MAX_BODY_BYTES - 64 * 2 ** 10;
+
+/** Bytes of a worker's answer, at most: models are imported so that their tensors take no more than a request may. */
+export const MAX_ANSWER_BYTES = MAX_BODY_BYTES + 2 ** 20;
