@@ -6,6 +6,7 @@ import { startEmbeddedPostgres } from './db/embedded.ts';
 import { migrateInstallation } from './db/migrate-installation.ts';
 import { openNotifications } from './db/notifications.ts';
 import { createGraphqlServer, type GraphqlServer } from './graphql/server.ts';
+import { ModelHealth } from './inference/model-health.ts';
 import { LocalWorker } from './inference/pool/local-worker.ts';
 import { RemoteWorker } from './inference/pool/remote-worker.ts';
 import type { InferenceWorker } from './inference/pool/worker.ts';
@@ -114,7 +115,8 @@ export async function createContext(
   }
   answerRollouts(notifications, registry, workers, logger);
 
-  const dispatcher = new Dispatcher(workers, clock, { maxAdmitted: config.maxQueuedImages, logger });
+  const health = new ModelHealth(logger, clock);
+  const dispatcher = new Dispatcher(workers, clock, { maxAdmitted: config.maxQueuedImages, health });
   const reader = new OutputReader();
   lifetime.own({ name: 'reader of outputs', close: () => reader.close() });
   const inference = new InferenceService({
@@ -122,6 +124,7 @@ export async function createContext(
     reader,
     ledger,
     dispatcher,
+    health,
     concurrency: new MemoryConcurrencyLimiter(),
     fetch,
     uploads,
@@ -156,7 +159,7 @@ export async function createContext(
     },
     {
       logger,
-      metrics: createMetrics(dispatcher, workers),
+      metrics: createMetrics(dispatcher, workers, health),
       introspection: config.introspection,
       trustProxy: config.trustProxy,
       publicUrl: config.publicUrl,

@@ -1,9 +1,14 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { ModelHealth, VariantHealth } from './inference/model-health.ts';
 import type { InferenceWorker } from './inference/pool/worker.ts';
 import type { Dispatcher } from './inference/scheduler/dispatcher.ts';
 
 /** What `/metrics` tells of this process and the pool, read when it is asked for. The transport adds its own. */
-export function createMetrics(dispatcher: Dispatcher, workers: readonly InferenceWorker[]): Registry {
+export function createMetrics(
+  dispatcher: Dispatcher,
+  workers: readonly InferenceWorker[],
+  health: ModelHealth,
+): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -54,6 +59,11 @@ export function createMetrics(dispatcher: Dispatcher, workers: readonly Inferenc
     'Resident memory of a worker of this machine.',
     (worker) => worker.stats().rssBytes,
   );
+  perWorker(
+    'fovea_worker_variants',
+    'Model variants that the worker holds for this process.',
+    (worker) => worker.stats().variants,
+  );
   new Counter({
     name: 'fovea_worker_restarts_total',
     help: 'How often a lost worker was replaced or came back.',
@@ -64,6 +74,29 @@ export function createMetrics(dispatcher: Dispatcher, workers: readonly Inferenc
       workers.forEach((worker, index) => {
         this.inc({ worker: index }, worker.stats().restarts);
       });
+    },
+  });
+  const variantLabels = ['model', 'version', 'compression'] as const;
+  const labelsOf = ({ model, version, compression }: VariantHealth) => ({ model, version, compression });
+  new Counter({
+    name: 'fovea_inference_failures_total',
+    help: 'How often a model failed on an image: it could not be loaded or run, its worker was lost, its answer is unreadable.',
+    labelNames: [...variantLabels, 'reason'],
+    registers,
+    collect() {
+      this.reset();
+      for (const variant of health.list()) {
+        for (const [reason, count] of variant.failures) this.inc({ ...labelsOf(variant), reason }, count);
+      }
+    },
+  });
+  new Gauge({
+    name: 'fovea_variant_flagged',
+    help: '1 while a variant that answered what cannot be read has not answered a hundred readable ones in a row since.',
+    labelNames: variantLabels,
+    registers,
+    collect() {
+      for (const variant of health.list()) this.set(labelsOf(variant), Number(variant.flagged));
     },
   });
   return registry;

@@ -13,14 +13,12 @@ import type {
   SegmentRequest,
 } from './request.ts';
 import { type ReadingOf, Serving, type ServingDependencies } from './serving.ts';
-import type { OutputReader } from './tasks/output-reader.ts';
 import type { Results, ServedTask } from './tasks/read-output.ts';
 import { validateClassify, validateDetect, validateSegment } from './validate.ts';
 import type { ClassifyOutput, DetectOutput, SegmentOutput } from './variant.ts';
 
 export interface InferenceDependencies extends ServingDependencies {
   readonly selection: ModelSelection;
-  readonly reader: OutputReader;
   /** Inference requests in flight by tenant; null: one more is too many. */
   readonly concurrency: { enter(tenantId: string, limit: number): (() => void) | null };
 }

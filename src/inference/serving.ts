@@ -9,16 +9,20 @@ import type { Size } from './images/geometry.ts';
 import { ImageError } from './images/image-error.ts';
 import { readImage } from './images/read-image.ts';
 import type { ImageSource, UploadedFiles } from './images/source.ts';
+import type { ModelHealth } from './model-health.ts';
 import type { ChosenVariant } from './model-selection.ts';
 import type { Answer, Caller, FailedImage, InferenceRequest, Receipt } from './request.ts';
 import type { Dispatcher, ImageOutput, Ticket } from './scheduler/dispatcher.ts';
-import { type Readings, type Results, readOutput, type ServedTask } from './tasks/read-output.ts';
+import type { OutputReader } from './tasks/output-reader.ts';
+import type { Readings, Results, ServedTask } from './tasks/read-output.ts';
 import { DEFAULT_TIMEOUT_MS } from './validate.ts';
 import type { Variant } from './variant.ts';
 
 export interface ServingDependencies {
   readonly ledger: Ledger;
   readonly dispatcher: Dispatcher;
+  readonly reader: OutputReader;
+  readonly health: ModelHealth;
   readonly fetch: SafeFetch;
   readonly uploads: UploadedFiles;
   readonly clock: Clock;
@@ -95,7 +99,9 @@ export class Serving<T extends ServedTask> {
       if (!this.#ticket.dispatched) this.#abandon(hungUpError());
     };
     this.#caller.signal.addEventListener('abort', hungUp);
-    const held = this.#hold();
+    const taken = this.#takeBudget();
+    const held = this.#hold(taken);
+    let billed = 0;
     try {
       // Only a request that may be a replay waits here; every other is decoded while its units are reserved.
       if (this.#idempotency) {
@@ -108,7 +114,9 @@ export class Serving<T extends ServedTask> {
       // Where every image failed at once, none of them has waited for this.
       await this.#orAbandoned(held);
       if (this.#dependencies.clock.now() > this.#ticket.deadline) throw this.#deadlineExceeded();
-      return await this.#commit(images);
+      const answer = await this.#commit(images);
+      billed = answer.receipt.units;
+      return answer;
     } catch (error) {
       this.#abandon(error);
       await this.#giveBack(held);
@@ -116,24 +124,38 @@ export class Serving<T extends ServedTask> {
     } finally {
       clearTimeout(timer);
       this.#caller.signal.removeEventListener('abort', hungUp);
+      await this.#giveBackBudget(taken, billed);
     }
   }
 
-  #hold() {
+  get #units(): number {
+    return this.#request.images.length * this.#chosen.variant.unitsPerImage;
+  }
+
+  /** Before the hold, which would be in vain without it. Answers the units taken of what the credential may spend. */
+  async #takeBudget(): Promise<number> {
+    const { budget } = this.#caller;
+    if (budget === null) return 0;
+    await budget.take(this.#units);
+    return this.#units;
+  }
+
+  #hold(taken: Promise<unknown>) {
     const { tenantId, monthlyUnits: limit, hardLimit } = this.#caller;
-    const held = hold<Results[T] | FailedImage>(
-      this.#dependencies.ledger,
-      {
+    const { signal } = this.#abandoned;
+    const held = taken.then(() => {
+      signal.throwIfAborted();
+      const reservation = {
         requestId: this.#requestId,
         tenantId,
-        units: this.#request.images.length * this.#chosen.variant.unitsPerImage,
+        units: this.#units,
         limit,
         hardLimit,
         ttlMs: this.#timeoutMs + HOLD_OUTLIVES_DEADLINE_MS,
         idempotency: this.#idempotency,
-      },
-      this.#abandoned.signal,
-    );
+      };
+      return hold<Results[T] | FailedImage>(this.#dependencies.ledger, reservation, signal);
+    });
     // It is awaited by each image in turn; until the first gets there nobody listens.
     held.catch(() => {});
     return held;
@@ -147,6 +169,17 @@ export class Serving<T extends ServedTask> {
     const { ledger } = this.#dependencies;
     const givenBack = held.then(async ({ kind }) => {
       if (kind === 'admitted') await ledger.release(this.#requestId, this.#caller.tenantId);
+    });
+    const settled = givenBack.catch(() => {});
+    await Promise.race([settled, delay(GIVE_BACK_MS, undefined, { ref: false })]);
+  }
+
+  /** The one place that gives units back to the credential: whatever came of the request, what it was not billed. */
+  async #giveBackBudget(taken: Promise<number>, billed: number): Promise<void> {
+    const { budget } = this.#caller;
+    if (budget === null) return;
+    const givenBack = taken.then(async (units) => {
+      if (units > billed) await budget.giveBack(units - billed);
     });
     const settled = givenBack.catch(() => {});
     await Promise.race([settled, delay(GIVE_BACK_MS, undefined, { ref: false })]);
@@ -168,12 +201,25 @@ export class Serving<T extends ServedTask> {
         uploads,
       });
       await held;
-      const output = await dispatcher.run(variant, this.#ticket, pixels);
-      const from = performance.now();
-      const result = readOutput(this.#task, output.outputs, this.#readingOf(variant, { width, height }));
-      return { result, output, decodeMs, postprocessMs: performance.now() - from };
+      const output = await dispatcher.run(this.#chosen, this.#ticket, pixels);
+      const { result, ms } = await this.#read(output, { width, height });
+      return { result, output, decodeMs, postprocessMs: ms };
     } catch (error) {
       if (error instanceof ImageError) return { kind: 'error', code: error.code, message: error.message };
+      throw error;
+    }
+  }
+
+  async #read({ outputs }: ImageOutput, original: Size) {
+    const { reader, health } = this.#dependencies;
+    const reading = this.#readingOf(this.#chosen.variant, original);
+    const turn = { owner: this.#caller.tenantId, signal: this.#abandoned.signal };
+    try {
+      const read = await reader.read(this.#task, outputs, reading, turn);
+      health.answered(this.#chosen);
+      return read;
+    } catch (error) {
+      if (error instanceof ImageError) health.failed(this.#chosen, error);
       throw error;
     }
   }

@@ -1,7 +1,8 @@
 import type { Clock } from '../../lib/clock.ts';
 import { DeadlineExceededError, OverloadedError } from '../../lib/errors.ts';
-import type { Logger } from '../../lib/logger.ts';
 import { ImageError } from '../images/image-error.ts';
+import type { ModelHealth } from '../model-health.ts';
+import type { ChosenVariant } from '../model-selection.ts';
 import { ModelLoadError, OipError, WorkerLostError } from '../oip/errors.ts';
 import type { InferenceWorker } from '../pool/worker.ts';
 import type { Priority } from '../request.ts';
@@ -9,7 +10,6 @@ import { bytesPerElement, elementCount, type Tensor } from '../tensor.ts';
 import { MAX_IMAGES } from '../validate.ts';
 import type { Variant } from '../variant.ts';
 import { ComputeEstimate } from './compute-estimate.ts';
-import { FailureLog } from './failure-log.ts';
 import { Scheduler, type Work } from './scheduler.ts';
 
 /** What the images of one request have in common. */
@@ -37,7 +37,7 @@ export interface ImageOutput {
 }
 
 interface QueuedImage {
-  readonly variant: Variant;
+  readonly chosen: ChosenVariant;
   readonly ticket: Ticket;
   readonly pixels: Uint8Array;
   /** On the clock of `Clock.elapsed`. */
@@ -54,14 +54,14 @@ export interface DispatcherOptions {
   /** Images admitted and not yet answered, at most. */
   readonly maxAdmitted: number;
   /** Told why models fail. */
-  readonly logger: Logger;
+  readonly health: ModelHealth;
 }
 
 /** Carries images from the scheduler to the workers, a batch in flight for each, and their answers back. */
 export class Dispatcher {
   readonly #scheduler = new Scheduler<QueuedImage>();
   readonly #estimate = new ComputeEstimate();
-  readonly #failures: FailureLog;
+  readonly #health: ModelHealth;
   readonly #workers: readonly InferenceWorker[];
   readonly #busy = new Set<InferenceWorker>();
   readonly #clock: Clock;
@@ -74,7 +74,7 @@ export class Dispatcher {
     this.#workers = workers;
     this.#clock = clock;
     this.#maxAdmitted = options.maxAdmitted;
-    this.#failures = new FailureLog(options.logger);
+    this.#health = options.health;
     for (const worker of workers) worker.onReady(() => this.#dispatch());
   }
 
@@ -133,11 +133,11 @@ export class Dispatcher {
    * @throws DeadlineExceededError, OverloadedError (two workers died under it), ImageError INFERENCE_FAILED, or the
    *   reason for which the ticket was abandoned
    */
-  run(variant: Variant, ticket: Ticket, pixels: Uint8Array): Promise<ImageOutput> {
+  run(chosen: ChosenVariant, ticket: Ticket, pixels: Uint8Array): Promise<ImageOutput> {
     return new Promise<ImageOutput>((resolve, reject) => {
       ticket.abandoned.throwIfAborted();
       const queuedAt = this.#clock.elapsed();
-      this.#enqueue({ variant, ticket, pixels, queuedAt, lost: 0, alone: false, resolve, reject });
+      this.#enqueue({ chosen, ticket, pixels, queuedAt, lost: 0, alone: false, resolve, reject });
       this.#dispatch();
     });
   }
@@ -156,7 +156,8 @@ export class Dispatcher {
   }
 
   #workFor(image: QueuedImage): Work<QueuedImage> {
-    const { variant, ticket } = image;
+    const { ticket } = image;
+    const { variant } = image.chosen;
     return {
       variantKey: variant.key,
       maxBatch: image.alone ? 1 : variant.maxBatch,
@@ -190,7 +191,7 @@ export class Dispatcher {
   }
 
   async #runBatch(worker: InferenceWorker, images: readonly QueuedImage[]): Promise<void> {
-    const { variant } = images[0]!;
+    const { variant } = images[0]!.chosen;
     const dispatchedAt = this.#clock.elapsed();
     try {
       const { outputs, computeMs, device } = await worker.infer(variant, [batchTensor(variant, images)]);
@@ -206,14 +207,14 @@ export class Dispatcher {
       });
     } catch (error) {
       if (error instanceof WorkerLostError) this.#retryLost(images, error);
-      else this.#failed(variant, images, error instanceof Error ? error : new Error(String(error)));
+      else this.#failed(images, error instanceof Error ? error : new Error(String(error)));
     }
   }
 
   /** An image whose worker died is run once more, alone; if that one dies too, the image may be the cause. */
   #retryLost(images: readonly QueuedImage[], error: WorkerLostError): void {
     for (const image of images) {
-      this.#failures.report(image.variant.key, error, this.#clock.elapsed());
+      this.#health.failed(image.chosen, error);
       image.lost += 1;
       if (image.lost === 1) this.#runAlone(image);
       else {
@@ -224,13 +225,15 @@ export class Dispatcher {
   }
 
   /** One image can fail the batch that it is in: each is run alone then, so that none fails for another's sake. */
-  #failed(variant: Variant, images: readonly QueuedImage[], error: Error): void {
+  #failed(images: readonly QueuedImage[], error: Error): void {
     if (images.length > 1 && !(error instanceof ModelLoadError)) {
       for (const image of images) this.#runAlone(image);
       return;
     }
-    this.#failures.report(variant.key, error, this.#clock.elapsed());
-    for (const image of images) image.reject(failureOf(error));
+    for (const image of images) {
+      this.#health.failed(image.chosen, error);
+      image.reject(failureOf(error));
+    }
   }
 
   #runAlone(image: QueuedImage): void {

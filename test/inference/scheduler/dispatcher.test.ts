@@ -1,4 +1,5 @@
 import { expect, it, onTestFinished } from 'vitest';
+import { ModelHealth } from '../../../src/inference/model-health.ts';
 import { elementsOf } from '../../../src/inference/oip/elements.ts';
 import { RemoteWorker } from '../../../src/inference/pool/remote-worker.ts';
 import { Dispatcher, type ImageOutput, type Ticket } from '../../../src/inference/scheduler/dispatcher.ts';
@@ -20,13 +21,16 @@ async function startDispatcher() {
   await new Promise<void>((resolve) => worker.onReady(resolve));
   const lines: string[] = [];
   const logger = createLogger('info', { write: (line) => lines.push(line) });
-  const dispatcher = new Dispatcher([worker], systemClock, { maxAdmitted: 100, logger });
+  const dispatcher = new Dispatcher([worker], systemClock, {
+    maxAdmitted: 100,
+    health: new ModelHealth(logger, systemClock),
+  });
   const run = (variant: Variant, tenant: string, pixels: Uint8Array) => {
     const ticket: Ticket = {
       ...{ tenant, weight: 1, priority: 'INTERACTIVE', deadline: Number.POSITIVE_INFINITY },
       ...{ abandoned: new AbortController().signal, dispatched: false },
     };
-    return dispatcher.run(variant, ticket, pixels);
+    return dispatcher.run({ model: 'model', version: 1, variant }, ticket, pixels);
   };
   return {
     run,
@@ -83,7 +87,10 @@ it('tells a model that cannot be loaded from one that fails on an image', async 
 });
 
 it('lets no tenant have more than half of the places, and all tenants no more than there are', () => {
-  const dispatcher = new Dispatcher([], systemClock, { maxAdmitted: 100, logger: createLogger('silent') });
+  const dispatcher = new Dispatcher([], systemClock, {
+    maxAdmitted: 100,
+    health: new ModelHealth(createLogger('silent'), systemClock),
+  });
   const giveBack = dispatcher.admit('greedy', 32);
   dispatcher.admit('greedy', 18);
   expect(() => dispatcher.admit('greedy', 1)).toThrow(
