@@ -1,6 +1,4 @@
-import { MAX_TENSOR_BYTES } from '../inference/oip/limits.ts';
-import { labelColumns } from './labels.ts';
-import type { ClassifyManifest, ManifestInput } from './manifest.ts';
+import type { ManifestInput } from './manifest.ts';
 import { type Fault, show } from './manifest-error.ts';
 import { type Dimension, describeGraph, formatTensor, type GraphTensor } from './onnx/describe.ts';
 import { TensorProto_DataLocation } from './onnx/generated/onnx_pb.ts';
@@ -8,49 +6,27 @@ import { type OnnxModel, opsetOf } from './onnx/model-file.ts';
 import { storedTensors } from './onnx/walk.ts';
 import type { Preprocessing } from './onnx/wrap-input.ts';
 
-/** Where a manifest's classifier meets its graph. */
-export interface Fit {
+/** Where a manifest's picture enters its graph. */
+export interface InputFit {
   readonly input: GraphTensor;
-  readonly output: GraphTensor;
   readonly preprocessing: Preprocessing;
-  /** Images that the graph is given at once, at most: 1 where its batch is fixed. */
-  readonly maxBatch: number;
 }
 
-const MOST_AT_ONCE = 8;
-
-/** The oldest operators under which those that `wrapInput` adds mean what they mean today. */
+/** The oldest operators under which those that an import adds mean what they mean today. */
 const OLDEST_OPSET = 7;
 
-/** Holds a manifest and its labels against the graph they describe; null where it pushed faults. */
-export function fitGraph(
-  manifest: ClassifyManifest,
-  labels: readonly string[],
-  model: OnnxModel,
-  faults: Fault[],
-): Fit | null {
+/**
+ * Holds what a manifest says of the picture against the graph it describes; null where it pushed faults. What the graph
+ * answers is not looked at here: it need not be declared, and a run shows it (`fitOutput`).
+ */
+export function fitGraph(wish: ManifestInput, model: OnnxModel, faults: Fault[]): InputFit | null {
   const before = faults.length;
-  const { inputs, outputs } = describeGraph(model);
   checkFile(model, faults);
-  const input = onlyInput(inputs, faults);
-  const output = scoresOutput(outputs, manifest, faults);
-  const layout = input && layoutOf(input, manifest.input, faults);
-  if (input && layout) checkInput(input, layout, manifest.input, faults);
-  const columns = output && columnsOf(output, faults);
-  if (columns) labelColumns(labels, { columns, background: manifest.output.background }, faults);
-  if (!input || !output || !layout || faults.length > before) return null;
-  const dynamicBatch = typeof input.shape?.[0] !== 'number' && typeof output.shape?.[0] !== 'number';
-  return {
-    input,
-    output,
-    preprocessing: preprocessingOf(manifest.input, layout),
-    maxBatch: dynamicBatch ? largestBatch(manifest.input) : 1,
-  };
-}
-
-/** A batch goes to a worker as one request. One image always fits: `readManifest` sees to it. */
-function largestBatch({ width, height }: ManifestInput): number {
-  return Math.min(MOST_AT_ONCE, Math.floor(MAX_TENSOR_BYTES / (width * height * 3)));
+  const input = onlyInput(describeGraph(model).inputs, faults);
+  const layout = input && layoutOf(input, wish, faults);
+  if (input && layout) checkInput(input, layout, wish, faults);
+  if (!input || !layout || faults.length > before) return null;
+  return { input, preprocessing: preprocessingOf(wish, layout) };
 }
 
 function checkFile(model: OnnxModel, faults: Fault[]): void {
@@ -73,26 +49,8 @@ function onlyInput(inputs: readonly GraphTensor[], faults: Fault[]): GraphTensor
   if (inputs.length === 1) return inputs[0]!;
   faults.push({
     path: 'file',
-    found: `${inputs.length} inputs: ${list(inputs)}`,
+    found: `${inputs.length} inputs: ${inputs.map(formatTensor).join(', ') || 'none'}`,
     wanted: 'one input, the picture',
-  });
-  return null;
-}
-
-function scoresOutput(
-  outputs: readonly GraphTensor[],
-  { output }: ClassifyManifest,
-  faults: Fault[],
-): GraphTensor | null {
-  const found =
-    output.scores === undefined && outputs.length === 1
-      ? outputs[0]
-      : outputs.find(({ name }) => name === output.scores);
-  if (found) return found;
-  faults.push({
-    path: 'output.scores',
-    found: show(output.scores),
-    wanted: `the name of one output of the graph: ${list(outputs)}`,
   });
   return null;
 }
@@ -173,20 +131,6 @@ function checkUnscaled(wish: ManifestInput, here: string, faults: Fault[]): void
   }
 }
 
-/** [N,C], or [N,C,1,1]; null where the graph does not say, and the proof will. */
-function columnsOf(output: GraphTensor, faults: Fault[]): number | null {
-  const refuse = (wanted: string) => {
-    faults.push({ path: 'output', found: `tensor ${formatTensor(output)}`, wanted });
-    return null;
-  };
-  if (output.type !== 'FLOAT') return refuse('type FLOAT');
-  if (output.shape === null) return null;
-  const [, columns, ...rest] = output.shape;
-  const squeezable = rest.length === 2 && rest.every((length) => length === 1);
-  if (columns === undefined || (rest.length > 0 && !squeezable)) return refuse('[N,C], one score a class');
-  return typeof columns === 'number' ? columns : null;
-}
-
 function preprocessingOf(input: ManifestInput, layout: 'NCHW' | 'NHWC'): Preprocessing {
   const { width, height, color, scale } = input;
   const spread = (value: number | number[]) =>
@@ -196,8 +140,4 @@ function preprocessingOf(input: ManifestInput, layout: 'NCHW' | 'NHWC'): Preproc
 
 function channelsOf(color: ManifestInput['color']): 1 | 3 {
   return color === 'GRAY' ? 1 : 3;
-}
-
-function list(tensors: readonly GraphTensor[]): string {
-  return tensors.map(formatTensor).join(', ') || 'none';
 }

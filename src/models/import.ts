@@ -7,11 +7,12 @@ import type { Lifetime } from '../lib/lifetime.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { ArtifactStore } from './artifact-store.ts';
 import { fitGraph } from './fit-graph.ts';
-import { labelColumns, parseLabels } from './labels.ts';
+import { fitOutput } from './fit-output.ts';
+import { judgeAnswers } from './judge-answers.ts';
+import { parseLabels } from './labels.ts';
 import { type Fault, ManifestError } from './manifest-error.ts';
-import { type OnnxModel, readModel, writeModel } from './onnx/model-file.ts';
-import { wrapInput } from './onnx/wrap-input.ts';
-import { proveEqual } from './prove.ts';
+import { type OnnxModel, readModel } from './onnx/model-file.ts';
+import { proveServed, runOriginal } from './prove.ts';
 import { readManifest } from './read-manifest.ts';
 import { type ModelRow, type ServedModel, servedModel } from './served-model.ts';
 import { type Candidate, findVersion, insertVersion, type ProvenGraph } from './version-rows.ts';
@@ -27,13 +28,13 @@ export interface ImportOptions {
 }
 
 /**
- * Imports the model that a manifest describes: holds the manifest against the graph, puts pre-processing into the graph,
- * proves the result equal to the original, stores it, and makes this version the live one. The same version with the same
+ * Imports the model that a manifest describes: holds the manifest against the graph and what it answers, puts pre-processing
+ * into the graph, proves the result equal to the original, stores it, and makes this version the live one. The same version with the same
  * content is left as it is, but for artefacts that the store has lost: those are made again. Throws a `ManifestError` with
  * every reason not to; the registry is as it was then.
  */
 export async function importModel(manifestPath: string, options: ImportOptions): Promise<ServedModel> {
-  const { database, tenantId, artifacts, logger, lifetime } = options;
+  const { database, tenantId, artifacts, logger } = options;
   const candidate = await readCandidate(manifestPath);
   const { name, version } = candidate.manifest;
   const transact = <T>(work: (tx: Transaction) => Promise<T>) =>
@@ -45,7 +46,7 @@ export async function importModel(manifestPath: string, options: ImportOptions):
     logger.info({ model: `${name}@${version}` }, 'this model is imported already; nothing was changed');
     return servedModel(before);
   }
-  const proven = await proveCandidate(manifestPath, candidate, lifetime);
+  const proven = await proveCandidate(manifestPath, candidate, options);
   const artifactSha256 = await artifacts.put(proven.graph);
   const row = await transact(async (tx) => {
     // Two imports of one name go one after the other: either could be the one that stays live.
@@ -91,33 +92,28 @@ async function readCandidate(manifestPath: string): Promise<Candidate> {
 async function proveCandidate(
   manifestPath: string,
   { manifest, labels, file }: Candidate,
-  lifetime: ImportOptions['lifetime'],
+  { lifetime, logger }: ImportOptions,
 ): Promise<ProvenGraph> {
   const faults: Fault[] = [];
-  const { kind, background } = manifest.output;
+  const refuse = () => new ManifestError(manifestPath, faults);
   const model = readGraph(file, faults);
-  const fit = model && fitGraph(manifest, labels, model, faults);
-  if (!model || !fit || faults.length > 0) throw new ManifestError(manifestPath, faults);
+  const fit = model && fitGraph(manifest.input, model, faults);
+  if (!model || !fit) throw refuse();
 
-  const tensor = wrapInput(model, fit.input, fit.preprocessing);
-  const graph = tensor === fit.input.name ? file : writeModel(model);
-  const columns = await proveEqual(
-    { original: file, served: graph, servedInput: tensor },
-    fit,
-    kind,
-    faults,
-    lifetime,
-  );
-  // A graph need not declare how many classes it has: now it has shown it.
-  const perColumn = columns === null ? [] : labelColumns(labels, { columns, background }, faults);
-  if (faults.length > 0) throw new ManifestError(manifestPath, faults);
-  return {
-    graph,
-    inputTensor: tensor,
-    outputTensor: fit.output.name,
-    maxBatch: fit.maxBatch,
-    labels: perColumn,
-  };
+  const original = await runOriginal(file, fit, faults, lifetime);
+  if (original === null) throw refuse();
+  const { width, height } = manifest.input;
+  const head = fitOutput(manifest.output, { answers: original.pictures, width, height, labels }, faults);
+  if (head === null) throw refuse();
+  judgeAnswers(model.graph, fit.input.name, head, original, faults);
+  if (faults.length > 0) throw refuse();
+
+  const served = await proveServed(file, fit, head, original.pictures, faults, lifetime);
+  if (served === null) throw refuse();
+  const { graph, inputTensor, maxBatch, oneByOne } = served;
+  if (oneByOne !== null)
+    logger.info({ model: manifest.name, reason: oneByOne }, 'served one picture at a time');
+  return { graph, externalData: [], inputTensor, output: head.output, maxBatch, labels: head.labels };
 }
 
 function readGraph(file: Uint8Array, faults: Fault[]): OnnxModel | null {

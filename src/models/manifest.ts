@@ -6,9 +6,16 @@ import { z } from 'zod';
  */
 export type Manifest = z.infer<typeof manifestSchema>;
 export type ManifestInput = Manifest['input'];
+export type ManifestOutput = Manifest['output'];
+export type OutputKind = ManifestOutput['kind'];
+export type OutputOf<K extends OutputKind> = Extract<ManifestOutput, { kind: K }>;
 
-/** A manifest of the one sort that can be imported so far. */
-export type ClassifyManifest = Manifest & { output: { kind: 'logits' | 'probabilities' } };
+/** What a task's models may answer. */
+export const kindsOfTask: Readonly<Record<Manifest['task'], readonly OutputKind[]>> = {
+  CLASSIFY: ['logits', 'probabilities'],
+  DETECT: ['yolov5', 'yolov8', 'yolox', 'nanodet', 'boxes-scores', 'ssd', 'detections'],
+  SEGMENT: ['mask-logits', 'mask-probabilities', 'labels'],
+};
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
@@ -39,30 +46,39 @@ const input = z.strictObject({
     .default(1),
 });
 
-const detector = { strides: z.array(count).min(1) };
+/** The graph's tensor; needed where several outputs could be meant. */
+const anyTensor = { tensor: tensor.optional() };
+const gridDetector = { ...anyTensor, strides: z.array(count).min(1) };
 const classifier = {
-  /** The graph's tensor, where there are several outputs. */
+  /** The graph's tensor; needed where several outputs could be meant. */
   scores: tensor.optional(),
   /** The column that is no answer. */
   background: column.default(null),
 };
 const mask = {
+  ...anyTensor,
   layout: z.enum(['NCHW', 'NHWC']).default('NCHW'),
   background: column.default(0),
-  tensor: tensor.optional(),
 };
+
+/** What a row of `detections` may hold; x and y are the corner with the smaller values, `batch` is read over. */
+const detectionColumns = [
+  ...(['x1', 'y1', 'x2', 'y2', 'cx', 'cy', 'x', 'y', 'w', 'h'] as const),
+  ...(['score', 'class', 'batch'] as const),
+] as const;
 
 const output = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('logits'), ...classifier }),
   z.strictObject({ kind: z.literal('probabilities'), ...classifier }),
   z.strictObject({
     kind: z.literal('yolov5'),
-    ...detector,
-    anchors: z.array(z.array(z.number()).min(2)).min(1),
+    ...gridDetector,
+    // One list a stride: width and height of each anchor in turn, pixels; null: the graph decodes by itself.
+    anchors: z.array(z.array(z.number().positive()).min(2)).min(1).nullable().default(null),
   }),
-  z.strictObject({ kind: z.literal('yolov8'), ...detector }),
-  z.strictObject({ kind: z.literal('yolox'), ...detector }),
-  z.strictObject({ kind: z.literal('nanodet'), ...detector, regMax: count }),
+  z.strictObject({ kind: z.literal('yolov8'), ...gridDetector }),
+  z.strictObject({ kind: z.literal('yolox'), ...gridDetector }),
+  z.strictObject({ kind: z.literal('nanodet'), ...gridDetector, regMax: count }),
   z.strictObject({
     kind: z.literal('boxes-scores'),
     boxes: tensor,
@@ -82,13 +98,13 @@ const output = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('detections'),
-    tensor,
-    columns: z.array(z.string().min(1)).min(1),
+    ...anyTensor,
+    columns: z.array(z.enum(detectionColumns)).min(1),
     normalized: z.boolean(),
   }),
   z.strictObject({ kind: z.literal('mask-logits'), ...mask }),
   z.strictObject({ kind: z.literal('mask-probabilities'), ...mask }),
-  z.strictObject({ kind: z.literal('labels'), background: column.default(0) }),
+  z.strictObject({ kind: z.literal('labels'), ...anyTensor, background: column.default(0) }),
 ]);
 
 export const manifestSchema = z.strictObject({

@@ -1,144 +1,197 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import type { OipClient } from '../inference/oip/client.ts';
-import { OipError, WorkerLostError } from '../inference/oip/errors.ts';
-import { WorkerProcess } from '../inference/pool/worker-process.ts';
+import { MAX_TENSOR_BYTES } from '../inference/oip/limits.ts';
 import type { Tensor } from '../inference/tensor.ts';
-import type { Lifetime } from '../lib/lifetime.ts';
-import { ArtifactStore } from './artifact-store.ts';
-import type { Fit } from './fit-graph.ts';
-import { judgeEqual, judgeScores } from './judge-scores.ts';
+import { outputTensors } from '../inference/variant.ts';
+import type { InputFit } from './fit-graph.ts';
+import { formatAnswer, type Head, type Part } from './heads/head.ts';
+import { differenceOf } from './judge-answers.ts';
 import type { Fault } from './manifest-error.ts';
+import { describeGraph } from './onnx/describe.ts';
+import { fixBatch, freeBatch } from './onnx/free-batch.ts';
+import { readModel, writeModel } from './onnx/model-file.ts';
+import { addBatchAxis, castOutputs, keepOutputs } from './onnx/outputs.ts';
+import { wrapInput } from './onnx/wrap-input.ts';
 import { originalTensor, pixelTensor, proofPictures } from './proof-pictures.ts';
+import { type Run, TrialError, type TrialLifetime, tryGraph } from './trial.ts';
 
-export interface Contestants {
-  /** The file as it was brought. */
-  readonly original: Uint8Array;
-  /** What would be served, and the tensor it takes its pixels by. */
-  readonly served: Uint8Array;
-  readonly servedInput: string;
+/** A file's graph, run on the proof pictures one at a time: all its outputs each time. */
+export interface OriginalAnswers {
+  /** A list a picture. */
+  readonly pictures: readonly (readonly Tensor[])[];
+  /** To the first picture once more. */
+  readonly again: readonly Tensor[];
 }
 
-const START_MS = 30_000;
-const PATIENCE_MS = 120_000;
+/** What is to be served of a file, shown to answer as the file does. */
+export interface Served {
+  readonly graph: Uint8Array;
+  readonly inputTensor: string;
+  readonly maxBatch: number;
+  /** Why pictures are served one at a time; null: they are not. */
+  readonly oneByOne: string | null;
+}
+
+const MOST_AT_ONCE = 8;
 
 /**
- * Runs the graph that will be served beside the original, on the same pictures, one at a time; and where it takes several
- * at once, with as many as it will ever be given. Answers the number of classes; null, with faults, where they disagree or what they answer cannot be
- * right. The original is fed what is computed here from the manifest, so an error in wrapping cannot hide.
+ * Runs a file's graph as it was brought. null, with a fault, where it does not load or run.
  *
- * Both run in a worker process of their own: a model that takes its process down, or never ends, takes nothing else. It
- * ends with `lifetime` where that ends first.
+ * What it is fed is computed from the manifest, apart from the nodes that an import adds: an error in those cannot hide.
  */
-export async function proveEqual(
-  contestants: Contestants,
-  fit: Fit,
-  kind: 'logits' | 'probabilities',
+export async function runOriginal(
+  file: Uint8Array,
+  { input, preprocessing }: InputFit,
   faults: Fault[],
-  lifetime?: Pick<Lifetime, 'own'>,
-): Promise<number | null> {
-  const folder = await mkdtemp(join(tmpdir(), 'fovea-proof-'));
-  const main = fileURLToPath(new URL('../main.ts', import.meta.url));
-  const worker = new WorkerProcess(
-    [process.execPath, '--disable-warning=ExperimentalWarning', main],
-    // What goes wrong is told in the faults.
-    { artifacts: folder, threads: 1, logLevel: 'silent' },
-  );
-  const kill = async () => {
-    worker.kill();
-    await worker.ended;
-  };
+  lifetime: TrialLifetime,
+): Promise<OriginalAnswers | null> {
+  const { name } = input;
+  const datatype = input.type === 'UINT8' ? 'UINT8' : 'FP32';
+  const model = readModel(file);
+  const graph = castOutputs(model) ? writeModel(model) : file;
   try {
-    lifetime?.own({ name: 'trial of a model', close: kill, killNow: () => worker.kill() });
-    await worker.listening(START_MS); // a worker that does not even start is no fault of the file
-    try {
-      await load(worker.client, new ArtifactStore(folder), contestants, fit.maxBatch);
-      return await compare(worker.client, contestants.servedInput, fit, kind, faults);
-    } catch (error) {
-      faults.push(faultOf(error));
-      return null;
-    }
-  } finally {
-    await kill();
-    await rm(folder, { recursive: true, force: true });
+    return await tryGraph(graph, 1, lifetime, async (run) => {
+      const pictures: Tensor[][] = [];
+      const feed = (picture: Uint8Array) => run(originalTensor({ name, datatype }, [picture], preprocessing));
+      const all = proofPictures(preprocessing.width, preprocessing.height);
+      for (const picture of all) pictures.push(await feed(picture));
+      return { pictures, again: await feed(all[0]!) };
+    });
+  } catch (error) {
+    if (!(error instanceof TrialError)) throw error;
+    faults.push({ path: 'file', found: error.message, wanted: 'a graph that the worker runs' });
+    return null;
   }
 }
 
-async function load(
-  client: OipClient,
-  store: ArtifactStore,
-  { original, served }: Contestants,
-  maxBatch: number,
-) {
-  for (const [name, graph, batch] of [
-    ['original', original, 1],
-    ['served', served, maxBatch],
-  ] as const) {
-    const parameters = { sha256: await store.put(graph), format: 'onnx', warmup_batch: batch };
-    await client.load(name, parameters, AbortSignal.timeout(PATIENCE_MS));
-  }
-}
-
-async function compare(
-  client: OipClient,
-  servedInput: string,
-  { preprocessing, input, output, maxBatch }: Fit,
-  kind: 'logits' | 'probabilities',
+/**
+ * Makes of a file the graph that is served: it takes pixels, answers the outputs that are read, each with a batch axis,
+ * and takes as many pictures at once as it can be shown to. `wanted` is what the file's own graph answered to each proof
+ * picture: the served one must answer the same, to each alone and among others. null, with a fault, where none does.
+ */
+export async function proveServed(
+  file: Uint8Array,
+  fit: InputFit,
+  head: Head,
+  wanted: OriginalAnswers['pictures'],
   faults: Fault[],
-): Promise<number> {
-  const scores = async (model: string, tensor: Tensor) => {
-    const options = { outputs: [output.name], signal: AbortSignal.timeout(PATIENCE_MS) };
-    const { outputs } = await client.infer(model, [tensor], options);
-    return rowsOf(outputs[0]!, tensor.shape[0]!);
-  };
-  const type = input.type === 'UINT8' ? 'UINT8' : 'FP32';
-  const ofOriginal = (some: Uint8Array[]) =>
-    scores('original', originalTensor({ name: input.name, datatype: type }, some, preprocessing));
-  const ofServed = (some: Uint8Array[]) => scores('served', pixelTensor(servedInput, some, preprocessing));
+  lifetime: TrialLifetime,
+): Promise<Served | null> {
+  const most = largestBatch(fit, head, wanted, faults);
+  if (most === null) return null;
+  let oneByOne: string | null = null;
+  for (const batch of batchesToTry(file, fit, head, most)) {
+    const candidate = buildServed(file, fit, head, batch);
+    const maxBatch = batch === 'fixed' ? 1 : most;
+    const problem = await problemOf(candidate, maxBatch, { fit, head, wanted, lifetime });
+    if (problem === null) return { ...candidate, maxBatch, oneByOne };
+    oneByOne = problem;
+  }
+  faults.push({
+    path: 'file',
+    found: `a graph that, once it takes pixels, is ${oneByOne}`,
+    wanted: 'the answers of the original graph',
+  });
+  return null;
+}
 
+/** What becomes of the batch dimension: it stays free as it is, is freed, or fixed at one picture. */
+type BatchDimension = 'as it is' | 'freed' | 'fixed';
+
+/** The best first. A graph whose outputs have no batch axis tells no pictures apart. */
+function batchesToTry(file: Uint8Array, { input }: InputFit, head: Head, most: number): BatchDimension[] {
+  if (most === 1 || head.unbatched.length > 0) return ['fixed'];
+  const read = outputTensors(head.output);
+  const outputs = describeGraph(readModel(file)).outputs.filter(({ name }) => read.includes(name));
+  const isFree = [input, ...outputs].every(({ shape }) => typeof shape?.[0] !== 'number');
+  return isFree ? ['as it is', 'freed', 'fixed'] : ['freed', 'fixed'];
+}
+
+/** A batch goes to a worker as one message, and its answer comes back as one. */
+function largestBatch(
+  { preprocessing: { width, height } }: InputFit,
+  head: Head,
+  wanted: OriginalAnswers['pictures'],
+  faults: Fault[],
+): number | null {
+  const read = outputTensors(head.output);
+  const sizes = wanted.map((tensors) =>
+    tensors.reduce((sum, { name, data }) => sum + (read.includes(name) ? data.length : 0), 0),
+  );
+  const answerBytes = Math.max(...sizes, 1);
+  const fitting = Math.floor(MAX_TENSOR_BYTES / Math.max(width * height * 3, answerBytes));
+  if (fitting >= 1) return Math.min(MOST_AT_ONCE, fitting);
+  const found = `${answerBytes} bytes of answer for one picture`;
+  faults.push({ path: 'output', found, wanted: `at most ${MAX_TENSOR_BYTES}: one message of a worker` });
+  return null;
+}
+
+function buildServed(
+  file: Uint8Array,
+  { input, preprocessing }: InputFit,
+  head: Head,
+  batch: BatchDimension,
+): Pick<Served, 'graph' | 'inputTensor'> {
+  const model = readModel(file);
+  const changed = [castOutputs(model), keepOutputs(model, outputTensors(head.output))].some(Boolean);
+  addBatchAxis(model, head.unbatched);
+  if (batch === 'freed') freeBatch(model, input.name);
+  if (batch === 'fixed') fixBatch(model, input.name);
+  const inputTensor = wrapInput(model, input, preprocessing);
+  const isAsBrought = !changed && batch === 'as it is' && inputTensor === input.name;
+  return { graph: isAsBrought ? file : writeModel(model), inputTensor };
+}
+
+interface Proof {
+  readonly fit: InputFit;
+  readonly head: Head;
+  readonly wanted: OriginalAnswers['pictures'];
+  readonly lifetime: TrialLifetime;
+}
+
+/** Why a graph cannot be served in batches of up to `maxBatch`; null: it can. */
+async function problemOf(
+  { graph, inputTensor }: Pick<Served, 'graph' | 'inputTensor'>,
+  maxBatch: number,
+  { fit: { preprocessing }, head, wanted, lifetime }: Proof,
+): Promise<string | null> {
   const pictures = proofPictures(preprocessing.width, preprocessing.height);
-  const wanted: Float32Array[] = [];
-  const found: Float32Array[] = [];
-  for (const picture of pictures) {
-    wanted.push(...(await ofOriginal([picture])));
-    found.push(...(await ofServed([picture])));
+  const ask = async (run: Run, some: readonly Uint8Array[]) =>
+    slicesOf(await run(pixelTensor(inputTensor, some, preprocessing)), some.length);
+  try {
+    return await tryGraph(graph, maxBatch, lifetime, async (run) => {
+      const alone: (readonly Part[])[] = [];
+      for (const [index, picture] of pictures.entries()) {
+        const [found = []] = await ask(run, [picture]);
+        alone.push(head.parts(found));
+        const difference = differenceOf(head.parts(wanted[index]!), alone[index]!);
+        if (difference !== null) return `${difference} beside the original graph`;
+      }
+      if (maxBatch === 1) return null;
+      const cycled = <T>(list: readonly T[]) =>
+        Array.from({ length: maxBatch }, (_, position) => list[position % list.length]!);
+      // An answer must not depend on whose pictures ride in the same batch.
+      const together = await ask(run, cycled(pictures));
+      for (const [position, found] of together.entries()) {
+        const difference = differenceOf(cycled(alone)[position]!, head.parts(found));
+        if (difference !== null) return `${difference} where ${maxBatch} pictures are answered at once`;
+      }
+      return null;
+    });
+  } catch (error) {
+    if (error instanceof TrialError) return `no graph that the worker runs: ${error.message}`;
+    throw error;
   }
-  judgeScores(found, { kind, tensor: output.name }, faults);
-  judgeEqual(wanted, found, 'the original graph', faults);
-  if (maxBatch > 1) {
-    const cycled = <T>(list: readonly T[]) =>
-      Array.from({ length: maxBatch }, (_, position) => list[position % list.length]!);
-    // An answer must not depend on whose pictures ride in the same batch.
-    const alone = "one picture alone (fix the graph's batch at 1 to serve it so)";
-    judgeEqual(cycled(found), await ofServed(cycled(pictures)), alone, faults);
-  }
-  return found[0]!.length;
 }
 
-/** The scores cannot be taken as rows of classes. */
-class UnreadableScores extends Error {}
-
-/** [N,C] or [N,C,1,1] as N rows of C. */
-function rowsOf({ name, datatype, shape, data }: Tensor, batch: number): Float32Array[] {
-  const [rows, columns = 0, ...rest] = shape;
-  if (datatype !== 'FP32' || rows !== batch || columns < 1 || rest.some((length) => length !== 1)) {
-    const wanted = `FP32 [${batch},C] as ${batch} pictures were put in`;
-    throw new UnreadableScores(`tensor '${name}' answered as ${datatype} [${shape}], not as ${wanted}`);
-  }
-  const values = new Float32Array(new Uint8Array(data).buffer); // copied: a message's bytes need not be aligned
-  return Array.from({ length: batch }, (_, row) => values.subarray(row * columns, (row + 1) * columns));
-}
-
-/** What ended a load or a run, as a fault of the file. Throws again what the file cannot have caused. */
-function faultOf(error: unknown): Fault {
-  const fault = (found: string) => ({ path: 'file', found, wanted: 'a graph that the worker runs' });
-  if (error instanceof OipError || error instanceof UnreadableScores) return fault(error.message);
-  if (error instanceof WorkerLostError)
-    return fault(`a graph that ended the process it was tried in (${error.message})`);
-  if (error instanceof DOMException && error.name === 'TimeoutError') {
-    return fault(`a graph that was not done after ${PATIENCE_MS / 1000} s`);
-  }
-  throw error;
+/** The outputs of each picture of a batch. Throws a TrialError where an output has not one slice a picture. */
+function slicesOf(tensors: readonly Tensor[], batch: number): Tensor[][] {
+  return Array.from({ length: batch }, (_, picture) =>
+    tensors.map((tensor): Tensor => {
+      const [first, ...shape] = tensor.shape;
+      if (first !== batch) {
+        throw new TrialError(`${batch} pictures put in, and tensor ${formatAnswer(tensor)} answered`);
+      }
+      const bytes = tensor.data.length / batch;
+      return { ...tensor, shape, data: tensor.data.subarray(picture * bytes, (picture + 1) * bytes) };
+    }),
+  );
 }

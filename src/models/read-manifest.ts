@@ -1,12 +1,19 @@
 import { readFile } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { MAX_TENSOR_BYTES } from '../inference/oip/limits.ts';
 import { locateFile } from './locate-file.ts';
-import { type ClassifyManifest, type Manifest, manifestSchema } from './manifest.ts';
+import {
+  kindsOfTask,
+  type Manifest,
+  type ManifestOutput,
+  manifestSchema,
+  type OutputOf,
+} from './manifest.ts';
 import { type Fault, ManifestError, show } from './manifest-error.ts';
 import { faultsOfIssue, field } from './manifest-issues.ts';
 
 export interface ReadManifest {
-  readonly manifest: ClassifyManifest;
+  readonly manifest: Manifest;
   /** Real paths, inside the manifest's folder. */
   readonly modelPath: string;
   readonly labelsPath: string;
@@ -23,13 +30,7 @@ export async function readManifest(manifestPath: string): Promise<ReadManifest> 
   if (parsed.success) faults.push(...contradictions(parsed.data));
   const modelPath = await locateFile(manifestPath, 'file', field(raw, 'file'), faults);
   const labelsPath = await locateFile(manifestPath, 'labels', field(raw, 'labels'), faults);
-  if (
-    !parsed.success ||
-    !isClassifier(parsed.data) ||
-    modelPath === null ||
-    labelsPath === null ||
-    faults.length > 0
-  ) {
+  if (!parsed.success || modelPath === null || labelsPath === null || faults.length > 0) {
     throw new ManifestError(manifestPath, faults);
   }
   return { manifest: parsed.data, modelPath, labelsPath };
@@ -50,34 +51,20 @@ async function readJson(path: string): Promise<unknown> {
 
 /** What the format allows and this version cannot import: judged apart from the rest, so that both are told at once. */
 function unsupported(raw: unknown): Fault[] {
-  const faults: Fault[] = [];
-  const check = (path: string, value: unknown, known: readonly unknown[], wanted: string) => {
-    if (known.includes(value))
-      faults.push({ path, found: show(value), wanted: `${wanted}: no other can be imported yet` });
-  };
-  check('task', field(raw, 'task'), ['DETECT', 'SEGMENT'], '"CLASSIFY"');
-  check('format', field(raw, 'format'), ['saved-model', 'tfjs-graph', 'tfjs-layers'], '"onnx"');
-  const kind = field(field(raw, 'output'), 'kind');
-  if (field(raw, 'task') === 'CLASSIFY') {
-    const others = manifestSchema.shape.output.options
-      .map(({ shape }) => shape.kind.value)
-      .filter((each) => !isReadable(each));
-    if (others.some((other) => other === kind)) {
-      faults.push({
-        path: 'output.kind',
-        found: show(kind),
-        wanted: '"logits" or "probabilities", the kinds of CLASSIFY',
-      });
-    }
-  }
-  return faults;
+  const format = field(raw, 'format');
+  if (!['saved-model', 'tfjs-graph', 'tfjs-layers'].some((each) => each === format)) return [];
+  return [{ path: 'format', found: show(format), wanted: '"onnx": no other can be imported yet' }];
 }
 
 /** The original graph, which an import is proven against, may take three float32 a pixel, all in one request. */
 const MAX_PIXELS = Math.floor(MAX_TENSOR_BYTES / (3 * 4));
 
 /** Fields that are right by themselves and wrong together. */
-function contradictions({ input }: Manifest): Fault[] {
+function contradictions({ task, input, output }: Manifest): Fault[] {
+  return [...contradictionsOfInput(input), ...contradictionsOfOutput(task, output)];
+}
+
+function contradictionsOfInput(input: Manifest['input']): Fault[] {
   const faults: Fault[] = [];
   const channels = input.color === 'GRAY' ? 1 : 3;
   for (const name of ['mean', 'std'] as const) {
@@ -109,10 +96,36 @@ function contradictions({ input }: Manifest): Fault[] {
   return faults;
 }
 
-function isReadable(kind: string): boolean {
-  return kind === 'logits' || kind === 'probabilities';
+function contradictionsOfOutput(task: Manifest['task'], output: ManifestOutput): Fault[] {
+  const kinds = kindsOfTask[task];
+  if (!kinds.includes(output.kind)) {
+    const wanted = `one of ${kinds.map(show).join(', ')}, the kinds of ${task}`;
+    return [{ path: 'output.kind', found: show(output.kind), wanted }];
+  }
+  if (output.kind === 'yolov5') return contradictionsOfAnchors(output);
+  if (output.kind === 'detections') return contradictionsOfColumns(output);
+  return [];
 }
 
-function isClassifier(manifest: Manifest): manifest is ClassifyManifest {
-  return manifest.task === 'CLASSIFY' && isReadable(manifest.output.kind);
+function contradictionsOfAnchors({ anchors, strides }: OutputOf<'yolov5'>): Fault[] {
+  if (anchors === null) return [];
+  if (anchors.length === strides.length && anchors.every((list) => list.length % 2 === 0)) return [];
+  const found = `${anchors.length} lists of ${anchors.map(({ length }) => length).join(', ')} numbers`;
+  const wanted = `${strides.length} lists, one a stride, of a width and a height for each anchor`;
+  return [{ path: 'output.anchors', found, wanted }];
+}
+
+/** How `detections` may tell where an object is. */
+const boxForms = [
+  ['x1', 'y1', 'x2', 'y2'],
+  ['cx', 'cy', 'w', 'h'],
+  ['x', 'y', 'w', 'h'],
+];
+
+function contradictionsOfColumns({ columns }: OutputOf<'detections'>): Fault[] {
+  const read = columns.filter((column) => column !== 'batch').toSorted();
+  if (boxForms.some((form) => isDeepStrictEqual(read, [...form, 'score', 'class'].toSorted()))) return [];
+  const forms = boxForms.map((form) => form.join(' ')).join(', or ');
+  const wanted = `each of score, class and one form of box (${forms}), once`;
+  return [{ path: 'output.columns', found: show(columns), wanted }];
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Prisma } from '../db/generated/client.ts';
-import type { Task, Variant } from '../inference/variant.ts';
+import type { Task, Variant, VariantOutput } from '../inference/variant.ts';
 
 /** One version of a model with the variants that are stored of it. */
 export interface ServedModel {
@@ -56,11 +56,50 @@ const input = z.object({
   align: z.enum(['center', 'top-left']),
   pad: z.number(),
 });
-const output = z.object({
-  kind: z.enum(['logits', 'probabilities']),
-  tensor: z.string(),
-  background: z.number().nullable(),
-});
+const background = z.number().nullable();
+const strides = z.array(z.number());
+const normalized = z.boolean();
+const output: z.ZodType<VariantOutput> = z.discriminatedUnion('kind', [
+  z.object({ kind: z.enum(['logits', 'probabilities']), tensor: z.string(), background }),
+  z.object({
+    kind: z.literal('yolov5'),
+    tensor: z.string(),
+    strides,
+    anchors: z.array(z.array(z.number())).nullable(),
+  }),
+  z.object({ kind: z.enum(['yolov8', 'yolox']), tensor: z.string(), strides }),
+  z.object({ kind: z.literal('nanodet'), tensor: z.string(), strides, regMax: z.number() }),
+  z.object({
+    kind: z.literal('boxes-scores'),
+    boxes: z.string(),
+    scores: z.string(),
+    format: z.enum(['xyxy', 'cxcywh']),
+    normalized,
+    background,
+  }),
+  z.object({
+    kind: z.literal('ssd'),
+    boxes: z.string(),
+    scores: z.string(),
+    classes: z.string(),
+    count: z.string(),
+    format: z.enum(['yxyx', 'xyxy']),
+    normalized,
+  }),
+  z.object({
+    kind: z.literal('detections'),
+    tensor: z.string(),
+    columns: z.array(z.string()),
+    normalized,
+  }),
+  z.object({
+    kind: z.enum(['mask-logits', 'mask-probabilities']),
+    tensor: z.string(),
+    layout: z.enum(['NCHW', 'NHWC']),
+    background,
+  }),
+  z.object({ kind: z.literal('labels'), tensor: z.string(), background }),
+]);
 const report = z.object({
   dataset: z.string(),
   samples: z.number(),

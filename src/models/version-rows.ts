@@ -1,15 +1,17 @@
 import { isDeepStrictEqual } from 'node:util';
 import { v7 as uuidv7 } from 'uuid';
 import type { Transaction } from '../db/database.ts';
+import type { Prisma } from '../db/generated/client.ts';
+import type { VariantOutput } from '../inference/variant.ts';
 import { labelColumns } from './labels.ts';
-import { type ClassifyManifest, type Manifest, manifestSchema } from './manifest.ts';
+import { type Manifest, manifestSchema } from './manifest.ts';
 import { ManifestError } from './manifest-error.ts';
 import type { ModelRow } from './served-model.ts';
 
 /** A manifest and the files it names, as they are kept. */
 export interface Candidate {
   /** With the file's sha256. */
-  readonly manifest: ClassifyManifest;
+  readonly manifest: Manifest;
   readonly labels: readonly string[];
   readonly file: Uint8Array;
 }
@@ -17,8 +19,10 @@ export interface Candidate {
 /** What will be served of a candidate, shown to work. */
 export interface ProvenGraph {
   readonly graph: Uint8Array;
+  /** SHA-256 of each file of weights that the graph points to. */
+  readonly externalData: readonly string[];
   readonly inputTensor: string;
-  readonly outputTensor: string;
+  readonly output: VariantOutput;
   readonly maxBatch: number;
   /** One a column. */
   readonly labels: readonly string[];
@@ -34,7 +38,8 @@ export async function findVersion(
   const { name, version } = manifest;
   const row = await tx.model.findFirst({ where: { tenantId, name, version }, include: { variants: true } });
   if (row === null) return null;
-  const columns = { columns: row.labels.length, background: manifest.output.background };
+  const background = 'background' in manifest.output ? manifest.output.background : null;
+  const columns = { columns: row.labels.length, background };
   const sameLabels = isDeepStrictEqual(row.labels, labelColumns(labels, columns, []));
   if (sameLabels && isDeepStrictEqual(content(manifestSchema.parse(row.manifest)), content(manifest)))
     return row;
@@ -51,12 +56,11 @@ function content({ file: _file, labels: _labels, ...rest }: Manifest): unknown {
 export async function insertVersion(
   tx: Transaction,
   tenantId: string | null,
-  manifest: ClassifyManifest,
+  manifest: Manifest,
   proven: ProvenGraph & { readonly artifactSha256: string },
 ): Promise<ModelRow> {
   const { name, version, task, license = null, description = null, unitsPerImage } = manifest;
   const { width, height, fit, resizeShort, align, pad } = manifest.input;
-  const { kind, background } = manifest.output;
   const id = uuidv7();
   await tx.model.updateMany({ where: { tenantId, name, isLive: true }, data: { isLive: false } });
   await tx.model.create({
@@ -84,7 +88,7 @@ export async function insertVersion(
       artifactSha256: proven.artifactSha256,
       sizeBytes: proven.graph.length,
       input: { tensor: proven.inputTensor, width, height, fit, resizeShort, align, pad },
-      output: { kind, tensor: proven.outputTensor, background },
+      output: proven.output as unknown as Prisma.InputJsonObject,
       maxBatch: proven.maxBatch,
       unitsPerImage,
     },

@@ -80,14 +80,9 @@ describe('a manifest that does not fit its graph is refused with tensor, shape a
       ['output.background: found 4; wanted a column below 4'],
     ],
     [
-      'output rank',
-      { graph: { output: { name: 'scores', shape: ['N', 2, 2] } } },
-      ["tensor 'scores' FLOAT [N,2,2]; wanted [N,C]"],
-    ],
-    [
       'several outputs',
       { file: withTwoOutputs() },
-      ['output.scores: found nothing', "'scores' FLOAT [N,4], 'flat' FLOAT [N,4]"],
+      ['output.scores: found nothing', "'scores' FLOAT [1,4], 'flat' FLOAT [1,72]"],
     ],
     ['sha256', { manifest: { sha256: 'a'.repeat(64) } }, ['sha256: found aaaa', 'the SHA-256 of tiny.onnx']],
     ['weights kept elsewhere', { file: withExternalWeights() }, ["tensor 'weights' kept in another file"]],
@@ -100,22 +95,20 @@ describe('a manifest that does not fit its graph is refused with tensor, shape a
   });
 
   it('with all faults at once', async () => {
-    const message = await refusal({ ...input({ width: 7, height: 7 }), labels: 'ant\n' });
-    for (const part of ['input.width', 'input.height', 'labels: found 1 lines'])
-      expect(message).toContain(part);
+    const message = await refusal(input({ width: 7, height: 7 }));
+    for (const part of ['input.width', 'input.height']) expect(message).toContain(part);
   });
 });
 
 describe('a graph that cannot be served is refused after a trial in a process of its own', () => {
   it.each<[string, ModelFolder, string]>([
     ['that the runtime does not know', { graph: { head: 'NoSuchOperator' } }, 'NoSuchOperator'],
-    ['that answers what is no number', { graph: { head: 'Log' } }, 'wanted finite scores'],
+    ['that answers what is no number', { graph: { head: 'Log' } }, 'wanted finite numbers'],
     [
       'that does not look at the picture',
       { graph: { head: 'nothing of the picture' } },
       'for 3 pictures that differ',
     ],
-    ['whose answers depend on the rest of the batch', { graph: { head: 'batch mean' } }, 'one picture alone'],
     [
       'whose logits are probabilities',
       { graph: { head: 'Softmax' } },

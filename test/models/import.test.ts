@@ -4,7 +4,7 @@ import { describeGraph } from '../../src/models/onnx/describe.ts';
 import { readModel } from '../../src/models/onnx/model-file.ts';
 import { meanModel } from '../support/onnx-fixture.ts';
 import { type ImportScene, openImportScene } from './import-scene.ts';
-import { modelFolder, tiny } from './model-folder.ts';
+import { modelFolder } from './model-folder.ts';
 
 let scene: ImportScene;
 
@@ -48,6 +48,7 @@ describe('an imported model', () => {
       task: 'CLASSIFY',
       compression: 'NONE',
       artifactSha256: variant!.artifactSha256,
+      externalData: [],
       input: {
         tensor: 'pixels',
         width: 6,
@@ -70,15 +71,10 @@ describe('an imported model', () => {
     await expect.poll(() => scene.announced).toContain(`model:${model.id}`);
   });
 
-  it.each([
-    [
-      'a fixed batch',
-      { input: { ...tiny.input, shape: [1, 3, 4, 6] }, output: { name: 'scores', shape: [1, 4] } },
-    ],
-    ['an output whose batch alone is fixed', { output: { name: 'scores', shape: [1, 4] } }],
-  ])('with %s is served one picture at a time', async (name, graph) => {
-    const model = await scene.import(modelFolder({ ...named(name.replaceAll(' ', '-')), graph }));
+  it('whose answers depend on the rest of the batch is served one picture at a time', async () => {
+    const model = await scene.import(modelFolder({ ...named('lonely'), graph: { head: 'batch mean' } }));
     expect(model.variants[0]!.maxBatch).toBe(1);
+    expect(scene.logged.join()).toContain('where 8 pictures are answered at once');
   });
 
   it('with large pictures is given as many at once as fit into a request', async () => {

@@ -116,7 +116,7 @@ describe('a manifest', () => {
       ...minimal,
       version: 'one',
       file: '../secret.txt',
-      task: 'DETECT',
+      task: 'GUESS',
       labels: 'none.txt',
     });
     expect(faults.map(({ path }) => path)).toEqual(['version', 'task', 'file', 'labels']);
@@ -144,45 +144,59 @@ describe('a manifest', () => {
   });
 });
 
-describe('what the format allows and cannot be imported yet is refused with what can', () => {
+const corners = ['x1', 'y1', 'x2', 'y2', 'score', 'class'];
+const boxesScores = { kind: 'boxes-scores', boxes: 'b', scores: 's', format: 'xyxy', normalized: true };
+const ssd = { ...boxesScores, kind: 'ssd', classes: 'c', count: 'n' };
+const detections = { kind: 'detections', columns: corners, normalized: false };
+const anchors = [[10, 13, 16, 30]];
+
+describe('the output of a manifest', () => {
   it.each([
-    ['DETECT', { kind: 'yolox', strides: [8, 16, 32] }],
-    ['DETECT', { kind: 'yolov5', strides: [8], anchors: [[10, 13, 16, 30]] }],
-    ['DETECT', { kind: 'nanodet', strides: [8], regMax: 7 }],
-    [
-      'DETECT',
-      { kind: 'boxes-scores', boxes: 'b', scores: 's', format: 'xyxy', normalized: true, background: 0 },
-    ],
-    [
-      'DETECT',
-      { kind: 'ssd', boxes: 'b', scores: 's', classes: 'c', count: 'n', format: 'yxyx', normalized: true },
-    ],
-    [
-      'DETECT',
-      {
-        kind: 'detections',
-        tensor: 't',
-        columns: ['x1', 'y1', 'x2', 'y2', 'score', 'class'],
-        normalized: false,
-      },
-    ],
-    ['SEGMENT', { kind: 'mask-logits' }],
-    ['SEGMENT', { kind: 'labels' }],
-  ])('%s %j', async (task, output) => {
-    expect(await faultsOf({ ...minimal, task, output })).toEqual([
-      { path: 'task', found: `"${task}"`, wanted: '"CLASSIFY": no other can be imported yet' },
-    ]);
+    ['CLASSIFY', { kind: 'logits' }, { background: null }],
+    ['DETECT', { kind: 'yolox', strides: [8, 16, 32] }, {}],
+    ['DETECT', { kind: 'yolov8', strides: [8, 16, 32], tensor: 't' }, {}],
+    ['DETECT', { kind: 'yolov5', strides: [8] }, { anchors: null }],
+    ['DETECT', { kind: 'yolov5', strides: [8], anchors }, {}],
+    ['DETECT', { kind: 'nanodet', strides: [8], regMax: 7 }, {}],
+    ['DETECT', boxesScores, { background: null }],
+    ['DETECT', ssd, {}],
+    ['DETECT', detections, {}],
+    ['DETECT', { ...detections, columns: ['batch', 'class', 'score', 'x', 'y', 'w', 'h'] }, {}],
+    ['SEGMENT', { kind: 'mask-logits' }, { layout: 'NCHW', background: 0 }],
+    ['SEGMENT', { kind: 'mask-probabilities', layout: 'NHWC', background: null }, {}],
+    ['SEGMENT', { kind: 'labels' }, { background: 0 }],
+  ])('of %s may be %j', async (task, output, defaults) => {
+    const { manifest } = await read({ ...minimal, task, output });
+    expect(manifest.output).toEqual({ ...output, ...defaults });
   });
 
+  it.each([
+    ['DETECT', { kind: 'mask-logits' }, 'output.kind', 'one of "yolov5", "yolov8", "yolox", "nanodet"'],
+    ['SEGMENT', { kind: 'yolox', strides: [8] }, 'output.kind', 'the kinds of SEGMENT'],
+    ['CLASSIFY', { kind: 'labels' }, 'output.kind', 'one of "logits", "probabilities"'],
+    ['DETECT', { kind: 'yolox' }, 'output.strides', 'an array'],
+    ['DETECT', { kind: 'yolov5', strides: [8, 16], anchors }, 'output.anchors', '2 lists, one a stride'],
+    [
+      'DETECT',
+      { kind: 'yolov5', strides: [8], anchors: [[1, 2, 3]] },
+      'output.anchors',
+      'a width and a height',
+    ],
+    ['DETECT', { ...ssd, format: 'cxcywh' }, 'output.format', 'one of "yxyx", "xyxy"'],
+    ['DETECT', { ...detections, columns: corners.slice(1) }, 'output.columns', 'x1 y1 x2 y2, or cx cy w h'],
+    ['DETECT', { ...detections, columns: [...corners, 'w'] }, 'output.columns', 'once'],
+    ['DETECT', { ...detections, columns: ['left'] }, 'output.columns.0', 'one of "x1"'],
+  ])('of %s cannot be %j', async (task, output, path, wanted) => {
+    const faults = await faultsOf({ ...minimal, task, output });
+    expect(faults).toMatchObject([{ path }]);
+    expect(faults[0]!.wanted).toContain(wanted);
+  });
+});
+
+describe('what the format allows and cannot be imported yet is refused with what can', () => {
   it.each(['saved-model', 'tfjs-graph', 'tfjs-layers'])('format %s', async (format) => {
     expect(await faultsOf({ ...minimal, format })).toEqual([
       { path: 'format', found: `"${format}"`, wanted: '"onnx": no other can be imported yet' },
-    ]);
-  });
-
-  it('a kind of another task', async () => {
-    expect(await faultsOf({ ...minimal, output: { kind: 'mask-logits' } })).toMatchObject([
-      { path: 'output.kind' },
     ]);
   });
 });

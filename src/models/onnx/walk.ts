@@ -18,7 +18,8 @@ export function* storedTensors(model: OnnxModel): Generator<TensorProto> {
   }
 }
 
-function* graphsUnder(node: NodeProto): Generator<GraphProto> {
+/** Those nested in one node, in whatever depth. */
+export function* graphsUnder(node: NodeProto): Generator<GraphProto> {
   for (const attribute of node.attribute) {
     for (const graph of attribute.g === undefined ? attribute.graphs : [attribute.g])
       yield* graphsWithin(graph);

@@ -2,17 +2,14 @@ import { create } from '@bufbuild/protobuf';
 import type { GraphTensor } from './describe.ts';
 import {
   type AttributeProto,
-  AttributeProto_AttributeType,
-  AttributeProtoSchema,
   type NodeProto,
-  NodeProtoSchema,
   TensorProto_DataType,
-  TensorProtoSchema,
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from './generated/onnx_pb.ts';
 import type { OnnxModel } from './model-file.ts';
 import { freeNames } from './names.ts';
+import { constantNode, integer, integers, node } from './nodes.ts';
 
 /** How `uint8 [N, height, width, 3]` RGB pixels become what the graph was trained on. */
 export interface Preprocessing {
@@ -34,9 +31,8 @@ export const lumaWeights = [0.299, 0.587, 0.114] as const;
  * `uint8 [N,H,W,3]` RGB already is left as it is. `input` is the graph's one input, FLOAT or UINT8 of rank 4; its batch
  * dimension stays what it was.
  *
- * The new nodes write to the old input's name, so no other node has to change, nested graphs included. Their constants
- * are `Constant` nodes: before IR version 4 an initialiser would have to be a graph input as well. Every operator used
- * means the same from opset 7 on.
+ * The new nodes write to the old input's name, so no other node has to change, nested graphs included. Every operator
+ * used means the same from opset 7 on.
  */
 export function wrapInput(model: OnnxModel, input: GraphTensor, preprocessing: Preprocessing): string {
   const { layout, color } = preprocessing;
@@ -47,39 +43,14 @@ export function wrapInput(model: OnnxModel, input: GraphTensor, preprocessing: P
   const pixels = free('pixels');
   const nodes: NodeProto[] = [];
   let last = pixels;
-  const append = (opType: string, inputs: string[], ...attribute: AttributeProto[]) => {
+  const append = (opType: string, inputs: string[], ...attributes: AttributeProto[]) => {
     const output = free(`pixels_${opType.toLowerCase()}`);
-    nodes.push(
-      create(NodeProtoSchema, {
-        opType,
-        name: free(`Preprocess${opType}`),
-        input: [last, ...inputs],
-        output: [output],
-        attribute,
-      }),
-    );
+    nodes.push(node(opType, [last, ...inputs], output, ...attributes));
     last = output;
   };
   const constant = (values: number[], dims: number[], type: 'FLOAT' | 'INT64' = 'FLOAT'): string => {
     const output = free('pixels_constant');
-    const t = create(TensorProtoSchema, {
-      dataType: TensorProto_DataType[type],
-      dims: dims.map(BigInt),
-      rawData: littleEndian(values, type),
-    });
-    const value = create(AttributeProtoSchema, {
-      name: 'value',
-      type: AttributeProto_AttributeType.TENSOR,
-      t,
-    });
-    nodes.push(
-      create(NodeProtoSchema, {
-        opType: 'Constant',
-        name: free('PreprocessConstant'),
-        output: [output],
-        attribute: [value],
-      }),
-    );
+    nodes.push(constantNode(output, values, dims, type));
     return output;
   };
   const cast = (to: 'FLOAT' | 'UINT8') => append('Cast', [], integer('to', TensorProto_DataType[to]));
@@ -151,26 +122,4 @@ function pixelInput(
       },
     },
   });
-}
-
-function integer(name: string, value: number): AttributeProto {
-  return create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.INT, i: BigInt(value) });
-}
-
-function integers(name: string, values: number[]): AttributeProto {
-  return create(AttributeProtoSchema, {
-    name,
-    type: AttributeProto_AttributeType.INTS,
-    ints: values.map(BigInt),
-  });
-}
-
-function littleEndian(values: number[], type: 'FLOAT' | 'INT64'): Uint8Array {
-  const bytes = type === 'FLOAT' ? 4 : 8;
-  const view = new DataView(new ArrayBuffer(values.length * bytes));
-  for (const [index, value] of values.entries()) {
-    if (type === 'FLOAT') view.setFloat32(index * bytes, value, true);
-    else view.setBigInt64(index * bytes, BigInt(value), true);
-  }
-  return new Uint8Array(view.buffer);
 }

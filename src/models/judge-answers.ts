@@ -1,0 +1,137 @@
+import { outputTensors } from '../inference/variant.ts';
+import type { Head, Part } from './heads/head.ts';
+import type { Fault } from './manifest-error.ts';
+import { dependentsOf } from './onnx/dependents.ts';
+import type { GraphProto } from './onnx/generated/onnx_pb.ts';
+import type { OriginalAnswers } from './prove.ts';
+
+/** Two answers are equal within this much, of the largest value where that is above 1. */
+const TOLERANCE = 1e-4;
+
+/**
+ * A class index, or a row of a list, hangs on which of two scores is the larger. Where they are nearly equal, as many are
+ * in a picture of noise, the rounding of the input decides: so few of a hundred may come out otherwise.
+ */
+const TURNED_INDICES = 0.001;
+const SWAPPED_ROWS = 0.02;
+
+/**
+ * Whether a graph's answers to pictures that differ can be a model's at all.
+ *
+ * Noise shows no object and may be one class all over: a list of objects, or a map of classes, that is the same for every
+ * picture is a good model's too. Of such a graph the nodes must say that it looks at its input.
+ */
+export function judgeAnswers(
+  graph: GraphProto,
+  input: string,
+  head: Head,
+  { pictures, again }: OriginalAnswers,
+  faults: Fault[],
+): void {
+  const answers = pictures.map((tensors) => head.parts(tensors));
+  const [first = [], ...others] = answers;
+  const unreadable = answers.flat().find(({ values }) => firstUnreadable(values) !== undefined);
+  if (unreadable !== undefined) {
+    const found = `${firstUnreadable(unreadable.values)} in tensor '${unreadable.tensor}' for random pixels`;
+    faults.push({ path: 'output', found, wanted: 'finite numbers: check input.scale, mean and std' });
+    return;
+  }
+  const change = differenceOf(first, head.parts(again));
+  if (change !== null) {
+    const found = `two answers to one picture, the second ${change}`;
+    faults.push({ path: 'file', found, wanted: 'a graph without random numbers, exported for inference' });
+  }
+  const dependents = dependentsOf(graph, input);
+  const constant = first.some(({ compare }) => compare !== 'values')
+    ? outputTensors(head.output).every((name) => !dependents.has(name))
+    : others.every((parts) => parts.every(({ values }, index) => areSame(first[index]!.values, values)));
+  if (!constant) return;
+  const found = `the same numbers in ${tensorsOf(first)} for ${answers.length} pictures that differ`;
+  const wanted = 'an answer that depends on the picture: check the graph, input.scale, mean and std';
+  faults.push({ path: 'output', found, wanted });
+}
+
+/** What two answers to the same picture differ in, in words; null: they are equal. */
+export function differenceOf(wanted: readonly Part[], found: readonly Part[]): string | null {
+  for (const [index, part] of wanted.entries()) {
+    const difference = partDifference(part, found[index]!.values);
+    if (difference !== null) return `${difference} in tensor '${part.tensor}'`;
+  }
+  return null;
+}
+
+function partDifference({ values: wanted, compare }: Part, found: ArrayLike<number>): string | null {
+  if (compare === 'values') {
+    const worst = largestDifference(wanted, found) / largestOf(wanted);
+    return worst <= TOLERANCE ? null : `off by ${worst.toPrecision(2)}`; // what is no number is not
+  }
+  if (compare === 'indices') {
+    const turned = shareOf(wanted, (value, index) => value !== found[index]);
+    return wanted.length === found.length && turned <= TURNED_INDICES
+      ? null
+      : `another class at ${(100 * turned).toPrecision(2)} % of the places`;
+  }
+  const swapped = unmatchedRows(wanted, found, compare.columns);
+  const most = (SWAPPED_ROWS * Math.max(wanted.length, found.length)) / compare.columns;
+  return swapped <= most ? null : `${swapped} rows that are others`;
+}
+
+/** Rows of either list for which the other has no equal left. */
+function unmatchedRows(wanted: ArrayLike<number>, found: ArrayLike<number>, columns: number): number {
+  const scales = Array.from({ length: columns }, (_, column) => columnScale(wanted, columns, column));
+  const equal = (a: number, b: number) =>
+    scales.every((scale, column) => Math.abs(wanted[a + column]! - found[b + column]!) <= TOLERANCE * scale);
+  const left = new Set(Array.from({ length: found.length / columns }, (_, row) => row * columns));
+  let unmatched = 0;
+  for (let row = 0; row < wanted.length; row += columns) {
+    const match = firstOf(left, (other) => equal(row, other));
+    if (match === undefined) unmatched += 1;
+    else left.delete(match);
+  }
+  return Math.max(unmatched, left.size);
+}
+
+function firstOf(rows: Iterable<number>, isMatch: (row: number) => boolean): number | undefined {
+  for (const row of rows) if (isMatch(row)) return row;
+  return undefined;
+}
+
+function columnScale(values: ArrayLike<number>, columns: number, column: number): number {
+  let largest = 1;
+  for (let at = column; at < values.length; at += columns) largest = Math.max(largest, Math.abs(values[at]!));
+  return largest;
+}
+
+function largestOf(values: ArrayLike<number>): number {
+  return columnScale(values, 1, 0);
+}
+
+/** NaN where the lists differ in length, or hold one. */
+function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  if (a.length !== b.length) return Number.NaN;
+  let largest = 0;
+  for (let index = 0; index < a.length; index += 1)
+    largest = Math.max(largest, Math.abs(a[index]! - b[index]!));
+  return largest;
+}
+
+function areSame(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
+  return a.length === b.length && shareOf(a, (value, index) => value !== b[index]) === 0;
+}
+
+function shareOf(values: ArrayLike<number>, matches: (value: number, index: number) => boolean): number {
+  let count = 0;
+  for (let index = 0; index < values.length; index += 1) if (matches(values[index]!, index)) count += 1;
+  return count / Math.max(1, values.length);
+}
+
+function firstUnreadable(values: ArrayLike<number>): number | undefined {
+  for (let index = 0; index < values.length; index += 1)
+    if (!Number.isFinite(values[index])) return values[index];
+  return undefined;
+}
+
+function tensorsOf(parts: readonly Part[]): string {
+  const names = [...new Set(parts.map(({ tensor }) => `'${tensor}'`))];
+  return `tensor${names.length > 1 ? 's' : ''} ${names.join(' and ')}`;
+}
