@@ -127,6 +127,22 @@ export function failsOnWhiteModel(size: number): Uint8Array {
   return model(graph);
 }
 
+/** The logarithm of how far every channel's mean is above 8: of a picture that is darker, no number. */
+export function unreadableOnDarkModel(size: number): Uint8Array {
+  const graph = create(GraphProtoSchema, {
+    name: 'unreadable-on-dark',
+    input: [valueInfo('images', UINT8, [null, size, size, 3])],
+    output: [valueInfo('logs', FLOAT, [null, 3])],
+    initializer: [floats('eight', [], [8])],
+    node: [
+      ...means('images', 'raw'),
+      node('Sub', ['raw', 'eight'], ['above']),
+      node('Log', ['above'], ['logs']),
+    ],
+  });
+  return model(graph);
+}
+
 /** A graph that declares a free batch and takes one image alone. */
 export function singleImageModel(size: number): Uint8Array {
   const graph = create(GraphProtoSchema, {

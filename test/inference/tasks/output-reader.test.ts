@@ -1,0 +1,90 @@
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { ImageError } from '../../../src/inference/images/image-error.ts';
+import { OutputReader, type OutputReaderOptions } from '../../../src/inference/tasks/output-reader.ts';
+import { readOutput } from '../../../src/inference/tasks/read-output.ts';
+import { maskPng } from '../../../src/inference/tasks/segment/mask-png.ts';
+import type { SegmentReading } from '../../../src/inference/tasks/segment/segment.ts';
+import type { Tensor } from '../../../src/inference/tensor.ts';
+
+function openReader(options: OutputReaderOptions = {}): OutputReader {
+  const reader = new OutputReader(options);
+  onTestFinished(() => reader.close());
+  return reader;
+}
+
+/** Logits of three classes over `side` × `side` cells, in shared memory. */
+function mask(side: number, value: (index: number) => number = (index) => Math.sin(index)): Tensor {
+  const data = new Float32Array(new SharedArrayBuffer(3 * side * side * 4));
+  for (let index = 0; index < data.length; index++) data[index] = value(index);
+  return { name: 'mask', datatype: 'FP32', shape: [3, side, side], data: new Uint8Array(data.buffer) };
+}
+
+const reading = (side: number, labels: readonly string[] = ['none', 'a', 'b']): SegmentReading => ({
+  output: { kind: 'mask-logits', tensor: 'mask', layout: 'NCHW', background: 0 },
+  input: { width: side, height: side, fit: 'fill', resizeShort: null, align: 'center', pad: 0 },
+  ...{ original: { width: 2 * side, height: side }, minScore: 0, labels },
+});
+
+it('what is small is read at once, without a thread', async () => {
+  const reader = openReader();
+  const { result } = await reader.read('SEGMENT', [mask(20)], reading(20));
+  expect(result).toEqual(readOutput('SEGMENT', [mask(20)], reading(20)));
+  expect(reader.threads).toBe(0);
+});
+
+it('what is big is read in a thread, to the same result, and the thread ends when it is idle', async () => {
+  const reader = openReader({ idleMs: 50 });
+  const { result, ms } = await reader.read('SEGMENT', [mask(256)], reading(256));
+  expect(reader.threads).toBe(1);
+  expect(result).toEqual(readOutput('SEGMENT', [mask(256)], reading(256)));
+  expect(ms).toBeGreaterThan(0);
+  await vi.waitUntil(() => reader.threads === 0, { timeout: 10_000 });
+});
+
+it('a small mask of a large original is read in a thread too', async () => {
+  const reader = openReader();
+  await reader.read('SEGMENT', [mask(4)], { ...reading(4), original: { width: 4_000, height: 3_000 } });
+  expect(reader.threads).toBe(1);
+});
+
+it('an ImageError comes back as one', async () => {
+  const reader = openReader();
+  const broken = mask(256, (index) => (index === 70_000 ? Number.NaN : 0));
+  const answer = reader.read('SEGMENT', [broken], reading(256));
+  await expect(answer).rejects.toThrow(ImageError);
+  await expect(answer).rejects.toMatchObject({
+    code: 'INFERENCE_FAILED',
+    message: 'the model answered NaN for a pixel, which is no number',
+  });
+});
+
+it('masks are drawn in a thread', async () => {
+  const reader = openReader();
+  const size = { width: 2, height: 2 };
+  expect(await reader.maskPng('04', size)).toBe(Buffer.from(maskPng('04', size)).toString('base64'));
+  expect(reader.threads).toBe(1);
+});
+
+it('tenants take turns, and a request that was given up leaves its place', async () => {
+  const reader = openReader({ threads: 1 });
+  const order: string[] = [];
+  const read = (owner: string, signal?: AbortSignal) =>
+    reader.read('SEGMENT', [mask(256)], reading(256), { owner, signal }).then(() => order.push(owner));
+  const gone = new AbortController();
+  const first = read('greedy');
+  const leaving = read('greedy', gone.signal);
+  const rest = [read('greedy'), read('greedy'), read('modest')];
+  gone.abort(new Error('hung up'));
+  await expect(leaving).rejects.toThrow('hung up');
+  await Promise.all([first, ...rest]);
+  expect(order).toEqual(['greedy', 'modest', 'greedy', 'greedy']);
+});
+
+it('a thread that runs out of memory fails its image, and none of the others', async () => {
+  const reader = openReader({ threads: 1, heapMb: 24 });
+  const labels = Array.from({ length: 1_500_000 }, (_, index) => `label ${index}`);
+  const greedy = reader.read('SEGMENT', [mask(256)], reading(256, labels));
+  const modest = reader.read('SEGMENT', [mask(256)], reading(256));
+  await expect(greedy).rejects.toMatchObject({ code: 'INFERENCE_FAILED' });
+  expect((await modest).result.segments).toHaveLength(2);
+});
