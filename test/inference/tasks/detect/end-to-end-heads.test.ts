@@ -138,11 +138,6 @@ describe('detections', () => {
     },
   );
 
-  test('without a class there is one label', () => {
-    const found = read(['x1', 'y1', 'x2', 'y2', 'score'], [object], false, { labels: ['face'] });
-    expect(found).toEqual([{ ...expected, label: 'face', index: 0 }]);
-  });
-
   const columns = ['x1', 'y1', 'x2', 'y2', 'score', 'class'];
 
   test('rows that fill up are left out, even where everything is asked for', () => {

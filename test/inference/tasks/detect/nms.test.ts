@@ -64,8 +64,10 @@ describe('suppression of overlaps', () => {
 
   test('boxes without area, or with their edges the wrong way round, neither drop nor are dropped', () => {
     const point: Edges = [5, 5, 5, 5];
-    const turned: Edges = [10, 10, 0, 0];
-    expect(kept([point, unit, point, turned, turned], 0)).toEqual([0, 1, 2, 3, 4]);
+    const turned: Edges = [8, 8, 2, 2];
+    const allTurned: Edges = [10, 10, 0, 0];
+    expect(kept([point, unit, point, turned, turned, allTurned], 0)).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(kept([turned, unit], 0)).toEqual([0, 1]);
   });
 
   test('of none is none', () => {
