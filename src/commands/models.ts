@@ -5,6 +5,7 @@ import { ModelRegistry, type ServedModel } from '../models/registry.ts';
 import { askForRollout } from '../models/rollout.ts';
 import { withInstallation } from './installation.ts';
 import { type OutputOptions, print, table } from './output.ts';
+import { progress } from './progress.ts';
 import { tenantNamed } from './tenants.ts';
 
 /** A large model takes its time to be read, optimised and warmed. */
@@ -18,13 +19,11 @@ export async function importManifest(
     const { config, database, notifications, logger, lifetime } = installation;
     const tenant = options.tenant === undefined ? null : await tenantNamed(installation, options.tenant);
     const artifacts = new ArtifactStore(config.artifactsDir);
-    const model = await importModel(manifest, {
-      tenantId: tenant?.id ?? null,
-      database,
-      artifacts,
-      logger,
-      lifetime,
-    });
+    const { tell, end } = progress(options);
+    lifetime.own({ name: 'progress', close: async () => end() });
+    const tenantId = tenant?.id ?? null;
+    const model = await importModel(manifest, { tenantId, database, artifacts, logger, lifetime, tell });
+    tell('waiting for the running servers to load the model');
     const { servers, confirmed } = await askForRollout(database, notifications, model, ROLLOUT_MS);
     if (confirmed < servers) {
       throw new OperatorError(

@@ -1,9 +1,7 @@
 import type { ManifestInput } from './manifest.ts';
 import { type Fault, show } from './manifest-error.ts';
 import { type Dimension, describeGraph, formatTensor, type GraphTensor } from './onnx/describe.ts';
-import { TensorProto_DataLocation } from './onnx/generated/onnx_pb.ts';
 import { type OnnxModel, opsetOf } from './onnx/model-file.ts';
-import { storedTensors } from './onnx/walk.ts';
 import type { Preprocessing } from './onnx/wrap-input.ts';
 
 /** Where a manifest's picture enters its graph. */
@@ -21,7 +19,7 @@ const OLDEST_OPSET = 7;
  */
 export function fitGraph(wish: ManifestInput, model: OnnxModel, faults: Fault[]): InputFit | null {
   const before = faults.length;
-  checkFile(model, faults);
+  checkOpset(model, faults);
   const input = onlyInput(describeGraph(model).inputs, faults);
   const layout = input && layoutOf(input, wish, faults);
   if (input && layout) checkInput(input, layout, wish, faults);
@@ -29,19 +27,10 @@ export function fitGraph(wish: ManifestInput, model: OnnxModel, faults: Fault[])
   return { input, preprocessing: preprocessingOf(wish, layout) };
 }
 
-function checkFile(model: OnnxModel, faults: Fault[]): void {
+function checkOpset(model: OnnxModel, faults: Fault[]): void {
   const opset = opsetOf(model);
   if (opset < OLDEST_OPSET) {
     faults.push({ path: 'file', found: `opset ${opset}`, wanted: `opset ${OLDEST_OPSET} or newer` });
-  }
-  for (const { name, dataLocation } of storedTensors(model)) {
-    if (dataLocation !== TensorProto_DataLocation.EXTERNAL) continue;
-    faults.push({
-      path: 'file',
-      found: `tensor '${name}' kept in another file`,
-      wanted: 'one file with all weights inside',
-    });
-    return;
   }
 }
 

@@ -6,15 +6,17 @@ import { OperatorError } from '../lib/errors.ts';
 import type { Lifetime } from '../lib/lifetime.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { ArtifactStore } from './artifact-store.ts';
+import { pointToStore, readWeightFiles, type WeightFile } from './external-data.ts';
 import { fitGraph } from './fit-graph.ts';
 import { fitOutput } from './fit-output.ts';
 import { judgeAnswers } from './judge-answers.ts';
 import { parseLabels } from './labels.ts';
 import { type Fault, ManifestError } from './manifest-error.ts';
-import { type OnnxModel, readModel } from './onnx/model-file.ts';
+import { type OnnxModel, readModel, writeModel } from './onnx/model-file.ts';
 import { proveServed, runOriginal } from './prove.ts';
 import { readManifest } from './read-manifest.ts';
 import { type ModelRow, type ServedModel, servedModel } from './served-model.ts';
+import { type Trial, withTrialStore } from './trial.ts';
 import { type Candidate, findVersion, insertVersion, type ProvenGraph } from './version-rows.ts';
 
 export interface ImportOptions {
@@ -25,6 +27,17 @@ export interface ImportOptions {
   readonly logger: Logger;
   /** Ends the process that the model is tried in, where it ends meanwhile. */
   readonly lifetime?: Pick<Lifetime, 'own'>;
+  /** Told what the import is at: a large model takes its time. */
+  readonly tell?: (step: string) => void;
+}
+
+/** A candidate with what is to be proven and stored of it. */
+interface ReadCandidate extends Candidate {
+  readonly model: OnnxModel;
+  /** The model's bytes: as they were brought, but that files of weights go by their hashes. */
+  readonly file: Uint8Array;
+  /** By their SHA-256. */
+  readonly weights: ReadonlyMap<string, WeightFile>;
 }
 
 /**
@@ -34,8 +47,8 @@ export interface ImportOptions {
  * every reason not to; the registry is as it was then.
  */
 export async function importModel(manifestPath: string, options: ImportOptions): Promise<ServedModel> {
-  const { database, tenantId, artifacts, logger } = options;
-  const candidate = await readCandidate(manifestPath);
+  const { database, tenantId, artifacts, logger, lifetime, tell = () => {} } = options;
+  const candidate = await readCandidate(manifestPath, tell);
   const { name, version } = candidate.manifest;
   const transact = <T>(work: (tx: Transaction) => Promise<T>) =>
     tenantId === null ? database.asOperator(work) : database.asTenant(tenantId, work);
@@ -46,14 +59,30 @@ export async function importModel(manifestPath: string, options: ImportOptions):
     logger.info({ model: `${name}@${version}` }, 'this model is imported already; nothing was changed');
     return servedModel(before);
   }
-  const proven = await proveCandidate(manifestPath, candidate, options);
+  const { externalData, weights } = candidate;
+  const proven = await withTrialStore(artifacts, async (store) => {
+    for (const { path, sha256 } of weights.values()) {
+      tell(`copying ${path}`);
+      await store.putFile(path, sha256);
+    }
+    const graph = await proveCandidate(
+      manifestPath,
+      candidate,
+      { store, externalData, lifetime, tell },
+      logger,
+    );
+    for (const sha256 of externalData) await artifacts.take(store, sha256);
+    return graph;
+  });
+  tell('storing the model');
   const artifactSha256 = await artifacts.put(proven.graph);
+  const sizeBytes = [...weights.values()].reduce((sum, { bytes }) => sum + bytes, proven.graph.length);
   const row = await transact(async (tx) => {
     // Two imports of one name go one after the other: either could be the one that stays live.
     await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`model ${tenantId} ${name}`}, 0))`;
     const known = await present(tx);
     if (known) return known;
-    const stored = await insertVersion(tx, tenantId, candidate.manifest, { ...proven, artifactSha256 });
+    const stored = await insertVersion(tx, tenantId, candidate, { ...proven, artifactSha256, sizeBytes });
     await announce(tx, `model:${stored.id}`);
     return stored;
   });
@@ -68,11 +97,12 @@ export async function importModel(manifestPath: string, options: ImportOptions):
 }
 
 async function areStored({ variants }: ModelRow, artifacts: ArtifactStore): Promise<boolean> {
-  const stored = await Promise.all(variants.map(({ artifactSha256 }) => artifacts.has(artifactSha256)));
+  const files = variants.flatMap(({ artifactSha256, externalData }) => [artifactSha256, ...externalData]);
+  const stored = await Promise.all(files.map((sha256) => artifacts.has(sha256)));
   return stored.every(Boolean);
 }
 
-async function readCandidate(manifestPath: string): Promise<Candidate> {
+async function readCandidate(manifestPath: string, tell: (step: string) => void): Promise<ReadCandidate> {
   const { manifest, modelPath, labelsPath } = await readManifest(manifestPath);
   const faults: Fault[] = [];
   const labels = parseLabels(await readFile(labelsPath), faults);
@@ -85,22 +115,30 @@ async function readCandidate(manifestPath: string): Promise<Candidate> {
       wanted: `${sha256}, the SHA-256 of ${manifest.file}`,
     });
   }
-  if (faults.length > 0) throw new ManifestError(manifestPath, faults);
-  return { manifest: { ...manifest, sha256 }, labels, file };
+  const model = readGraph(file, faults);
+  const hashing = (path: string) => tell(`hashing ${path}`);
+  const located = model && (await readWeightFiles(manifestPath, manifest.file, model, faults, hashing));
+  if (!model || !located || faults.length > 0) throw new ManifestError(manifestPath, faults);
+  pointToStore(model, located);
+  const weights = new Map([...located.values()].map((each) => [each.sha256, each]));
+  return {
+    ...{ manifest: { ...manifest, sha256 }, labels, externalData: [...weights.keys()] },
+    ...{ model, file: weights.size > 0 ? writeModel(model) : file, weights },
+  };
 }
 
 async function proveCandidate(
   manifestPath: string,
-  { manifest, labels, file }: Candidate,
-  { lifetime, logger }: ImportOptions,
+  { manifest, labels, model, file }: ReadCandidate,
+  trial: Trial,
+  logger: Logger,
 ): Promise<ProvenGraph> {
   const faults: Fault[] = [];
   const refuse = () => new ManifestError(manifestPath, faults);
-  const model = readGraph(file, faults);
-  const fit = model && fitGraph(manifest.input, model, faults);
-  if (!model || !fit) throw refuse();
+  const fit = fitGraph(manifest.input, model, faults);
+  if (!fit) throw refuse();
 
-  const original = await runOriginal(file, fit, faults, lifetime);
+  const original = await runOriginal(file, fit, faults, trial);
   if (original === null) throw refuse();
   const { width, height } = manifest.input;
   const head = fitOutput(manifest.output, { answers: original.pictures, width, height, labels }, faults);
@@ -108,12 +146,12 @@ async function proveCandidate(
   judgeAnswers(model.graph, fit.input.name, head, original, faults);
   if (faults.length > 0) throw refuse();
 
-  const served = await proveServed(file, fit, head, original.pictures, faults, lifetime);
+  const served = await proveServed(file, fit, head, original.pictures, faults, trial);
   if (served === null) throw refuse();
   const { graph, inputTensor, maxBatch, oneByOne } = served;
   if (oneByOne !== null)
     logger.info({ model: manifest.name, reason: oneByOne }, 'served one picture at a time');
-  return { graph, externalData: [], inputTensor, output: head.output, maxBatch, labels: head.labels };
+  return { graph, inputTensor, output: head.output, maxBatch, labels: head.labels };
 }
 
 function readGraph(file: Uint8Array, faults: Fault[]): OnnxModel | null {

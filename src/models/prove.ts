@@ -11,7 +11,7 @@ import { readModel, writeModel } from './onnx/model-file.ts';
 import { addBatchAxis, castOutputs, keepOutputs } from './onnx/outputs.ts';
 import { wrapInput } from './onnx/wrap-input.ts';
 import { originalTensor, pixelTensor, proofPictures } from './proof-pictures.ts';
-import { type Run, TrialError, type TrialLifetime, tryGraph } from './trial.ts';
+import { type Run, type Trial, TrialError, tryGraph } from './trial.ts';
 
 /** A file's graph, run on the proof pictures one at a time: all its outputs each time. */
 export interface OriginalAnswers {
@@ -41,14 +41,15 @@ export async function runOriginal(
   file: Uint8Array,
   { input, preprocessing }: InputFit,
   faults: Fault[],
-  lifetime: TrialLifetime,
+  trial: Trial,
 ): Promise<OriginalAnswers | null> {
+  trial.tell('trying the graph as it was brought');
   const { name } = input;
   const datatype = input.type === 'UINT8' ? 'UINT8' : 'FP32';
   const model = readModel(file);
   const graph = castOutputs(model) ? writeModel(model) : file;
   try {
-    return await tryGraph(graph, 1, lifetime, async (run) => {
+    return await tryGraph(graph, 1, trial, async (run) => {
       const pictures: Tensor[][] = [];
       const feed = (picture: Uint8Array) => run(originalTensor({ name, datatype }, [picture], preprocessing));
       const all = proofPictures(preprocessing.width, preprocessing.height);
@@ -73,7 +74,7 @@ export async function proveServed(
   head: Head,
   wanted: OriginalAnswers['pictures'],
   faults: Fault[],
-  lifetime: TrialLifetime,
+  trial: Trial,
 ): Promise<Served | null> {
   const most = largestBatch(fit, head, wanted, faults);
   if (most === null) return null;
@@ -81,7 +82,8 @@ export async function proveServed(
   for (const batch of batchesToTry(file, fit, head, most)) {
     const candidate = buildServed(file, fit, head, batch);
     const maxBatch = batch === 'fixed' ? 1 : most;
-    const problem = await problemOf(candidate, maxBatch, { fit, head, wanted, lifetime });
+    trial.tell('trying the graph that takes pixels');
+    const problem = await problemOf(candidate, maxBatch, { fit, head, wanted, trial });
     if (problem === null) return { ...candidate, maxBatch, oneByOne };
     oneByOne = problem;
   }
@@ -144,20 +146,20 @@ interface Proof {
   readonly fit: InputFit;
   readonly head: Head;
   readonly wanted: OriginalAnswers['pictures'];
-  readonly lifetime: TrialLifetime;
+  readonly trial: Trial;
 }
 
 /** Why a graph cannot be served in batches of up to `maxBatch`; null: it can. */
 async function problemOf(
   { graph, inputTensor }: Pick<Served, 'graph' | 'inputTensor'>,
   maxBatch: number,
-  { fit: { preprocessing }, head, wanted, lifetime }: Proof,
+  { fit: { preprocessing }, head, wanted, trial }: Proof,
 ): Promise<string | null> {
   const pictures = proofPictures(preprocessing.width, preprocessing.height);
   const ask = async (run: Run, some: readonly Uint8Array[]) =>
     slicesOf(await run(pixelTensor(inputTensor, some, preprocessing)), some.length);
   try {
-    return await tryGraph(graph, maxBatch, lifetime, async (run) => {
+    return await tryGraph(graph, maxBatch, trial, async (run) => {
       const alone: (readonly Part[])[] = [];
       for (const [index, picture] of pictures.entries()) {
         const [found = []] = await ask(run, [picture]);

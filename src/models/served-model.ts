@@ -133,7 +133,7 @@ export function servedModel(row: ModelRow): ServedModel {
       task: ofTask,
       compression: ofCompression,
       artifactSha256: variant.artifactSha256,
-      externalData: [],
+      externalData: variant.externalData,
       input: input.parse(variant.input),
       output: output.parse(variant.output),
       labels,

@@ -1,12 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { OipError, WorkerLostError } from '../inference/oip/errors.ts';
 import { WorkerProcess } from '../inference/pool/worker-process.ts';
 import type { Tensor } from '../inference/tensor.ts';
 import type { Lifetime } from '../lib/lifetime.ts';
-import { ArtifactStore } from './artifact-store.ts';
+import type { ArtifactStore } from './artifact-store.ts';
 
 /** The graph on trial does not load, run or end; the message says how. */
 export class TrialError extends Error {}
@@ -14,9 +13,20 @@ export class TrialError extends Error {}
 /** Runs the graph on trial; answers all its outputs, in the graph's order. */
 export type Run = (input: Tensor) => Promise<Tensor[]>;
 
-/** Where a trial ends early: with the process that runs it. */
-export type TrialLifetime = Pick<Lifetime, 'own'> | undefined;
+/** What the graphs of one import are tried with. */
+export interface Trial {
+  /** Holds the files of weights that the graphs point to, and takes the graphs. */
+  readonly store: ArtifactStore;
+  /** SHA-256 of each of those files. */
+  readonly externalData: readonly string[];
+  /** Trials end early with the process that runs them. */
+  readonly lifetime: Pick<Lifetime, 'own'> | undefined;
+  /** Told what is tried: a large model takes its time. */
+  readonly tell: (step: string) => void;
+}
 
+const PREFIX = 'fovea-proof-';
+const ABANDONED_MS = 24 * 60 * 60_000;
 const START_MS = 30_000;
 const PATIENCE_MS = 120_000;
 
@@ -28,15 +38,14 @@ const PATIENCE_MS = 120_000;
 export async function tryGraph<T>(
   graph: Uint8Array,
   maxBatch: number,
-  lifetime: TrialLifetime,
+  { store, externalData, lifetime }: Trial,
   work: (run: Run) => Promise<T>,
 ): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'fovea-proof-'));
   const main = fileURLToPath(new URL('../main.ts', import.meta.url));
   const worker = new WorkerProcess(
     [process.execPath, '--disable-warning=ExperimentalWarning', main],
     // What goes wrong is told to the caller.
-    { artifacts: folder, threads: 1, logLevel: 'silent' },
+    { artifacts: store.dir, threads: 1, logLevel: 'silent' },
   );
   const kill = async () => {
     worker.kill();
@@ -45,8 +54,12 @@ export async function tryGraph<T>(
   try {
     lifetime?.own({ name: 'trial of a model', close: kill, killNow: () => worker.kill() });
     await worker.listening(START_MS); // a worker that does not even start is no fault of the file
-    const sha256 = await new ArtifactStore(folder).put(graph);
-    const parameters = { sha256, format: 'onnx', warmup_batch: maxBatch };
+    const parameters = {
+      sha256: await store.put(graph),
+      external_data: externalData.join(','),
+      format: 'onnx',
+      warmup_batch: maxBatch,
+    };
     await blamed(worker.client.load('model', parameters, AbortSignal.timeout(PATIENCE_MS)));
     return await work(async (input) => {
       const signal = AbortSignal.timeout(PATIENCE_MS);
@@ -54,7 +67,32 @@ export async function tryGraph<T>(
     });
   } finally {
     await kill();
-    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Lends `work` an empty store beside `artifacts`: what is proven moves there without being copied, and what is not leaves
+ * nothing behind. A process that was killed leaves it all, which the next import a day later removes.
+ */
+export async function withTrialStore<T>(
+  artifacts: ArtifactStore,
+  work: (store: ArtifactStore) => Promise<T>,
+): Promise<T> {
+  await removeAbandoned(artifacts.dir);
+  const store = await artifacts.beside(PREFIX);
+  try {
+    return await work(store);
+  } finally {
+    await rm(store.dir, { recursive: true, force: true });
+  }
+}
+
+async function removeAbandoned(dir: string): Promise<void> {
+  const names = await readdir(dir).catch(() => []); // There is nothing yet.
+  for (const name of names.filter((each) => each.startsWith(PREFIX))) {
+    const found = await stat(join(dir, name)).catch(() => null); // Its own import has just removed it.
+    if (found && Date.now() - found.mtimeMs > ABANDONED_MS)
+      await rm(join(dir, name), { recursive: true, force: true });
   }
 }
 

@@ -8,19 +8,18 @@ import { type Manifest, manifestSchema } from './manifest.ts';
 import { ManifestError } from './manifest-error.ts';
 import type { ModelRow } from './served-model.ts';
 
-/** A manifest and the files it names, as they are kept. */
+/** A manifest and what tells the files it names from others. */
 export interface Candidate {
   /** With the file's sha256. */
   readonly manifest: Manifest;
   readonly labels: readonly string[];
-  readonly file: Uint8Array;
+  /** SHA-256 of each file of weights that the graph points to. */
+  readonly externalData: readonly string[];
 }
 
 /** What will be served of a candidate, shown to work. */
 export interface ProvenGraph {
   readonly graph: Uint8Array;
-  /** SHA-256 of each file of weights that the graph points to. */
-  readonly externalData: readonly string[];
   readonly inputTensor: string;
   readonly output: VariantOutput;
   readonly maxBatch: number;
@@ -32,7 +31,7 @@ export interface ProvenGraph {
 export async function findVersion(
   tx: Transaction,
   tenantId: string | null,
-  { manifest, labels }: Candidate,
+  { manifest, labels, externalData }: Candidate,
   manifestPath: string,
 ): Promise<ModelRow | null> {
   const { name, version } = manifest;
@@ -41,8 +40,10 @@ export async function findVersion(
   const background = 'background' in manifest.output ? manifest.output.background : null;
   const columns = { columns: row.labels.length, background };
   const sameLabels = isDeepStrictEqual(row.labels, labelColumns(labels, columns, []));
-  if (sameLabels && isDeepStrictEqual(content(manifestSchema.parse(row.manifest)), content(manifest)))
-    return row;
+  const uncompressed = row.variants.find(({ compression }) => compression === 'NONE');
+  const sameWeights = isDeepStrictEqual(uncompressed?.externalData, externalData);
+  const sameManifest = isDeepStrictEqual(content(manifestSchema.parse(row.manifest)), content(manifest));
+  if (sameLabels && sameWeights && sameManifest) return row;
   const found = `${version}, which '${name}' has already with other content`;
   throw new ManifestError(manifestPath, [{ path: 'version', found, wanted: 'a version that is not taken' }]);
 }
@@ -56,8 +57,8 @@ function content({ file: _file, labels: _labels, ...rest }: Manifest): unknown {
 export async function insertVersion(
   tx: Transaction,
   tenantId: string | null,
-  manifest: Manifest,
-  proven: ProvenGraph & { readonly artifactSha256: string },
+  { manifest, externalData }: Candidate,
+  proven: ProvenGraph & { readonly artifactSha256: string; readonly sizeBytes: number },
 ): Promise<ModelRow> {
   const { name, version, task, license = null, description = null, unitsPerImage } = manifest;
   const { width, height, fit, resizeShort, align, pad } = manifest.input;
@@ -86,7 +87,8 @@ export async function insertVersion(
       tenantId,
       compression: 'NONE',
       artifactSha256: proven.artifactSha256,
-      sizeBytes: proven.graph.length,
+      externalData: [...externalData],
+      sizeBytes: proven.sizeBytes,
       input: { tensor: proven.inputTensor, width, height, fit, resizeShort, align, pad },
       output: proven.output as unknown as Prisma.InputJsonObject,
       maxBatch: proven.maxBatch,

@@ -37,6 +37,32 @@ describe('the artefact store', () => {
     expect(readFileSync(store.path(sha256), 'utf8')).toBe('whole');
   });
 
+  it('copies a file in under its SHA-256, and leaves nothing of one that is another than was said', async () => {
+    const { put, path } = artifactFolder();
+    const sha256 = put(Buffer.alloc(3_000_000, 7));
+    const store = new ArtifactStore(artifactFolder().dir);
+    await store.putFile(path(sha256), sha256);
+    expect(readFileSync(store.path(sha256))).toEqual(readFileSync(path(sha256)));
+    const other = put(Buffer.alloc(3_000_000, 8));
+    writeFileSync(path(other), 'changed meanwhile');
+    await expect(store.putFile(path(other), other)).rejects.toThrow(`not to ${other}`);
+    const stored = readdirSync(store.dir, { recursive: true, withFileTypes: true });
+    expect(stored.filter((entry) => entry.isFile()).map(({ name }) => name)).toEqual([sha256]);
+  });
+
+  it('takes over what another store beside it has, and mends what it has itself', async () => {
+    const store = new ArtifactStore(artifactFolder().dir);
+    const other = await store.beside('other-');
+    const sha256 = await other.put(Buffer.from('whole'));
+    await store.take(other, sha256);
+    expect(readFileSync(store.path(sha256), 'utf8')).toBe('whole');
+    writeFileSync(store.path(sha256), 'whale');
+    await other.put(Buffer.from('whole'));
+    await store.take(other, sha256);
+    expect(readFileSync(store.path(sha256), 'utf8')).toBe('whole');
+    await store.take(other, sha256); // Which that one has no more, and need not have.
+  });
+
   it.each(['../../etc/passwd', 'A'.repeat(64), ''])('has no path for %j', (name) => {
     expect(() => new ArtifactStore('/store').path(name)).toThrow('no SHA-256');
   });
