@@ -3,16 +3,29 @@
  * differs from what is committed, which is how a forgotten run is found.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { codegen } from '@graphql-codegen/core';
 import * as typescript from '@graphql-codegen/typescript';
+import * as typescriptOperations from '@graphql-codegen/typescript-operations';
 import * as typescriptResolvers from '@graphql-codegen/typescript-resolvers';
+import {
+  type DocumentNode,
+  type FragmentDefinitionNode,
+  Kind,
+  type OperationDefinitionNode,
+  parse,
+  print,
+  stripIgnoredCharacters,
+  visit,
+} from 'graphql';
 import { readTypeDefinitions } from '../src/graphql/type-definitions.ts';
 
 /** Every generated folder with what fills it. */
 const generators: Readonly<Record<string, () => void | Promise<void>>> = {
   'src/graphql/generated': generateResolverTypes,
+  'src/client/generated': generateClientOperations,
+  'client/dist': compileClient,
   'src/db/generated': generateDatabaseClient,
   'src/models/onnx/generated': generateOnnxMessages,
 };
@@ -77,6 +90,69 @@ async function generateResolverTypes(): Promise<void> {
   });
   mkdirSync(dirname(filename), { recursive: true });
   writeFileSync(filename, text);
+}
+
+/** The types of what the client asks and is answered, and each operation's text with the fragments it spreads. */
+async function generateClientOperations(): Promise<void> {
+  const source = 'src/client/operations.graphql';
+  const filename = 'src/client/generated/operations.ts';
+  const document = parse(readFileSync(source, 'utf8'), { noLocation: true });
+  const types = await codegen({
+    filename,
+    schema: readTypeDefinitions(),
+    documents: [{ location: source, document }],
+    config: {
+      immutableTypes: true,
+      useTypeImports: true,
+      strictScalars: true,
+      skipTypename: true,
+      scalars: {
+        DateTime: 'string',
+        URL: 'string',
+        BigInt: { input: 'number | string', output: 'number | string' },
+      },
+    },
+    plugins: [{ 'typescript-operations': {} }],
+    pluginMap: { 'typescript-operations': typescriptOperations },
+  });
+  const texts = operationsOf(document).map((operation) => {
+    const name = operation.name!.value;
+    const type = `${name}${operation.operation === 'query' ? 'Query' : 'Mutation'}`;
+    const text = stripIgnoredCharacters(print(withFragments(operation, document)));
+    return `export const ${name}: Document<${type}, ${type}Variables> = {\n  text: ${JSON.stringify(text)},\n};\n`;
+  });
+  mkdirSync(dirname(filename), { recursive: true });
+  writeFileSync(filename, ["import type { Document } from '../transport.ts';\n", types, ...texts].join('\n'));
+}
+
+/** What the packed client holds: Node runs no TypeScript within node_modules. */
+function compileClient(): void {
+  rmSync('client/dist', { recursive: true, force: true });
+  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'src/client'], {
+    stdio: 'inherit',
+  });
+}
+
+function operationsOf({ definitions }: DocumentNode): OperationDefinitionNode[] {
+  return definitions.filter((definition) => definition.kind === Kind.OPERATION_DEFINITION);
+}
+
+function withFragments(operation: OperationDefinitionNode, { definitions }: DocumentNode): DocumentNode {
+  const needed = new Set<FragmentDefinitionNode>();
+  const gather = (node: OperationDefinitionNode | FragmentDefinitionNode) =>
+    visit(node, {
+      FragmentSpread({ name }) {
+        const fragment = definitions.find(
+          (each): each is FragmentDefinitionNode =>
+            each.kind === Kind.FRAGMENT_DEFINITION && each.name.value === name.value,
+        );
+        if (!fragment || needed.has(fragment)) return;
+        needed.add(fragment);
+        gather(fragment);
+      },
+    });
+  gather(operation);
+  return { kind: Kind.DOCUMENT, definitions: [operation, ...needed] };
 }
 
 /**

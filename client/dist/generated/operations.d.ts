@@ -9,6 +9,13 @@ type Exact<T extends {
 export type Incremental<T> = T | {
     [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never;
 };
+export type CreateClientTokenInput = {
+    readonly scopes?: ReadonlyArray<Scope>;
+    readonly models?: ReadonlyArray<string> | null | undefined;
+    readonly maxUnits?: number | null | undefined;
+    readonly origins?: ReadonlyArray<string> | null | undefined;
+    readonly ttlSeconds?: number;
+};
 export type Task = 'CLASSIFY' | 'DETECT' | 'SEGMENT';
 /** Which stored variant of a model answers. AUTO picks the cheapest one inside the caller's bounds. */
 export type Compression = 'NONE' | 'FLOAT16' | 'INT8' | 'PRUNED' | 'AUTO';
@@ -78,20 +85,13 @@ export type ImageErrorCode = 'UNSUPPORTED_FORMAT' | 'CORRUPT_IMAGE' | 'IMAGE_TOO
 export type CoordinateSpace = 'PIXEL' | 'NORMALIZED';
 /** A key's scopes are within its creator's. ADMIN reaches beyond one's own tenant only for members and keys of the operator's tenant (the initial one). */
 export type Scope = 'INFER' | 'MODELS_READ' | 'MODELS_WRITE' | 'USAGE_READ' | 'KEYS_WRITE' | 'BILLING' | 'TRAINING' | 'ADMIN';
-export type UsageBucket = 'HOUR' | 'DAY' | 'MONTH';
-export type UsageDimension = 'API_KEY' | 'MODEL' | 'COMPRESSION' | 'OPERATION';
 export type CreateUploadInput = {
     readonly contentType: string;
     readonly bytes: number | string;
     readonly sha256?: string | null | undefined;
 };
-export type CreateClientTokenInput = {
-    readonly scopes?: ReadonlyArray<Scope>;
-    readonly models?: ReadonlyArray<string> | null | undefined;
-    readonly maxUnits?: number | null | undefined;
-    readonly origins?: ReadonlyArray<string> | null | undefined;
-    readonly ttlSeconds?: number;
-};
+export type UsageBucket = 'HOUR' | 'DAY' | 'MONTH';
+export type UsageDimension = 'API_KEY' | 'MODEL' | 'COMPRESSION' | 'OPERATION';
 export type ReceiptFragment = {
     readonly requestId: string;
     readonly model: string;

@@ -4,6 +4,14 @@ import type { Document } from '../transport.ts';
 type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
+export type CreateClientTokenInput = {
+  readonly scopes?: ReadonlyArray<Scope>;
+  readonly models?: ReadonlyArray<string> | null | undefined;
+  readonly maxUnits?: number | null | undefined;
+  readonly origins?: ReadonlyArray<string> | null | undefined;
+  readonly ttlSeconds?: number;
+};
+
 export type Task =
   | 'CLASSIFY'
   | 'DETECT'
@@ -101,6 +109,12 @@ export type Scope =
   | 'TRAINING'
   | 'ADMIN';
 
+export type CreateUploadInput = {
+  readonly contentType: string;
+  readonly bytes: number | string;
+  readonly sha256?: string | null | undefined;
+};
+
 export type UsageBucket =
   | 'HOUR'
   | 'DAY'
@@ -111,20 +125,6 @@ export type UsageDimension =
   | 'MODEL'
   | 'COMPRESSION'
   | 'OPERATION';
-
-export type CreateUploadInput = {
-  readonly contentType: string;
-  readonly bytes: number | string;
-  readonly sha256?: string | null | undefined;
-};
-
-export type CreateClientTokenInput = {
-  readonly scopes?: ReadonlyArray<Scope>;
-  readonly models?: ReadonlyArray<string> | null | undefined;
-  readonly maxUnits?: number | null | undefined;
-  readonly origins?: ReadonlyArray<string> | null | undefined;
-  readonly ttlSeconds?: number;
-};
 
 export type ReceiptFragment = { readonly requestId: string, readonly model: string, readonly version: number, readonly compression: Compression, readonly device: string, readonly images: number, readonly units: number, readonly cachedImages: number, readonly replayed: boolean, readonly batchSize: number, readonly timings: { readonly totalMs: number, readonly decodeMs: number, readonly queueMs: number, readonly inferenceMs: number, readonly postprocessMs: number }, readonly quota: { readonly meter: string, readonly limit: number | string | null, readonly used: number | string, readonly reserved: number | string, readonly remaining: number | string | null, readonly resetsAt: string } };
 
