@@ -1,10 +1,14 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import { OipError } from './errors.ts';
 import { MAX_ANSWER_BYTES } from './limits.ts';
 
 /** From here on an answer goes into shared memory: below, a copy for a thread costs less than 0.2 ms. */
 const SHARED_FROM_BYTES = 2 ** 20;
+
+/** After so much others have their turn. */
+const BREATH_BYTES = 2 ** 20;
 
 /**
  * A response's body. What is large is gathered piece by piece, as it arrives, in memory that threads see without a copy:
@@ -27,12 +31,17 @@ export async function readAnswer({
   const gathered = declared >= SHARED_FROM_BYTES ? sharedBuffer(declared) : null;
   const pieces: Uint8Array[] = [];
   let length = 0;
+  let breathedAt = 0;
   for await (const piece of body as AsyncIterable<Uint8Array>) {
     // HTTP holds a body to its content-length.
     if (length + piece.byteLength > MAX_ANSWER_BYTES) throw tooLarge();
     if (gathered) gathered.set(piece, length);
     else pieces.push(piece);
     length += piece.byteLength;
+    if (length - breathedAt < BREATH_BYTES) continue;
+    // What has arrived already comes without a turn of the event loop in between.
+    breathedAt = length;
+    await setImmediate();
   }
   if (gathered) return gathered.subarray(0, length);
   if (length < SHARED_FROM_BYTES) return Buffer.concat(pieces, length);

@@ -23,10 +23,10 @@ export interface Read<Result> {
 }
 
 /**
- * Elements of the outputs, and pixels of a segmented original, that are read on the event loop at most. A thread costs a
- * message there and back, some 0.2 ms.
+ * Elements of the outputs, and pixels of a segmented original, that are read on the event loop at most. Nothing may hold that
+ * up for more than 5 ms: noise, the worst of masks, takes some 15 ms for 100,000 of them on a busy core.
  */
-const INLINE_ELEMENTS = 100_000;
+const INLINE_ELEMENTS = 20_000;
 
 const threadFile = new URL('./reading-thread.ts', import.meta.url).href;
 
