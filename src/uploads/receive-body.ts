@@ -63,24 +63,34 @@ async function write(body: Readable, file: FileHandle, declared: DeclaredFile, t
 
 /** The chunks as they come. Whoever stops early may go on reading `body`, to throw the rest away. */
 async function* inTime(body: Readable, { idleMs, wholeMs }: BodyTimes): AsyncGenerator<Buffer, void> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  late.catch(() => {});
-  const refuse = (message: string) => () => reject(new UploadRefusedError(408, message));
-  const whole = setTimeout(refuse('The file did not come in full in time: PUT it again.'), wholeMs);
+  const deadline = performance.now() + wholeMs;
   const chunks = body.iterator({ destroyOnReturn: false });
   try {
     for (;;) {
-      const idle = setTimeout(refuse(`Nothing came for ${idleMs / 1000} s: PUT the file again.`), idleMs);
-      const next = Promise.race([chunks.next().catch(brokeOff), late]);
-      const { done, value } = await next.finally(() => clearTimeout(idle));
+      const leftMs = deadline - performance.now();
+      const { done, value } = await (leftMs < idleMs
+        ? within(leftMs, 'The file did not come in full in time: PUT it again.', chunks)
+        : within(idleMs, `Nothing came for ${idleMs / 1000} s: PUT the file again.`, chunks));
       if (done) return;
-      yield value as Buffer;
+      yield value;
     }
   } finally {
-    clearTimeout(whole);
     // Not awaited: behind a chunk that does not come, it would wait as well.
     chunks.return?.().catch(() => {});
   }
+}
+
+/** The next chunk. (A race with one promise of the end of time would keep every chunk until then.) */
+function within(
+  ms: number,
+  refusal: string,
+  chunks: AsyncIterator<Buffer>,
+): Promise<IteratorResult<Buffer, unknown>> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new UploadRefusedError(408, refusal)), ms);
+    const next = chunks.next().catch(brokeOff);
+    next.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }
 
 function brokeOff(): never {

@@ -7,6 +7,7 @@ import { type Clock, systemClock } from '../lib/clock.ts';
 import { RateLimitedError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { type Repeating, repeat } from '../lib/repeating.ts';
+import { Turns } from '../lib/turns.ts';
 import { type Declaration, declaredFile } from './declared-file.ts';
 import { type BodyTimes, receiveBody, tooLong, tooShort } from './receive-body.ts';
 import { UploadRefusedError } from './refusal.ts';
@@ -73,6 +74,8 @@ export class Uploads {
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #times: BodyTimes;
+  /** A tenant that asks for many at once waits here, and not with as many connections for its lock. */
+  readonly #turns = new Turns();
   readonly #receiving = new Set<Promise<unknown>>();
   #sweeping: Repeating | null = null;
 
@@ -92,7 +95,7 @@ export class Uploads {
     const id = uuidv7();
     const secret = randomBytes(32).toString('base64url');
     const expiresAt = new Date(now + putWithinMs);
-    await this.#database.asTenant(tenantId, async (tx) => {
+    const insert = async (tx: Transaction) => {
       await lockUploadsOf(tx, tenantId);
       await requireRoom(tx, bytes, now);
       // Before the row: by its folder the sweep learns of a tenant that has uploads.
@@ -111,7 +114,8 @@ export class Uploads {
           expiresAt,
         },
       });
-    });
+    };
+    await this.#turns.run(tenantId, () => this.#database.asTenant(tenantId, insert));
     return { id, secret, expiresAt };
   }
 
