@@ -101,11 +101,16 @@ async function blamed<T>(call: Promise<T>): Promise<T> {
   try {
     return await call;
   } catch (error) {
-    if (error instanceof OipError) throw new TrialError(error.message);
+    if (error instanceof OipError) throw new TrialError(withoutSource(error.message));
     if (error instanceof WorkerLostError)
       throw new TrialError(`a graph that ended the process it was tried in (${error.message})`);
     if (error instanceof DOMException && error.name === 'TimeoutError')
       throw new TrialError(`a graph that was not done after ${PATIENCE_MS / 1000} s`);
     throw error;
   }
+}
+
+/** An engine's message without the place in its own source, which the operator can do nothing about. */
+function withoutSource(message: string): string {
+  return message.replace(/\/onnxruntime_src\/\S+ .*?\) (?=[A-Z])/, '').trim();
 }
