@@ -59,6 +59,7 @@ describe('over HTTP', () => {
     createApiKey: 'mutation { createApiKey(input: { name: "k" }) { secret } }',
     rotateApiKey: 'mutation { rotateApiKey(id: "key_x") { secret } }',
     revokeApiKey: 'mutation { revokeApiKey(id: "key_x") { id } }',
+    createClientToken: 'mutation { createClientToken(input: {}) { token } }',
     signOut: 'mutation { signOut }',
   };
   const fields = Object.keys(permissions).filter(
