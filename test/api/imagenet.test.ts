@@ -1,13 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { sharp } from '../../src/inference/images/libvips.ts';
-import { createLogger } from '../../src/lib/logger.ts';
-import { ArtifactStore } from '../../src/models/artifact-store.ts';
-import { importModel } from '../../src/models/import.ts';
 import type { ServedModel } from '../../src/models/registry.ts';
-import { readBitmap } from '../support/bitmap.ts';
-import { layOutPublished, publishedClassifiers } from '../support/manifests/published.ts';
+import { importPublished } from '../support/imported-models.ts';
+import { publishedClassifiers } from '../support/manifests/published.ts';
+import { readPicture } from '../support/pictures.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { sharedData } from '../support/shared-data.ts';
 
@@ -40,21 +36,14 @@ describe.skipIf(Object.keys(exact).length === 0)(
     beforeAll(async () => {
       server = await startServer();
       for (const name of publishedClassifiers) {
-        const laidOut = layOutPublished(name)!;
-        const model = await importModel(laidOut.manifest, {
-          tenantId: null,
-          database: server.context.database,
-          artifacts: new ArtifactStore(join(server.dataDir, 'artifacts')),
-          logger: createLogger('silent'),
-        }).finally(laidOut.remove);
-        models.set(name, model);
+        models.set(name, await importPublished(name, { server }));
       }
     }, 120_000);
     afterAll(() => server?.close());
 
-    async function classify(file: string, picture: Buffer): Promise<Expected[]> {
+    async function classify(file: string, path: string): Promise<Expected[]> {
       const { name: model, variants } = models.get(file)!;
-      const images = { base64: picture.toString('base64') };
+      const images = await readPicture(path);
       const { errors, data } = await server.operator.classify({ model, images, topK: 1_001 });
       expect(errors).toEqual([]);
       expect(data!.classify.receipt).toMatchObject({ model, units: variants[0]!.unitsPerImage });
@@ -73,7 +62,7 @@ describe.skipIf(Object.keys(exact).length === 0)(
     it.each(cases(exact))(
       '$model on $picture, which needs no resizing, to 1e-3',
       async ({ model, picture, expected }) => {
-        const labels = await classify(model, readFileSync(sharedData(`expected/exact/${picture}`)!));
+        const labels = await classify(model, sharedData(`expected/exact/${picture}`)!);
         expect(labels[0]!.index).toBe(expected[0]!.index);
         for (const each of expected)
           expect(Math.abs(scoreOf(labels, each) - each.score), each.label).toBeLessThan(1e-3);
@@ -83,8 +72,7 @@ describe.skipIf(Object.keys(exact).length === 0)(
     it.each(cases(photos))(
       '$model on $picture to 0.15, whatever filter resized it',
       async ({ model, picture, expected }) => {
-        const file = readFileSync(sharedData(`photos/${picture}`)!);
-        const labels = await classify(model, picture.endsWith('.bmp') ? await toPng(file) : file);
+        const labels = await classify(model, sharedData(`photos/${picture}`)!);
         if (expected[0]!.score >= 0.5) expect(labels[0]!.index).toBe(expected[0]!.index);
         for (const each of expected)
           expect(Math.abs(scoreOf(labels, each) - each.score), each.label).toBeLessThan(0.15);
@@ -104,10 +92,3 @@ describe.skipIf(Object.keys(exact).length === 0)(
     it('every one of them was booked', () => server.expectExactLedger());
   },
 );
-
-function toPng(bitmap: Buffer): Promise<Buffer> {
-  const { pixels, width, height } = readBitmap(bitmap);
-  return sharp(pixels, { raw: { width, height, channels: 3 } })
-    .png()
-    .toBuffer();
-}
