@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createSchema } from '../../src/graphql/schema.ts';
 import { tenantTables } from '../db/table-faults.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
+import { markedSlope } from '../support/oriented-pictures.ts';
 import { examplePicture } from '../support/server.ts';
 import { type Inhabitant, openTwoTenants, type TwoTenants } from '../support/two-tenants.ts';
 import { upload } from '../support/uploaded.ts';
@@ -36,9 +37,9 @@ async function rowsOf({ id }: Inhabitant): Promise<Record<string, unknown[]>> {
 /** What an answer says, in a form in which anything of theirs could be found. */
 function expectNothingOfTheirs(answer: unknown): void {
   const text = JSON.stringify(answer);
-  const { id, name, email, keyId, twinId, ownId, ownName, firstRequestId, uploadId } = theirs;
+  const { id, name, email, keyId, twinId, ownId, ownName, firstRequestId, uploadId, marker } = theirs;
   const ids = [id, keyId, twinId, ownId, firstRequestId, uploadId];
-  for (const secret of [...ids, name, email, ownName, ...theirs.labels])
+  for (const secret of [...ids, name, email, ownName, marker, ...theirs.labels])
     expect(text).not.toContain(JSON.stringify(secret).slice(1, -1));
 }
 
@@ -51,6 +52,21 @@ async function expectUnknown(document: string, id: string): Promise<void> {
   expect(about.errors).toHaveLength(1);
   expect(about.errors[0]!.extensions.code).toBe('NOT_FOUND');
   expect(about.errors[0]!.message).toBe(unknown.errors[0]!.message);
+}
+
+/** Sees that a model of theirs reads as one that nobody has, whatever task it is for. */
+async function expectNoModelOfTheirs(task: 'classify' | 'detect' | 'segment'): Promise<void> {
+  const [their, unknown] = [
+    await mine.client[task]({ model: theirs.ownName, images: image }),
+    await mine.client[task]({ model: 'no-such-model', images: image }),
+  ];
+  expect(their.errors[0]!.extensions.code).toBe('NOT_FOUND');
+  expect(their.errors[0]!.message).toBe(unknown.errors[0]!.message.replace('no-such-model', theirs.ownName));
+}
+
+async function markedImage(): Promise<{ base64: string }> {
+  const { file } = await markedSlope({ width: 320, height: 240 }, 1, 'png');
+  return { base64: file.toString('base64') };
 }
 
 async function expectWorks(client: GraphqlClient, { id }: Inhabitant): Promise<void> {
@@ -147,15 +163,7 @@ const cases: Record<string, () => Promise<void>> = {
   },
 
   async classify() {
-    const [their, unknown] = [
-      await mine.client.classify({ model: theirs.ownName, images: image }),
-      await mine.client.classify({ model: 'no-such-model', images: image }),
-    ];
-    expect(their.errors[0]!.extensions.code).toBe('NOT_FOUND');
-    expect(their.errors[0]!.message).toBe(
-      unknown.errors[0]!.message.replace('no-such-model', theirs.ownName),
-    );
-
+    await expectNoModelOfTheirs('classify');
     const twin = await mine.client.classify({ model: 'twin', images: image });
     const [result] = twin.data!.classify.results;
     expect(result && 'labels' in result && result.labels.map(({ label }) => label).sort()).toEqual(
@@ -168,6 +176,22 @@ const cases: Record<string, () => Promise<void>> = {
     expect(receipt.requestId).not.toBe(theirs.firstRequestId);
     const again = (await theirs.client.classify(theirs.keyed)).data!.classify.receipt;
     expect(again).toMatchObject({ replayed: true, requestId: theirs.firstRequestId });
+  },
+
+  async detect() {
+    await expectNoModelOfTheirs('detect');
+    const images = await markedImage();
+    const { results } = (await mine.client.detect({ model: 'finder', images })).data!.detect;
+    expect(results).toMatchObject([{ objects: [{ label: mine.marker }] }]);
+    expectNothingOfTheirs(results);
+  },
+
+  async segment() {
+    await expectNoModelOfTheirs('segment');
+    const images = await markedImage();
+    const { results } = (await mine.client.segment({ model: 'cutter', images })).data!.segment;
+    expect(results).toMatchObject([{ segments: [{ label: mine.marker }] }]);
+    expectNothingOfTheirs(results);
   },
 
   async createUpload() {

@@ -6,12 +6,11 @@ import { v7 as uuidv7 } from 'uuid';
 import { inject } from 'vitest';
 import { createLogger } from '../../src/lib/logger.ts';
 import { Ledger } from '../../src/metering/ledger.ts';
-import { ArtifactStore } from '../../src/models/artifact-store.ts';
-import { importModel } from '../../src/models/import.ts';
 import { tiny } from '../models/model-folder.ts';
 import { tinyClassifier } from '../models/tiny-classifier.ts';
 import { databaseUrl } from './global-setup.ts';
 import type { GraphqlClient } from './graphql-client.ts';
+import { importManifest, importMarker } from './imported-models.ts';
 import { examplePicture, startServer, type TestServer, type TestTenant } from './server.ts';
 import { upload } from './uploaded.ts';
 
@@ -27,6 +26,8 @@ export interface Inhabitant extends TestTenant {
   readonly twinId: string;
   readonly ownId: string;
   readonly labels: readonly string[];
+  /** What its detector `finder` and its segmenter `cutter` find; both tenants have models of these names. */
+  readonly marker: string;
   /** The name of a model that it alone has; the other, `twin`, both have. */
   readonly ownName: string;
   readonly units: number;
@@ -74,6 +75,10 @@ async function settle(server: TestServer, word: string, units: number): Promise<
     await importTiny(server, tenant.id, 'twin', labels),
     await importTiny(server, tenant.id, ownName, labels),
   ];
+  const target = { server, tenantId: tenant.id };
+  const markers = { size: 64, label: `${word} marker` };
+  await importMarker({ ...markers, name: 'finder', head: 'detections' }, target);
+  await importMarker({ ...markers, name: 'cutter', head: 'mask-logits' }, target);
 
   const { signIn } = await client
     .as(null)
@@ -106,6 +111,7 @@ async function settle(server: TestServer, word: string, units: number): Promise<
     twinId: `model_${twin.id}`,
     ownId: `model_${own.id}`,
     labels,
+    marker: markers.label,
     ownName,
     units,
     uploadId: await upload(client),
@@ -114,12 +120,7 @@ async function settle(server: TestServer, word: string, units: number): Promise<
   };
 }
 
-async function importTiny(
-  { context: { database }, dataDir }: TestServer,
-  tenantId: string,
-  name: string,
-  labels: readonly string[],
-) {
+async function importTiny(server: TestServer, tenantId: string, name: string, labels: readonly string[]) {
   const folder = mkdtempSync(join(tmpdir(), 'fovea-manifest-'));
   try {
     writeFileSync(join(folder, 'tiny.onnx'), tinyClassifier(tiny));
@@ -131,12 +132,7 @@ async function importTiny(
       manifest,
       JSON.stringify({ ...about, labels: 'labels.txt', input, output: { kind: 'logits' } }),
     );
-    return await importModel(manifest, {
-      tenantId,
-      database,
-      artifacts: new ArtifactStore(join(dataDir, 'artifacts')),
-      logger: createLogger('silent'),
-    });
+    return await importManifest(manifest, { server, tenantId });
   } finally {
     rmSync(folder, { recursive: true });
   }
