@@ -60,8 +60,8 @@ export interface Listening {
 const GRACE_MS = 4_000;
 const FIRST_PORT = 4_000;
 const PORTS_TRIED = 100;
-const builtInModels = [new URL('../models/shapes/manifest.json', import.meta.url)].map((url) =>
-  fileURLToPath(url),
+const builtInModels = ['shapes'].map((name) =>
+  fileURLToPath(new URL(`../models/${name}/manifest.json`, import.meta.url)),
 );
 
 /** From a configuration to a server: the one place where parts meet. */
