@@ -64,7 +64,6 @@ const encoders = {
   webp: (image: Sharp) => image.webp({ lossless: true }),
   tiff: (image: Sharp) => image.tiff({ compression: 'lzw' }),
 };
-export const taggedFormats = Object.keys(encoders) as (keyof typeof encoders)[];
 
 /** A picture that is `upright` once its tag is obeyed: a slope of greens, marked. */
 export async function markedSlope(
