@@ -40,6 +40,11 @@ function refused(files: Readonly<Record<string, string>>): Record<string, string
 }
 
 const forbidden: readonly (readonly [importer: string, imported: string])[] = [
+  ['client', '../lib/errors.ts'],
+  ['client', '../graphql/server.ts'],
+  ['client', 'graphql'],
+  ['client', '@apollo/server'],
+  ['client', 'node:crypto'],
   ['lib', '../db/database.ts'],
   ['lib', '../config/config.ts'],
   ['lib', '../context.ts'],
@@ -85,6 +90,7 @@ const forbidden: readonly (readonly [importer: string, imported: string])[] = [
 ];
 
 const allowed: readonly (readonly [importer: string, imported: string])[] = [
+  ['client', './errors.ts'],
   ['lib', './clock.ts'],
   ['lib', 'undici'],
   ['db', '../lib/errors.ts'],
