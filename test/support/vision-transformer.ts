@@ -15,7 +15,7 @@ import {
   ValueInfoProtoSchema,
 } from '../../src/models/onnx/generated/onnx_pb.ts';
 
-/** A vision transformer's measures; `large` is ViT-L/16. */
+/** A vision transformer's measures. */
 export interface VisionTransformer {
   /** Pixels of the square picture's side, and of a patch's. */
   readonly picture: number;
@@ -30,7 +30,11 @@ export interface VisionTransformer {
   readonly seed: number;
 }
 
-export const large = { picture: 224, patch: 16, width: 1_024, layers: 24, heads: 16, classes: 1_000 };
+/** Measures that are published. */
+export const visionTransformers = {
+  /** ViT-L/16: 304 million parameters. */
+  large: { picture: 224, patch: 16, width: 1_024, layers: 24, heads: 16, classes: 1_000 },
+};
 
 const { FLOAT, INT64 } = TensorProto_DataType;
 
