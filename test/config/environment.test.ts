@@ -40,6 +40,14 @@ describe('environment', () => {
     expect(secrets.databaseUrl).toBe('postgres://user:pass@host/db');
   });
 
+  it('takes a base URL with a path, and no more of a URL', () => {
+    const publicUrlOf = (FOVEA_PUBLIC_URL: string) => readEnvironment({ FOVEA_PUBLIC_URL }).config.publicUrl;
+    expect(publicUrlOf('https://Vision.example.com')).toBe('https://vision.example.com');
+    expect(publicUrlOf('http://10.0.0.1:8080/api/')).toBe('http://10.0.0.1:8080/api');
+    for (const url of ['vision.example.com', 'ftp://x', 'https://x/?a=1', 'https://x/#a', 'https://u:p@x/'])
+      expect(faultOf({ FOVEA_PUBLIC_URL: url }).message).toContain('wanted the base URL');
+  });
+
   it('reports every fault together: the variable, what was found, what is wanted', () => {
     const { message, exitCode } = faultOf({
       PORT: '65536',
