@@ -60,7 +60,7 @@ export interface Listening {
 const GRACE_MS = 4_000;
 const FIRST_PORT = 4_000;
 const PORTS_TRIED = 100;
-const builtInModels = ['shapes'].map((name) =>
+const builtInModels = ['shapes', 'shapes-detect', 'shapes-segment'].map((name) =>
   fileURLToPath(new URL(`../models/${name}/manifest.json`, import.meta.url)),
 );
 

@@ -5,4 +5,17 @@ export const seeds = {
   validation: { from: 2_000_000, count: 2_000 },
   evaluation: { from: 3_000_000, count: 40_000 },
   test: { from: 4_000_000, count: 1_000 },
+  crowdedTraining: { from: 5_000_000, count: 24_000 },
+  crowdedValidation: { from: 6_000_000, count: 1_000 },
 } as const;
+
+export interface SeedRange {
+  readonly from: number;
+  readonly count: number;
+}
+
+/** The range that the models were made with and that `range` meets, if it meets one. */
+export function knownSeeds({ from, count }: SeedRange): SeedRange | undefined {
+  const known = [seeds.training, seeds.validation, seeds.crowdedTraining, seeds.crowdedValidation];
+  return known.find((each) => from < each.from + each.count && each.from < from + count);
+}
