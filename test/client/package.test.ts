@@ -29,7 +29,10 @@ beforeAll(async () => {
     JSON.stringify({ name: 'empty', type: 'module', private: true }),
   );
   await run('npm', ['install', '--offline', '--no-audit', '--no-fund', `./${filename}`], { cwd: project });
-  cpSync(join(root, 'models/shapes/examples'), join(project, 'models/shapes/examples'), { recursive: true });
+  for (const model of ['shapes', 'shapes-detect']) {
+    const examples = `models/${model}/examples`;
+    cpSync(join(root, examples), join(project, examples), { recursive: true });
+  }
 });
 afterAll(async () => {
   await server?.close();
@@ -96,5 +99,14 @@ describe('in an empty project', () => {
       await output('sh', '-c', example('A first call', 'sh').replace(/^export .*$/m, '')),
     );
     expect(said.data.classify.results[0].labels[0].label).toBe('red circle');
+  });
+
+  it("the README's boxes and masks are those of its picture", async () => {
+    const { data } = JSON.parse(await output('sh', '-c', example('Boxes and masks', 'sh')));
+    const labelsOf = (found: { label: string }[]) => found.map(({ label }) => label).sort();
+    const [{ objects }] = data.detect.results;
+    expect(labelsOf(objects)).toEqual(['blue ring', 'green cross', 'green square', 'yellow triangle']);
+    const [{ segments }] = data.segment.results;
+    expect(labelsOf(segments)).toEqual(['cross', 'ring', 'square', 'triangle']);
   });
 });
