@@ -8,7 +8,7 @@ export interface UploadPlace {
   readonly expiresAt: string;
 }
 
-/** One of the pictures that come with the built-in classifier: 6 kB of JPEG. */
+/** One of the pictures that come with the built-in classifier, a JPEG. */
 export const picture = Buffer.from(examplePicture(), 'base64');
 
 /** Asks for a place for `picture`, or for what `input` says instead. */
