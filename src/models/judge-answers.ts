@@ -1,9 +1,17 @@
+import type { Tensor } from '../inference/tensor.ts';
 import { outputTensors } from '../inference/variant.ts';
 import type { Head, Part } from './heads/head.ts';
 import type { Fault } from './manifest-error.ts';
 import { dependentsOf } from './onnx/dependents.ts';
 import type { GraphProto } from './onnx/generated/onnx_pb.ts';
-import type { OriginalAnswers } from './prove.ts';
+
+/** A file's graph, run on the proof pictures one at a time: all its outputs each time. */
+export interface OriginalAnswers {
+  /** A list a picture. */
+  readonly pictures: readonly (readonly Tensor[])[];
+  /** To the first picture once more. */
+  readonly again: readonly Tensor[];
+}
 
 /** Two answers are equal within this much, of the largest value where that is above 1. */
 const TOLERANCE = 1e-4;

@@ -3,7 +3,7 @@ import type { Tensor } from '../inference/tensor.ts';
 import { outputTensors } from '../inference/variant.ts';
 import type { InputFit } from './fit-graph.ts';
 import { formatAnswer, type Head, type Part } from './heads/head.ts';
-import { differenceOf } from './judge-answers.ts';
+import { differenceOf, type OriginalAnswers } from './judge-answers.ts';
 import type { Fault } from './manifest-error.ts';
 import { describeGraph } from './onnx/describe.ts';
 import { fixBatch, freeBatch } from './onnx/free-batch.ts';
@@ -12,14 +12,6 @@ import { addBatchAxis, castOutputs, keepOutputs } from './onnx/outputs.ts';
 import { wrapInput } from './onnx/wrap-input.ts';
 import { originalTensor, pixelTensor, proofPictures } from './proof-pictures.ts';
 import { type Run, type Trial, TrialError, tryGraph } from './trial.ts';
-
-/** A file's graph, run on the proof pictures one at a time: all its outputs each time. */
-export interface OriginalAnswers {
-  /** A list a picture. */
-  readonly pictures: readonly (readonly Tensor[])[];
-  /** To the first picture once more. */
-  readonly again: readonly Tensor[];
-}
 
 /** What is to be served of a file, shown to answer as the file does. */
 export interface Served {

@@ -60,7 +60,7 @@ export function oddGraph(wish: OddGraph): Uint8Array {
       value('picture', type, shape),
       // Before IR version 4 what is initialised is an input too.
       ...(irVersion < 4
-        ? initializer.map(({ name, dims, dataType }) => describedAs(name, dataType, dims))
+        ? initializer.map(({ name, dims, dataType }) => value(name, dataType, dims.map(Number)))
         : []),
     ],
     output: outputs.map((output) => value(...output)),
@@ -119,7 +119,8 @@ function attributeOf(name: string, each: number | readonly number[] | TensorProt
     : create(AttributeProtoSchema, { name, type: types.INTS, ints: each.map(BigInt) });
 }
 
-function value(name: string, type: TypeName, shape: Shape) {
+function value(name: string, type: TypeName | number, shape: Shape) {
+  const elemType = typeof type === 'number' ? type : TensorProto_DataType[type];
   const dim = shape?.map((length) =>
     typeof length === 'string'
       ? { value: { case: 'dimParam' as const, value: length } }
@@ -130,12 +131,8 @@ function value(name: string, type: TypeName, shape: Shape) {
     type: {
       value: {
         case: 'tensorType',
-        value: { elemType: TensorProto_DataType[type], ...(dim && { shape: { dim } }) },
+        value: { elemType, ...(dim && { shape: { dim } }) },
       },
     },
   });
-}
-
-function describedAs(name: string, dataType: number, dims: readonly bigint[]) {
-  return value(name, TensorProto_DataType[dataType] as TypeName, dims.map(Number));
 }

@@ -116,7 +116,7 @@ function checkValues(
     if (output.anchors !== null && !decoded)
       return { kind: 'yolov5', tensor, strides, anchors: output.anchors };
     refuseScores('scores from 0 to 1; or output.anchors, where the graph does not decode them itself');
-    refuseShares(boxes, tensor, shown, faults);
+    if (decoded) refuseShares(boxes, tensor, shown, faults);
     return { kind: 'yolov5', tensor, strides, anchors: null };
   }
   refuseScores('scores from 0 to 1: a graph with the sigmoid inside');
