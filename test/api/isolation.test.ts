@@ -204,6 +204,19 @@ const cases: Record<string, () => Promise<void>> = {
     for (const result of own) expect(result).toHaveProperty('labels');
   },
 
+  async createClientToken() {
+    const { createClientToken } = await mine.client.data<{ createClientToken: { token: string } }>(
+      'mutation { createClientToken(input: { maxUnits: 5, models: ["shapes"] }) { token } }',
+    );
+    for (const visitor of [mine.visitor, mine.client.as(createClientToken.token)]) {
+      await expectWorks(visitor, mine);
+      expectNothingOfTheirs(await visitor.send('{ viewer { principal tenant { id name } } }'));
+      // Spent from mine, whatever theirs has left.
+      expect((await visitor.classify({ images: Array(5).fill(image) })).errors).toEqual([]);
+      expect((await visitor.classify({ images: image })).errors[0]!.extensions.code).toBe('FORBIDDEN');
+    }
+  },
+
   async createApiKey() {
     const { createApiKey } = await mine.client.data<{ createApiKey: { secret: string } }>(
       'mutation { createApiKey(input: { name: "another" }) { secret } }',
