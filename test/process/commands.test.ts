@@ -168,8 +168,9 @@ describe('commands beside a running server', () => {
 
     const names = async (...options: string[]) =>
       (await json(place, 'models', 'list', ...options)).map((model: { name: string }) => model.name);
-    expect(await names()).toEqual(['shapes', 'shared']);
-    expect(await names('--tenant', 'Acme')).toEqual(['own', 'shapes', 'shared']);
+    const builtIn = ['shapes', 'shapes-detect', 'shapes-segment'];
+    expect(await names()).toEqual([...builtIn, 'shared']);
+    expect(await names('--tenant', 'Acme')).toEqual(['own', ...builtIn, 'shared']);
     const { stdout } = await place.run('models', 'list', '--tenant', 'Acme').ended;
     expect(stdout).toMatch(
       /^MODEL +TASK +VARIANTS +OFFERED +LICENSE\nown@1 +CLASSIFY +NONE +private\nshapes@1 /,
