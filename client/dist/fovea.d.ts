@@ -27,7 +27,10 @@ export declare class Fovea {
     classify(input: Request<ClassifyInput>, options?: CallOptions): Promise<ClassifyMutation['classify']>;
     /** Boxes in pixels of the picture, or as shares of it where `space` is `NORMALIZED`. */
     detect(input: Request<DetectInput>, { space, ...options }?: CallOptions & InSpace): Promise<DetectMutation['detect']>;
-    /** Masks as COCO run-length encoding; with `png` as base64 of a 1-bit PNG as well. */
+    /**
+     * Masks as COCO run-length encoding; with `png` as base64 of a 1-bit PNG as well. More than 2 MB of them are refused, for the
+     * idempotency key cannot keep them: then `idempotencyKey: null` asks without one.
+     */
     segment(input: Request<SegmentInput>, { space, png, ...options }?: CallOptions & InSpace & {
         readonly png?: boolean;
     }): Promise<SegmentMutation['segment']>;

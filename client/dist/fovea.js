@@ -27,7 +27,10 @@ export class Fovea {
         const variables = { input: { idempotencyKey: randomKey(), ...input, images }, space };
         return (await this.request(operations.Detect, variables, options)).detect;
     }
-    /** Masks as COCO run-length encoding; with `png` as base64 of a 1-bit PNG as well. */
+    /**
+     * Masks as COCO run-length encoding; with `png` as base64 of a 1-bit PNG as well. More than 2 MB of them are refused, for the
+     * idempotency key cannot keep them: then `idempotencyKey: null` asks without one.
+     */
     async segment(input, { space = 'PIXEL', png = false, ...options } = {}) {
         const images = await this.#imageInputs(input.images, options);
         const variables = { input: { idempotencyKey: randomKey(), ...input, images }, space, png };

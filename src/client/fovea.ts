@@ -78,7 +78,10 @@ export class Fovea {
     return (await this.request(operations.Detect, variables, options)).detect;
   }
 
-  /** Masks as COCO run-length encoding; with `png` as base64 of a 1-bit PNG as well. */
+  /**
+   * Masks as COCO run-length encoding; with `png` as base64 of a 1-bit PNG as well. More than 2 MB of them are refused, for the
+   * idempotency key cannot keep them: then `idempotencyKey: null` asks without one.
+   */
   async segment(
     input: Request<SegmentInput>,
     { space = 'PIXEL', png = false, ...options }: CallOptions & InSpace & { readonly png?: boolean } = {},

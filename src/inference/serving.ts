@@ -9,6 +9,7 @@ import type { Size } from './images/geometry.ts';
 import { ImageError } from './images/image-error.ts';
 import { readImage } from './images/read-image.ts';
 import type { ImageSource, UploadedFiles } from './images/source.ts';
+import { requireKeepable } from './kept-size.ts';
 import type { ModelHealth } from './model-health.ts';
 import type { ChosenVariant } from './model-selection.ts';
 import type { Answer, Caller, FailedImage, InferenceRequest, Receipt } from './request.ts';
@@ -229,6 +230,7 @@ export class Serving<T extends ServedTask> {
     const { model, version, variant } = this.#chosen;
     const answered = images.filter((image): image is AnsweredImage<Results[T]> => 'output' in image);
     const results = images.map((image) => ('output' in image ? image.result : image));
+    if (this.#idempotency) requireKeepable(results);
     const units = answered.length * variant.unitsPerImage;
     const receipt = this.#receipt(answered, units);
 

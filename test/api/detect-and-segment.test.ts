@@ -189,6 +189,39 @@ describe('segment', () => {
     await expectBooked(server, tenant.client, { requests: 1, images: 1, units: 5, errors: 0 });
   });
 
+  describe('of a picture whose mask is as long as masks get', () => {
+    const { width, height } = picture;
+    let chequered: { base64: string };
+    beforeAll(async () => {
+      const pixels = Buffer.alloc(width * height * 3);
+      for (let at = 0; at < width * height; at++) {
+        const isMarker = ((at % width) + Math.floor(at / width)) % 2 === 1;
+        if (isMarker) pixels.set([255, 0, 255], at * 3);
+      }
+      const file = await sharp(pixels, { raw: { ...picture, channels: 3 } })
+        .png()
+        .toBuffer();
+      chequered = { base64: file.toString('base64') };
+    });
+
+    it('keeps 2 MB of masks under an idempotency key', async () => {
+      const input = { images: Array(7).fill(chequered), idempotencyKey: 'k' };
+      const [first, again] = [await segment(input), await segment(input)];
+      expect(first.data!.segment.results).toMatchObject(Array(7).fill({ segments: [{ areaFraction: 0.5 }] }));
+      expect(again.data!.segment.results).toEqual(first.data!.segment.results);
+      expect(again.data!.segment.receipt.replayed).toBe(true);
+      await expectBooked(server, tenant.client, { requests: 1, images: 7, units: 35, errors: 0 });
+    });
+
+    it('refuses more, bills nothing, and answers without a key', async () => {
+      const images = Array(8).fill(chequered);
+      const parts = ['2.2 MB of masks', 'idempotency key (2 MB)', 'leave input.idempotencyKey out'];
+      await expectRefused(await segment({ images, idempotencyKey: 'k' }), 'BAD_USER_INPUT', parts);
+      expect((await segment({ images })).errors).toEqual([]);
+      await expectBooked(server, tenant.client, { requests: 1, images: 8, units: 40, errors: 0 });
+    });
+  });
+
   it('draws masks for every picture of a request', async () => {
     const { segment: drawn } = await tenant.client.data<Drawn>(pngs, {
       input: { model: 'cutter', images: Array(32).fill(image) },
