@@ -24,7 +24,10 @@ async function importStuckOnWhite(): Promise<void> {
     labels: 'red\ngreen\nblue\n',
     manifest: { name: 'stuck-on-white', input: { width: 2, height: 2 } },
   });
-  expect(await runCommand(server, 'models', 'import', manifest)).toMatchObject({ exitCode: 0, stderr: '' });
+  expect(await runCommand(server, 'models', 'import', manifest, '--json')).toMatchObject({
+    exitCode: 0,
+    stderr: '',
+  });
 }
 
 async function picture(background: string): Promise<{ base64: string }> {

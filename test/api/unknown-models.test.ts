@@ -57,7 +57,7 @@ it("an unknown model and another tenant's are NOT_FOUND in the same words, where
     private: null,
     none: null,
     node: null,
-    models: { edges: [{ node: { name: 'shapes' } }] },
+    models: { edges: ['shapes', 'shapes-detect', 'shapes-segment'].map((name) => ({ node: { name } })) },
   });
 
   await expectBooked(server, other.client, nothing);
