@@ -117,7 +117,7 @@ export async function createContext(
 
   const health = new ModelHealth(logger, clock);
   const dispatcher = new Dispatcher(workers, clock, { maxAdmitted: config.maxQueuedImages, health });
-  const reader = new OutputReader();
+  const reader = new OutputReader(logger);
   lifetime.own({ name: 'reader of outputs', close: () => reader.close() });
   const inference = new InferenceService({
     selection: new RegistrySelection(registry),

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { ImageError } from '../../../src/inference/images/image-error.ts';
 import { OutputReader, type OutputReaderOptions } from '../../../src/inference/tasks/output-reader.ts';
@@ -5,9 +6,10 @@ import { readOutput } from '../../../src/inference/tasks/read-output.ts';
 import { maskPng } from '../../../src/inference/tasks/segment/mask-png.ts';
 import type { SegmentReading } from '../../../src/inference/tasks/segment/segment.ts';
 import type { Tensor } from '../../../src/inference/tensor.ts';
+import { createLogger } from '../../../src/lib/logger.ts';
 
 function openReader(options: OutputReaderOptions = {}): OutputReader {
-  const reader = new OutputReader(options);
+  const reader = new OutputReader(createLogger('silent'), options);
   onTestFinished(() => reader.close());
   return reader;
 }
@@ -30,6 +32,42 @@ it('what is small is read at once, without a thread', async () => {
   const { result } = await reader.read('SEGMENT', [mask(20)], reading(20));
   expect(result).toEqual(readOutput('SEGMENT', [mask(20)], reading(20)));
   expect(reader.threads).toBe(0);
+});
+
+it('no turn of the event loop reads more than its share of a batch', async () => {
+  const reader = openReader();
+  // Of 2,400 elements and pixels each: 8 fit 20,000.
+  const side = 20;
+  const small = { ...reading(side), original: { width: 60, height: 20 } };
+  let read = 0;
+  const batch = Array.from({ length: 32 }, () =>
+    reader.read('SEGMENT', [mask(side)], small).then(() => read++),
+  );
+  const perTurn: number[] = [];
+  while (read < batch.length) {
+    const before = read;
+    await nextTurn();
+    perTurn.push(read - before);
+  }
+  await Promise.all(batch);
+  expect(Math.max(...perTurn)).toBe(8);
+  expect(reader.threads).toBe(0);
+});
+
+it('a detection of many rows is read in a thread, however few elements they are', async () => {
+  const reader = openReader();
+  const read = (rows: number) => {
+    const data = new Uint8Array(rows * 6 * 4);
+    return reader.read('DETECT', [{ name: 'out', datatype: 'FP32', shape: [rows, 6], data }], {
+      output: { kind: 'yolov5', tensor: 'out', strides: [8], anchors: null },
+      ...{ input: reading(8).input, original: { width: 8, height: 8 }, labels: ['a'] },
+      ...{ minScore: 0.5, iouThreshold: 0.5, maxDetections: 10 },
+    });
+  };
+  await read(500);
+  expect(reader.threads).toBe(0);
+  await read(2_000);
+  expect(reader.threads).toBe(1);
 });
 
 it('what is big is read in a thread, to the same result, and the thread ends when it is idle', async () => {
@@ -87,4 +125,34 @@ it('a thread that runs out of memory fails its image, and none of the others', a
   const modest = reader.read('SEGMENT', [mask(256)], reading(256));
   await expect(greedy).rejects.toMatchObject({ code: 'INFERENCE_FAILED' });
   expect((await modest).result.segments).toHaveLength(2);
+});
+
+it('memory that cannot be had fails its image', async () => {
+  const reader = openReader();
+  const boundless = { ...mask(256), shape: [3, 1_000_000, 1_000_000] };
+  const answer = reader.read('SEGMENT', [boundless], reading(256));
+  await expect(answer).rejects.toMatchObject({ name: 'ImageError', code: 'INFERENCE_FAILED' });
+});
+
+it('a reading whose request was given up ends, and its thread with it', async () => {
+  const reader = openReader({ threads: 1 });
+  // The thread is up, so the next goes to it at once.
+  await reader.read('SEGMENT', [mask(256)], reading(256));
+  const gone = new AbortController();
+  const large = { ...reading(256), original: { width: 8_000, height: 6_000 } };
+  const given = reader.read('SEGMENT', [mask(256)], large, { signal: gone.signal });
+  await nextTurn();
+  gone.abort(new Error('too late'));
+  await expect(given).rejects.toThrow('too late');
+  expect(reader.threads).toBe(0);
+  expect((await reader.read('SEGMENT', [mask(256)], reading(256))).result.segments).toHaveLength(2);
+});
+
+it('a closed reader refuses, what is small too', async () => {
+  const reader = openReader();
+  await reader.close();
+  await expect(reader.read('SEGMENT', [mask(20)], reading(20))).rejects.toThrow('closed');
+  await expect(reader.read('SEGMENT', [mask(256)], reading(256))).rejects.toThrow('closed');
+  await expect(reader.maskPng('04', { width: 2, height: 2 })).rejects.toThrow('closed');
+  expect(reader.threads).toBe(0);
 });
