@@ -13,6 +13,7 @@ import {
   getVariableValues,
   type InlineFragmentNode,
   isEnumType,
+  isInputObjectType,
   isInterfaceType,
   isObjectType,
   Kind,
@@ -76,7 +77,7 @@ export function operationCost(
   const root = schema.getRootType(operation.operation);
   if (!coerced || !root) return 1;
   const reader = new CostReader(schema, document, coerced);
-  const cost = 1 + reader.costOf([{ type: root, selectionSet: operation.selectionSet }], 1, 1);
+  const cost = 1 + reader.costOf([{ type: root, selectionSet: operation.selectionSet }], 1, 1, false);
   if (reader.unpricedRuns > cost + bounds.unpaidRuns) {
     throw new QueryTooComplexError(
       `The operation costs ${cost} points and asks for ${reader.unpricedRuns} results beside its lists and images, each ` +
@@ -106,13 +107,16 @@ class CostReader {
     );
   }
 
-  /** The points of what is selected in `scopes`, all of one object, of which the answer holds `times` as many. */
-  costOf(scopes: readonly Scope[], depth: number, times: number): number {
+  /**
+   * The points of what is selected in `scopes`, all of one object, of which the answer holds `times` as many; `inferred`: what
+   * was found in images, which no argument bounds.
+   */
+  costOf(scopes: readonly Scope[], depth: number, times: number, inferred: boolean): number {
     const fields = new Map<string, MergedField>();
     const visited = new Set<string>();
     for (const { type, selectionSet } of scopes) this.#collect(type, selectionSet, visited, fields);
 
-    const seen = new Set<string>();
+    const seen = new Map<string, number>();
     let cost = 0;
     for (const { parent, nodes } of fields.values()) {
       const name = nodes[0].name.value;
@@ -123,13 +127,16 @@ class CostReader {
 
       const price = field ? priceOf(field, nodes[0], this.#variables) : 0;
       const place = `${parent?.name}.${name}`;
-      if (price === 0 && seen.has(place)) this.#countRepeat(name, introspects);
-      seen.add(place);
-      if (field && price === 0 && reachesServices(field, place, depth)) this.unpricedRuns += times;
+      const before = seen.get(place) ?? 0;
+      if (inferred) requireInForms(field, name, before + 1);
+      if (price === 0 && before > 0) this.#countRepeat(name, introspects);
+      seen.set(place, before + 1);
+      if (field && price === 0 && reachesServices(field, depth)) this.unpricedRuns += times;
 
       const type = field && getNamedType(field.type);
       const below = nodes.flatMap(({ selectionSet }) => (selectionSet ? [{ type, selectionSet }] : []));
-      cost += price + (below.length > 0 ? this.costOf(below, depth + 1, times * (price || 1)) : 0);
+      const infers = inferred || (field !== null && takesImages(field));
+      cost += price + (below.length > 0 ? this.costOf(below, depth + 1, times * (price || 1), infers) : 0);
     }
     return cost;
   }
@@ -206,15 +213,32 @@ function definitionOf(parent: GraphQLNamedType | null, name: string): GraphQLFie
   return parent.getFields()[name] ?? null;
 }
 
-/** Fields below the root that are worked out whenever they are selected, although they take no arguments. */
-const workedOut: ReadonlySet<string> = new Set(['Segment.png']);
+/**
+ * Below the results of inference a field stands once for each form its enum arguments offer: an image may hold a thousand
+ * objects, or a mask of megabytes, and each further name for one would tell it again.
+ */
+function requireInForms(field: GraphQLField<unknown, unknown> | null, name: string, times: number): void {
+  const types = field?.args.map(({ type }) => getNamedType(type)).filter(isEnumType) ?? [];
+  const forms = types.reduce((product, type) => product * type.getValues().length, 1);
+  if (times <= forms) return;
+  throw new QueryTooComplexError(
+    `The operation asks ${times} times for ${name} of one result of inference, under other names: at most ${forms} may be.`,
+  );
+}
+
+function takesImages(field: GraphQLField<unknown, unknown>): boolean {
+  return field.args.some(({ type }) => {
+    const input = getNamedType(type);
+    return isInputObjectType(input) && 'images' in input.getFields();
+  });
+}
 
 /**
  * Root fields do, and below them those that ask for something by an argument; the others are read off what is there. An
  * enum asks for nothing: it says in which form.
  */
-function reachesServices(field: GraphQLField<unknown, unknown>, place: string, depth: number): boolean {
-  if (depth === 1 || workedOut.has(place)) return true;
+function reachesServices(field: GraphQLField<unknown, unknown>, depth: number): boolean {
+  if (depth === 1) return true;
   return field.args.some(({ type }) => !isEnumType(getNamedType(type)));
 }
 

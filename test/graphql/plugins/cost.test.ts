@@ -253,21 +253,52 @@ describe('bounds on what has no price', () => {
       'asks for 6262 results',
     );
   });
-  test('a box is read off what is there, in either space', () => {
-    const boxes = repeat(8, (i) => `a${i}: box { x } b${i}: box(space: NORMALIZED) { x }`);
-    const detect = `mutation ($i: DetectInput!) {
-      detect(input: $i) { results { ... on Detection { objects { ${boxes} } } } }
+  describe('below the results of inference', () => {
+    const detect = (objects: string) => `mutation ($i: DetectInput!) {
+      detect(input: $i) { results { ... on Detection { objects { ${objects} } } } }
     }`;
-    expect(costOf(detect, { i: input(32) })).toBe(33);
-  });
-  test('a mask is drawn once for each image that was paid for, and ten times more', () => {
-    const segment = (times: number) => `mutation ($i: SegmentInput!) {
-      segment(input: $i) { results { ... on Segmentation { segments { ${repeat(times, (i) => `a${i}: png`)} } } } }
-    }`;
-    expect(costOf(segment(1), { i: input(32) })).toBe(33);
-    expect(() => costOf(segment(2), { i: input(32) })).toThrow('asks for 64 results');
-    expect(costOf(segment(12), { i: input(1) })).toBe(2);
-    expect(() => costOf(segment(13), { i: input(1) })).toThrow(QueryTooComplexError);
+    const segment = (results: string, fragment = '') =>
+      `mutation ($i: SegmentInput!) { segment(input: $i) { ${results} } } ${fragment}`;
+    const segments = (fields: string) => `results { ... on Segmentation { segments { ${fields} } } }`;
+    const shares = 'shares: box(space: NORMALIZED) { x }';
+
+    test.each([
+      ['a box in each space', detect(`box { x } ${shares}`)],
+      ['what merges', detect('box { x } box { y } ... on DetectedObject { box { x } }')],
+      ['a mask in both forms', segment(segments('rle png'))],
+      [
+        'one name in two types',
+        segment('results { ... on ImageError { __typename } ... on Segmentation { __typename } }'),
+      ],
+    ])('%s is asked for', (_what, source) => {
+      expect(costOf(source, { i: input(32) })).toBe(33);
+    });
+    test.each([
+      ['a third box', detect(`box { x } ${shares} third: box { x }`), 'asks 3 times for box'],
+      ['a run-length encoding twice', segment(segments('rle again: rle')), 'asks 2 times for rle'],
+      ['a drawing twice', segment(segments('png again: png')), 'asks 2 times for png'],
+      ['a type name twice', segment(segments('__typename again: __typename')), 'asks 2 times for __typename'],
+      [
+        'segments twice',
+        segment('results { ... on Segmentation { segments { rle } again: segments { rle } } }'),
+        'asks 2 times for segments',
+      ],
+      ['results twice', segment(`${segments('rle')} again: ${segments('rle')}`), 'asks 2 times for results'],
+      [
+        'the same in fragments',
+        segment(segments('rle ...f'), 'fragment f on Segment { label ... on Segment { again: rle } }'),
+        'asks 2 times for rle',
+      ],
+    ])('%s is refused, for one image as for many', (_what, source, message) => {
+      for (const count of [1, 32]) {
+        expect(() => costOf(source, { i: input(count) })).toThrow(QueryTooComplexError);
+        expect(() => costOf(source, { i: input(count) })).toThrow(message);
+      }
+    });
+    test('a second inference, which is paid for, is told in full as well', () => {
+      const one = `segment(input: $i) { ${segments('rle png')} }`;
+      expect(costOf(`mutation ($i: SegmentInput!) { ${one} again: ${one} }`, { i: input(3) })).toBe(7);
+    });
   });
   test('introspection is repeated less', () => {
     const times = (count: number) => `{ ${repeat(count, (i) => `a${i}: __schema { types { name } }`)} }`;
