@@ -2,8 +2,9 @@ import type { Tensor } from '../inference/tensor.ts';
 import { lumaWeights, type Preprocessing } from './onnx/wrap-input.ts';
 
 /**
- * Three pictures, `height · width · 3` RGB bytes each, the same on every run: noise over all levels, dark noise, and a
- * slope under noise. They differ enough that a model which answers the same to all of them does not look at its input.
+ * Five pictures, `height · width · 3` RGB bytes each, the same on every run: noise over all levels, dark noise, a slope under
+ * noise, bright noise, and bands of dark and bright noise. They differ enough that a model whose scores are the same for all
+ * of them does not look at its input.
  */
 export function proofPictures(width: number, height: number): Uint8Array[] {
   const random = mulberry32(20_261_123);
@@ -17,6 +18,8 @@ export function proofPictures(width: number, height: number): Uint8Array[] {
     picture((noise) => noise * 256),
     picture((noise) => noise * 64),
     picture((noise, position) => position * 192 + noise * 64),
+    picture((noise) => 192 + noise * 64),
+    picture((noise, position) => (Math.floor(position * 6) % 2) * 192 + noise * 64),
   ];
 }
 

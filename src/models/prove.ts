@@ -70,8 +70,9 @@ export async function proveServed(
 ): Promise<Served | null> {
   const most = largestBatch(fit, head, wanted, faults);
   if (most === null) return null;
-  let oneByOne: string | null = null;
-  for (const batch of batchesToTry(file, fit, head, most)) {
+  const isTold = areToldApart(head, wanted);
+  let oneByOne = isTold ? null : 'not shown to keep pictures apart: it answers all proof pictures alike';
+  for (const batch of batchesToTry(file, fit, head, isTold ? most : 1)) {
     const candidate = buildServed(file, fit, head, batch);
     const maxBatch = batch === 'fixed' ? 1 : most;
     trial.tell('trying the graph that takes pixels');
@@ -85,6 +86,15 @@ export async function proveServed(
     wanted: 'the answers of the original graph',
   });
   return null;
+}
+
+/**
+ * Whether the answers to the proof pictures differ by more than equal ones may. Where noise is one class all over, or shows
+ * no object, they do not: each would be right for any other, and a batch that mixes its pictures up would pass.
+ */
+function areToldApart(head: Head, [first = [], ...others]: OriginalAnswers['pictures']): boolean {
+  const parts = head.parts(first);
+  return others.some((other) => differenceOf(parts, head.parts(other)) !== null);
 }
 
 /** What becomes of the batch dimension: it stays free as it is, is freed, or fixed at one picture. */
@@ -159,14 +169,16 @@ async function problemOf(
         const difference = differenceOf(head.parts(wanted[index]!), alone[index]!);
         if (difference !== null) return `${difference} beside the original graph`;
       }
-      if (maxBatch === 1) return null;
-      const cycled = <T>(list: readonly T[]) =>
-        Array.from({ length: maxBatch }, (_, position) => list[position % list.length]!);
-      // An answer must not depend on whose pictures ride in the same batch.
-      const together = await ask(run, cycled(pictures));
-      for (const [position, found] of together.entries()) {
-        const difference = differenceOf(cycled(alone)[position]!, head.parts(found));
-        if (difference !== null) return `${difference} where ${maxBatch} pictures are answered at once`;
+      // An answer must depend neither on whose pictures ride in the same batch nor on its place there.
+      for (const order of ordersOf(pictures.length, maxBatch)) {
+        const together = await ask(
+          run,
+          order.map((index) => pictures[index]!),
+        );
+        for (const [position, found] of together.entries()) {
+          const difference = differenceOf(alone[order[position]!]!, head.parts(found));
+          if (difference !== null) return `${difference} where ${order.length} pictures are answered at once`;
+        }
       }
       return null;
     });
@@ -174,6 +186,14 @@ async function problemOf(
     if (error instanceof TrialError) return `no graph that the worker runs: ${error.message}`;
     throw error;
   }
+}
+
+/** Which pictures, by their indices, are put into each batch: one that is full, and one of three in the opposite order. */
+function ordersOf(pictures: number, maxBatch: number): number[][] {
+  if (maxBatch === 1) return [];
+  const full = Array.from({ length: maxBatch }, (_, position) => position % pictures);
+  const few = Array.from({ length: Math.min(3, maxBatch) }, (_, position) => pictures - 1 - position);
+  return [full, few];
 }
 
 /** The outputs of each picture of a batch. Throws a TrialError where an output has not one slice a picture. */

@@ -6,7 +6,7 @@ import { TensorProto_DataType } from '../../src/models/onnx/generated/onnx_pb.ts
 import { readModel } from '../../src/models/onnx/model-file.ts';
 import { type ImportScene, openImportScene } from './import-scene.ts';
 import { modelFolder } from './model-folder.ts';
-import { integers, node, type OddGraph, oddGraph } from './odd-graph.ts';
+import { floats, integers, node, type OddGraph, oddGraph } from './odd-graph.ts';
 
 const { FLOAT16, DOUBLE, INT64, BOOL } = TensorProto_DataType;
 
@@ -80,6 +80,89 @@ describe('a batch of one', () => {
     expect(variant.maxBatch).toBe(1);
     expect(input.shape).toEqual([1, 4, 6, 3]);
     expect(scene.logged.at(-2)).toContain('served one picture at a time');
+  });
+});
+
+describe('a graph that mixes the pictures of a batch is served one by one', () => {
+  const mixed = [
+    node('ReduceMean', ['sums'], ['mean'], { axes: [0], keepdims: 1 }),
+    node('Add', ['sums', 'mean'], ['mixed']),
+  ];
+  const list = {
+    output: { kind: 'detections', columns: ['x1', 'y1', 'x2', 'y2', 'score', 'class'], normalized: false },
+  };
+  it.each<[string, OddGraph, Record<string, unknown>, string]>([
+    [
+      'where it answers all proof pictures alike',
+      {
+        ...{ size: 24, batch: 1, outputs: [['map', 'INT64', [1, 3, 2]]] },
+        constants: [integers('to', [1, 4, 3, 2]), floats('bias', [1e5, 0, 0, 0], [1, 4, 1, 1])],
+        nodes: [
+          ...mixed,
+          node('Reshape', ['mixed', 'to'], ['maps']),
+          node('Add', ['maps', 'bias'], ['biased']),
+          node('ArgMax', ['biased'], ['map'], { axis: 1, keepdims: 0 }),
+        ],
+      },
+      masks,
+      'it answers all proof pictures alike',
+    ],
+    [
+      'where 99 rows of a hundred fill up its list',
+      {
+        ...{ size: 6, batch: 1, outputs: [['list', 'FLOAT', [1, 100, 6]]] },
+        constants: [
+          integers('to', [1, 1, 6]),
+          floats('box', [1, 1, 1, 1, 0, 0], [1, 1, 6]),
+          floats('score', [0, 0, 0, 0, 0.5, 0], [1, 1, 6]),
+          floats('padding', Array(99 * 6).fill(0), [1, 99, 6]),
+        ],
+        nodes: [
+          ...mixed,
+          node('Reshape', ['mixed', 'to'], ['row']),
+          node('Mul', ['row', 'box'], ['boxed']),
+          node('Add', ['boxed', 'score'], ['object']),
+          node('Concat', ['object', 'padding'], ['list'], { axis: 1 }),
+        ],
+      },
+      { task: 'DETECT', ...list },
+      'more than 0 rows that are others',
+    ],
+    [
+      'where one class is masked by a huge number',
+      {
+        ...{ size: 4, batch: 1, outputs: scores([1, 4]) },
+        constants: [floats('mask', [-1e9, 0, 0, 0], [1, 4])],
+        nodes: [...mixed, node('Add', ['mixed', 'mask'], ['scores'])],
+      },
+      { output: { kind: 'logits' } },
+      'where 8 pictures are answered at once',
+    ],
+    [
+      'where it turns the order of three round, and no other',
+      {
+        ...{ size: 4, outputs: scores(['N', 4]) },
+        constants: [
+          integers('three', [3]),
+          integers('last', [-1]),
+          integers('past', [-9]),
+          integers('zero', [0]),
+        ],
+        nodes: [
+          node('Shape', ['sums'], ['shape']),
+          node('Gather', ['shape', 'zero'], ['batch']),
+          node('Equal', ['batch', 'three'], ['isThree']),
+          node('Slice', ['sums', 'last', 'past', 'zero', 'last'], ['turned']),
+          node('Where', ['isThree', 'turned', 'sums'], ['scores']),
+        ],
+      },
+      {},
+      'where 3 pictures are answered at once',
+    ],
+  ])('%s', async (_, graph, manifest, reason) => {
+    const { variant } = await importOdd(graph, manifest);
+    expect(variant.maxBatch).toBe(1);
+    expect(scene.logged.at(-2)).toContain(reason);
   });
 });
 
@@ -184,7 +267,7 @@ describe('refused after a trial, with nothing left behind, is a graph', () => {
     [
       'that answers the same to all pictures',
       { ...plain, nodes: [node('Sub', ['sums', 'sums'], ['scores'])] },
-      "the same numbers in tensor 'scores' for 3 pictures",
+      "the same numbers in tensor 'scores' for 5 pictures",
     ],
     [
       'that answers by chance',
@@ -209,7 +292,7 @@ describe('refused after a trial, with nothing left behind, is a graph', () => {
     const nodes = [...argMax, node('Sub', ['best', 'best'], ['map'])];
     const outputs = [['map', 'INT64', ['N', 3, 2]]] as const;
     const alike = { size: 24, nodes, constants: mapShape, outputs };
-    await expect(importOdd(alike, masks)).resolves.toMatchObject({ variant: { maxBatch: 8 } });
+    await expect(importOdd(alike, masks)).resolves.toMatchObject({ variant: { maxBatch: 1 } });
     const blind = {
       ...alike,
       nodes: [node('ConstantOfShape', ['where'], ['zeros']), node('Cast', ['zeros'], ['map'], { to: INT64 })],

@@ -95,7 +95,7 @@ describe('a graph that cannot be served is refused after a trial in a process of
     [
       'that does not look at the picture',
       { graph: { head: 'nothing of the picture' } },
-      'for 3 pictures that differ',
+      'for 5 pictures that differ',
     ],
     [
       'whose logits are probabilities',

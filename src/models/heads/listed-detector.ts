@@ -98,8 +98,12 @@ export function fitSsd(manifest: OutputOf<'ssd'>, shown: Shown, faults: Fault[])
     const found = `${odd} in tensor '${count.name}'`;
     faults.push({ path: 'output.count', found, wanted: `a whole number of rows, 0 to ${most}` });
   }
-  const rows = shown.answers.flatMap(rowsOf);
-  checkRows(rows, { kind, scores: scores.name, classes: classes.name, score: 4, class: 5 }, shown, faults);
+  checkRows(
+    shown.answers.flatMap(rowsOf),
+    { kind, scores: scores.name, classes: classes.name, score: 4, class: 5 },
+    shown,
+    faults,
+  );
   return {
     output: {
       kind,
@@ -112,7 +116,15 @@ export function fitSsd(manifest: OutputOf<'ssd'>, shown: Shown, faults: Fault[])
     },
     labels: shown.labels,
     unbatched: unbatchedOf(boxes, scores, classes, count),
-    parts: (tensors) => [{ tensor: boxes.name, values: rowsOf(tensors).flat(), compare: { columns: 6 } }],
+    parts: (tensors) => [
+      {
+        tensor: boxes.name,
+        values: rowsOf(tensors)
+          .filter((row) => !isPadding(row[4]!, row[5]!))
+          .flat(),
+        compare: { columns: 6 },
+      },
+    ],
   };
 }
 
@@ -135,23 +147,26 @@ export function fitDetections(
   if (taken === null) return null;
   const tensor = taken.name;
   const [score, ofClass] = [columns.indexOf('score'), columns.indexOf('class')];
-  const rows = shown.answers.flatMap((tensors) => {
+  const objectsOf = (tensors: readonly Tensor[]): number[][] => {
     const values = numbersOf(tensors, tensor);
-    return Array.from({ length: values.length / columns.length }, (_, row) => [
+    const rows = Array.from({ length: values.length / columns.length }, (_, row) => [
       ...values.subarray(row * columns.length, (row + 1) * columns.length),
     ]);
-  });
-  // Rows that fill up the list have no score, or no class.
-  const objects = rows.filter((row) => row[score]! > 0 && row[ofClass]! >= 0);
+    return rows.filter((row) => !isPadding(row[score]!, row[ofClass]!));
+  };
+  const objects = shown.answers.flatMap(objectsOf);
   checkRows(objects, { kind, scores: tensor, classes: tensor, score, class: ofClass }, shown, faults);
   return {
     output: { kind, tensor, columns, normalized },
     labels: shown.labels,
     unbatched: unbatchedOf(taken),
-    parts: (tensors) => [
-      { tensor, values: numbersOf(tensors, tensor), compare: { columns: columns.length } },
-    ],
+    parts: (tensors) => [{ tensor, values: objectsOf(tensors).flat(), compare: { columns: columns.length } }],
   };
+}
+
+/** Rows that fill up the list have no score, or no class. What is no number at all is not among them: it is to be told. */
+function isPadding(score: number, ofClass: number): boolean {
+  return score <= 0 || ofClass < 0;
 }
 
 /** How many classes such a head has, it says nowhere: those of its objects must have a label each. */
