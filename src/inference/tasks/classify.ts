@@ -1,6 +1,7 @@
+import { ImageError } from '../images/image-error.ts';
 import type { LabelScore } from '../request.ts';
 import type { ClassifyOutput } from '../variant.ts';
-import { probability } from './probability.ts';
+import { probability, softmax } from './probability.ts';
 
 /**
  * Reads one image's row of a classifier's output.
@@ -8,7 +9,7 @@ import { probability } from './probability.ts';
  * @param row one value per class, logits or probabilities as `output.kind` says
  * @returns the `topK` labels of the highest probability that is at least `minScore`, highest first; equal ones in the
  *   order of their index
- * @throws ImageError INFERENCE_FAILED where the model answered something that is no probability
+ * @throws ImageError INFERENCE_FAILED where the model answered something that is no probability, or not one value a label
  */
 export function classify(
   row: Float32Array,
@@ -16,6 +17,10 @@ export function classify(
   labels: readonly string[],
   { topK, minScore }: { topK: number; minScore: number },
 ): LabelScore[] {
+  if (row.length !== labels.length) {
+    const reason = `the model answered ${row.length} values for this image where its ${labels.length} labels were expected`;
+    throw new ImageError('INFERENCE_FAILED', reason);
+  }
   const scores = output.kind === 'logits' ? softmax(row) : row;
   const best: LabelScore[] = [];
   for (let index = 0; index < scores.length; index++) {
@@ -28,21 +33,6 @@ export function classify(
     best.splice(insertionPoint(best, score), 0, { label: labels[index]!, index, score });
   }
   return best;
-}
-
-/** Shifted by the maximum, so that no exponential overflows. */
-export function softmax(logits: Float32Array): Float32Array {
-  let maximum = Number.NEGATIVE_INFINITY;
-  for (const logit of logits) maximum = Math.max(maximum, logit);
-  const exponentials = new Float32Array(logits.length);
-  let sum = 0;
-  for (let i = 0; i < logits.length; i++) {
-    const exponential = Math.exp(logits[i]! - maximum);
-    exponentials[i] = exponential;
-    sum += exponential;
-  }
-  for (let i = 0; i < exponentials.length; i++) exponentials[i] = exponentials[i]! / sum;
-  return exponentials;
 }
 
 /** Behind every entry that scores at least as high. */

@@ -9,8 +9,28 @@ export const ROUNDING = 1e-3;
  */
 export function probability(value: number): number {
   // Written so that NaN is refused too.
-  if (value >= -ROUNDING && value <= 1 + ROUNDING) return Math.min(1, Math.max(0, value));
+  if (value >= -ROUNDING && value <= 1 + ROUNDING) return within01(value);
   throw noProbability(value);
+}
+
+/** Without what rounding put outside 0..1. */
+export function within01(value: number): number {
+  return Math.min(1, Math.max(0, value));
+}
+
+/** Shifted by the maximum, so that no exponential overflows. */
+export function softmax(logits: Float32Array): Float32Array {
+  let maximum = Number.NEGATIVE_INFINITY;
+  for (const logit of logits) maximum = Math.max(maximum, logit);
+  const exponentials = new Float32Array(logits.length);
+  let sum = 0;
+  for (let i = 0; i < logits.length; i++) {
+    const exponential = Math.exp(logits[i]! - maximum);
+    exponentials[i] = exponential;
+    sum += exponential;
+  }
+  for (let i = 0; i < exponentials.length; i++) exponentials[i] = exponentials[i]! / sum;
+  return exponentials;
 }
 
 export function noProbability(value: number): ImageError {

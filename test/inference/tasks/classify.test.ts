@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ImageError } from '../../../src/inference/images/image-error.ts';
-import { classify, softmax } from '../../../src/inference/tasks/classify.ts';
+import { classify } from '../../../src/inference/tasks/classify.ts';
+import { softmax } from '../../../src/inference/tasks/probability.ts';
 import type { ClassifyOutput } from '../../../src/inference/variant.ts';
 
 const labels = ['none', 'cat', 'dog', 'owl'];
@@ -65,6 +66,11 @@ describe('classify', () => {
       [1, 0],
       [3, 0],
     ]);
+  });
+
+  it.each([3, 5, 8])('refuses %d values for four labels', (length) => {
+    const read = () => classify(new Float32Array(length), probabilities, labels, { topK: 1, minScore: 0 });
+    expect(read).toThrow(expect.objectContaining({ name: 'ImageError', code: 'INFERENCE_FAILED' }));
   });
 
   it.each([

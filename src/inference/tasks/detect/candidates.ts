@@ -2,7 +2,7 @@ import type { Corners, Size } from '../../images/geometry.ts';
 import { ImageError } from '../../images/image-error.ts';
 import { elementsOf } from '../../oip/elements.ts';
 import type { Tensor } from '../../tensor.ts';
-import { noProbability, ROUNDING } from '../probability.ts';
+import { noProbability, ROUNDING, within01 } from '../probability.ts';
 
 /**
  * What a head makes of its tensors: one object an anchor (or row), as that anchor's best class. Scores come for all anchors
@@ -29,13 +29,20 @@ export interface Frame {
 }
 
 /** A tensor's elements as rows of `columns`; leading axes are all counted as rows. */
-export function matrixOf(
-  { name, shape, data }: Tensor,
-  columns: number,
-): { rows: number; data: Float32Array } {
+export function matrixOf(tensor: Tensor, columns: number): { rows: number; data: Float32Array } {
+  const { name, shape } = tensor;
   if (shape.at(-1) !== columns) throw unexpectedShape(name, shape, `[…, ${columns}]`);
-  const elements = elementsOf('FP32', data);
-  return { rows: elements.length / columns, data: elements };
+  const data = floatsOf(tensor);
+  return { rows: data.length / columns, data };
+}
+
+/** @throws ImageError INFERENCE_FAILED where they are of another type */
+export function floatsOf({ name, datatype, data }: Tensor): Float32Array {
+  if (datatype === 'FP32') return elementsOf('FP32', data);
+  throw new ImageError(
+    'INFERENCE_FAILED',
+    `the model answered '${name}' of ${datatype} for this image where FP32 was expected`,
+  );
 }
 
 export function unexpectedShape(name: string, shape: readonly number[], expected: string): ImageError {
@@ -59,7 +66,7 @@ export interface ScoreLayout {
 }
 
 /**
- * Every anchor's best class and its score; the first of equal ones. Reads every score once, so that none that is broken
+ * Every anchor's best class and its score; the first of equal ones, and `NONE` where there is no class but the background. Reads every score once, so that none that is broken
  * goes unseen, and allocates nothing an anchor.
  * @throws ImageError INFERENCE_FAILED where a score is no number or no probability
  */
@@ -82,7 +89,7 @@ export function bestClasses(data: Float32Array, layout: ScoreLayout): Pick<Candi
         bestClass = index;
       }
     }
-    scores[anchor] = logits ? best : Math.min(1, Math.max(0, best));
+    scores[anchor] = logits ? best : best < lowest ? NONE : within01(best);
     classes[anchor] = bestClass;
   }
   return { scores, classes };

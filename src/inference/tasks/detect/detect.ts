@@ -8,7 +8,7 @@ import { boxesScores } from './boxes-scores.ts';
 import type { Candidates, Frame } from './candidates.ts';
 import { detections } from './detections.ts';
 import { nanodet } from './nanodet.ts';
-import { suppressOverlaps } from './nms.ts';
+import { type Proposal, suppressOverlaps } from './nms.ts';
 import { ssd } from './ssd.ts';
 import { strongest } from './strongest.ts';
 import { yolov5 } from './yolov5.ts';
@@ -37,7 +37,10 @@ export const MAX_CANDIDATES = 8_400;
  * Reads each score once, sorts at most `MAX_CANDIDATES` and compares each with those kept of its class, until
  * `maxDetections` are found. Measured on one core: 1 to 4 ms for 3,549 × 85, 5 to 10 for 8,400 × 84 and 10 to 30 for
  * 33,600 × 85, by how much reaches `minScore`; 7 more where 1,000 objects of one class are found. The most that can be, all
- * candidates kept, took 260.
+ * other candidates compared with each of 999 kept, took 120 on a busy core.
+ *
+ * What lies wholly beside the picture, in a letterbox's border or outside the input, suppresses nothing: so what is kept is
+ * what is answered, and suppression costs no more than `maxDetections` comparisons a candidate.
  *
  * @param tensors the image's slice of each of `outputTensors(reading.output)`, in that order, without the batch axis
  * @returns highest score first, equal ones in the order of their anchors
@@ -47,18 +50,20 @@ export function detect(tensors: readonly Tensor[], reading: DetectReading): Dete
   const { output, input, labels, original, minScore, iouThreshold, maxDetections } = reading;
   const candidates = decode(tensors, output, { input, classes: labels.length });
   const anchors = strongest(candidates.scores, minScore, MAX_CANDIDATES);
-  const proposals = Array.from(anchors, (anchor) => ({
-    index: candidates.classes[anchor]!,
-    score: candidates.scores[anchor]!,
-    ...finite(candidates.box(anchor)),
-  }));
-  const chosen = suppressesItself(output) ? proposals : suppressOverlaps(proposals, iouThreshold);
   const placement = placeImage(original, input);
-  const objects: DetectedObject[] = [];
-  for (const { index, score, ...corners } of chosen) {
-    if (objects.length >= maxDetections) break;
+  const proposals: (Proposal & Omit<DetectedObject, 'label'>)[] = [];
+  for (const anchor of anchors) {
+    const corners = finite(candidates.box(anchor));
     const box = clip(toOriginal(corners, placement), original);
-    if (box !== null) objects.push({ label: labels[index]!, index, score, box });
+    if (box === null) continue;
+    const [index, score] = [candidates.classes[anchor]!, candidates.scores[anchor]!];
+    proposals.push({ index, score, ...corners, box });
+  }
+  const chosen = suppressesItself(output) ? proposals : suppressOverlaps(proposals, iouThreshold);
+  const objects: DetectedObject[] = [];
+  for (const { index, score, box } of chosen) {
+    if (objects.length >= maxDetections) break;
+    objects.push({ label: labels[index]!, index, score, box });
   }
   return objects;
 }

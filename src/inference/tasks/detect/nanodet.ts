@@ -1,6 +1,6 @@
 import type { Tensor } from '../../tensor.ts';
 import type { DetectOutput } from '../../variant.ts';
-import { softmax } from '../classify.ts';
+import { softmax } from '../probability.ts';
 import { bestClasses, type Candidates, type Frame, matrixOf, unexpectedShape } from './candidates.ts';
 import { Grid } from './grid.ts';
 

@@ -3,7 +3,7 @@ import { elementsOf } from '../../oip/elements.ts';
 import type { Tensor } from '../../tensor.ts';
 import type { DetectOutput } from '../../variant.ts';
 import { probability } from '../probability.ts';
-import { type Candidates, type Frame, inPixels, matrixOf, unexpectedShape } from './candidates.ts';
+import { type Candidates, type Frame, floatsOf, inPixels, matrixOf, unexpectedShape } from './candidates.ts';
 import { classIndex } from './class-index.ts';
 
 /**
@@ -19,7 +19,8 @@ export function ssd(
   { input, classes: labels }: Frame,
 ): Candidates {
   const { rows, data } = matrixOf(boxes!, 4);
-  const scoreOf = numbersOf(scores!, rows);
+  const scoreOf = floatsOf(scores!);
+  if (scoreOf.length !== rows) throw unexpectedShape(scores!.name, scores!.shape, `[${rows}]`);
   const classOf = numbersOf(classes!, rows);
   const counted = countOf(numbersOf(count!, 1)[0]!, rows);
   return {
@@ -34,11 +35,15 @@ export function ssd(
   };
 }
 
-function numbersOf({ name, datatype, shape, data }: Tensor, length: number): ArrayLike<number> {
+/** Whole numbers, of the types that exports give them. */
+function numbersOf(tensor: Tensor, length: number): ArrayLike<number> {
+  const { name, datatype, shape, data } = tensor;
   const numbers =
     datatype === 'INT64'
       ? Array.from(elementsOf('INT64', data), Number)
-      : elementsOf(datatype === 'INT32' ? 'INT32' : 'FP32', data);
+      : datatype === 'INT32'
+        ? elementsOf('INT32', data)
+        : floatsOf(tensor);
   if (numbers.length !== length) throw unexpectedShape(name, shape, `[${length}]`);
   return numbers;
 }

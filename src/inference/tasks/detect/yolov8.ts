@@ -1,7 +1,13 @@
-import { elementsOf } from '../../oip/elements.ts';
 import type { Tensor } from '../../tensor.ts';
 import type { DetectOutput } from '../../variant.ts';
-import { aroundCentre, bestClasses, type Candidates, type Frame, unexpectedShape } from './candidates.ts';
+import {
+  aroundCentre,
+  bestClasses,
+  type Candidates,
+  type Frame,
+  floatsOf,
+  unexpectedShape,
+} from './candidates.ts';
 import { Grid } from './grid.ts';
 
 /**
@@ -14,14 +20,15 @@ export function yolov8(
   { strides }: Extract<DetectOutput, { kind: 'yolov8' }>,
   { input, classes }: Frame,
 ): Candidates {
-  const { name, shape, data: bytes } = tensor!;
+  const { name, shape } = tensor!;
   const { length } = new Grid(input, strides);
   const [rows, columns] = shape;
   const columnsFirst = rows === 4 + classes && columns === length;
-  if (!columnsFirst && (rows !== length || columns !== 4 + classes)) {
+  const rowsFirst = rows === length && columns === 4 + classes;
+  if (shape.length !== 2 || !(columnsFirst || rowsFirst)) {
     throw unexpectedShape(name, shape, `[${4 + classes}, ${length}] or [${length}, ${4 + classes}]`);
   }
-  const data = elementsOf('FP32', bytes);
+  const data = floatsOf(tensor!);
   const anchorStep = columnsFirst ? 1 : 4 + classes;
   const columnStep = columnsFirst ? length : 1;
   return {

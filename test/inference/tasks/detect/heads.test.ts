@@ -252,6 +252,10 @@ describe('a tensor of another shape', () => {
       () => yolov8([zeros(6, 83)], { kind: 'yolov8', tensor: 'out', strides }, frame),
     ],
     [
+      'yolov8, of an axis more',
+      () => yolov8([zeros(6, 84, 1)], { kind: 'yolov8', tensor: 'out', strides }, frame),
+    ],
+    [
       'nanodet, other bins',
       () => nanodet([zeros(84, 34)], { kind: 'nanodet', tensor: 'out', strides, regMax: 9 }, frame),
     ],
@@ -268,4 +272,13 @@ describe('a tensor of another shape', () => {
     expect(decode).toThrow(expect.objectContaining({ code: 'INFERENCE_FAILED' }));
     expect(decode).toThrow(/of shape \[.*\] for this image where \[.*\] was expected/);
   });
+});
+
+test('a tensor of another type is refused', () => {
+  const frame = { input: { width: 64, height: 64 }, classes: 2 };
+  const failed = expect.objectContaining({ code: 'INFERENCE_FAILED' });
+  const numbers = (columns: number) => tensor([84, columns], new Int32Array(84 * columns));
+  const yolov8Output = { kind: 'yolov8', tensor: 'out', strides } as const;
+  expect(() => yolox([numbers(7)], { kind: 'yolox', tensor: 'out', strides }, frame)).toThrow(failed);
+  expect(() => yolov8([numbers(6)], yolov8Output, frame)).toThrow(failed);
 });
