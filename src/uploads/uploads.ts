@@ -13,10 +13,12 @@ import { type BodyTimes, receiveBody, tooLong, tooShort } from './receive-body.t
 import { UploadRefusedError } from './refusal.ts';
 import { UploadFiles } from './upload-files.ts';
 
-/** Who makes an upload: an API key or a member of a tenant. */
+/** Who makes an upload: an API key, a client token of one, or a member of a tenant. */
 export interface Uploader {
   readonly tenantId: string;
   readonly apiKeyId: string | null;
+  /** null: it is no client token. */
+  readonly tokenId: string | null;
   readonly memberId: string | null;
 }
 
@@ -44,7 +46,7 @@ export interface ReceivedUpload {
 
 export interface UploadsParts {
   readonly database: Database;
-  /** Where the files are; other processes that serve the same database may share it. */
+  /** Where the files are; all processes that serve the same database must share it. */
   readonly dir: string;
   readonly logger: Logger;
   readonly clock?: Clock;
@@ -57,6 +59,9 @@ const sweepEveryMs = 60_000;
 
 /** Of a tenant, not yet expired. */
 const limits = { uploads: 1_000, bytes: 2_000_000_000 };
+
+/** Of one creator, without their file: so that one browser's token cannot take its tenant's room by mere declarations. */
+const maxOpen = 32;
 
 /** Node itself cuts a request off after five minutes, and does not say why. */
 const bodyTimes: BodyTimes = { idleMs: 10_000, wholeMs: 240_000 };
@@ -87,16 +92,17 @@ export class Uploads {
     this.#times = times;
   }
 
-  /** Throws BadUserInputError, and RateLimitedError where the tenant has too many that live. */
+  /** Throws BadUserInputError, and RateLimitedError where the tenant has too many that live, or the uploader too many without their file. */
   async create(uploader: Uploader, declaration: Declaration): Promise<CreatedUpload> {
     const { contentType, bytes, sha256 } = declaredFile(declaration);
-    const { tenantId, memberId, apiKeyId } = uploader;
+    const { tenantId, memberId, apiKeyId, tokenId } = uploader;
     const now = this.#clock.now();
     const id = uuidv7();
     const secret = randomBytes(32).toString('base64url');
     const expiresAt = new Date(now + putWithinMs);
     const insert = async (tx: Transaction) => {
       await lockUploadsOf(tx, tenantId);
+      await requireFewOpen(tx, uploader, now);
       await requireRoom(tx, bytes, now);
       // Before the row: by its folder the sweep learns of a tenant that has uploads.
       await this.#files.makeFolder(tenantId);
@@ -106,6 +112,7 @@ export class Uploads {
           tenantId,
           createdByMember: memberId,
           createdByKey: apiKeyId,
+          createdByToken: tokenId,
           contentType,
           bytes,
           sha256,
@@ -275,6 +282,30 @@ export class Uploads {
 /** One at a time may count a tenant's uploads to add one, or take its folder away. Held to the end of the transaction. */
 async function lockUploadsOf(tx: Transaction, tenantId: string): Promise<void> {
   await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`uploads of ${tenantId}`}, 0))`;
+}
+
+async function requireFewOpen(
+  tx: Transaction,
+  { memberId, apiKeyId, tokenId }: Uploader,
+  now: number,
+): Promise<void> {
+  const open = await tx.upload.aggregate({
+    where: {
+      createdByMember: memberId,
+      createdByKey: apiKeyId,
+      createdByToken: tokenId,
+      receivedAt: null,
+      expiresAt: { gt: new Date(now) },
+    },
+    _count: true,
+    _min: { expiresAt: true },
+  });
+  if (open._count < maxOpen) return;
+  throw new RateLimitedError(
+    `You have ${open._count} uploads whose file has not come; at most ${maxOpen} may wait for theirs. PUT them, or wait for the ` +
+      'oldest to expire.',
+    { retryAfterMs: Math.max(1, (open._min.expiresAt?.getTime() ?? now) - now) },
+  );
 }
 
 async function requireRoom(tx: Transaction, bytes: number, now: number): Promise<void> {

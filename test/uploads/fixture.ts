@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { type ClientRequest, request } from 'node:http';
@@ -59,7 +59,7 @@ export async function openScene(): Promise<Scene> {
         `INSERT INTO tenant (id, name, plan_id) SELECT gen_random_uuid(), $1, id FROM plan LIMIT 1 RETURNING id`,
         [`tenant ${tenants}`],
       );
-      return { tenantId: rows[0]!.id, apiKeyId: null, memberId: null };
+      return { tenantId: rows[0]!.id, apiKeyId: null, tokenId: null, memberId: null };
     },
     filesOf: ({ tenantId }) => {
       const folders = tenants === 0 ? [] : readdirSync(dir);
@@ -74,6 +74,9 @@ export async function openScene(): Promise<Scene> {
     },
   };
 }
+
+/** A client token of the same tenant as `uploader`. */
+export const another = (uploader: Uploader): Uploader => ({ ...uploader, tokenId: randomUUID() });
 
 /** Where `upload` is PUT to, once `uploads` is served over HTTP. */
 export async function serve(uploads: Uploads): Promise<(upload: CreatedUpload) => string> {

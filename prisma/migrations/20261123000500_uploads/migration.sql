@@ -8,6 +8,7 @@ CREATE TABLE upload (
   tenant_id         uuid NOT NULL REFERENCES tenant,
   created_by_member uuid,
   created_by_key    uuid,
+  created_by_token  uuid,                                               -- the key's client token; it is stored nowhere
   content_type      text NOT NULL CHECK (content_type ~ '^image/[a-z]+$'),
   bytes             int NOT NULL CHECK (bytes BETWEEN 1 AND 20000000),
   sha256            bytea CHECK (length(sha256) = 32),                  -- as declared; null: it was not

@@ -1707,6 +1707,7 @@ export const UploadScalarFieldEnum = {
   tenantId: 'tenantId',
   createdByMember: 'createdByMember',
   createdByKey: 'createdByKey',
+  createdByToken: 'createdByToken',
   contentType: 'contentType',
   bytes: 'bytes',
   sha256: 'sha256',

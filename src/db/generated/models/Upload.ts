@@ -39,6 +39,7 @@ export type UploadMinAggregateOutputType = {
   tenantId: string | null
   createdByMember: string | null
   createdByKey: string | null
+  createdByToken: string | null
   contentType: string | null
   bytes: number | null
   sha256: runtime.Bytes | null
@@ -56,6 +57,7 @@ export type UploadMaxAggregateOutputType = {
   tenantId: string | null
   createdByMember: string | null
   createdByKey: string | null
+  createdByToken: string | null
   contentType: string | null
   bytes: number | null
   sha256: runtime.Bytes | null
@@ -73,6 +75,7 @@ export type UploadCountAggregateOutputType = {
   tenantId: number
   createdByMember: number
   createdByKey: number
+  createdByToken: number
   contentType: number
   bytes: number
   sha256: number
@@ -100,6 +103,7 @@ export type UploadMinAggregateInputType = {
   tenantId?: true
   createdByMember?: true
   createdByKey?: true
+  createdByToken?: true
   contentType?: true
   bytes?: true
   sha256?: true
@@ -117,6 +121,7 @@ export type UploadMaxAggregateInputType = {
   tenantId?: true
   createdByMember?: true
   createdByKey?: true
+  createdByToken?: true
   contentType?: true
   bytes?: true
   sha256?: true
@@ -134,6 +139,7 @@ export type UploadCountAggregateInputType = {
   tenantId?: true
   createdByMember?: true
   createdByKey?: true
+  createdByToken?: true
   contentType?: true
   bytes?: true
   sha256?: true
@@ -238,6 +244,7 @@ export type UploadGroupByOutputType = {
   tenantId: string
   createdByMember: string | null
   createdByKey: string | null
+  createdByToken: string | null
   contentType: string
   bytes: number
   sha256: runtime.Bytes | null
@@ -278,6 +285,7 @@ export type UploadWhereInput = {
   tenantId?: Prisma.UuidFilter<"Upload"> | string
   createdByMember?: Prisma.UuidNullableFilter<"Upload"> | string | null
   createdByKey?: Prisma.UuidNullableFilter<"Upload"> | string | null
+  createdByToken?: Prisma.UuidNullableFilter<"Upload"> | string | null
   contentType?: Prisma.StringFilter<"Upload"> | string
   bytes?: Prisma.IntFilter<"Upload"> | number
   sha256?: Prisma.BytesNullableFilter<"Upload"> | runtime.Bytes | null
@@ -295,6 +303,7 @@ export type UploadOrderByWithRelationInput = {
   tenantId?: Prisma.SortOrder
   createdByMember?: Prisma.SortOrderInput | Prisma.SortOrder
   createdByKey?: Prisma.SortOrderInput | Prisma.SortOrder
+  createdByToken?: Prisma.SortOrderInput | Prisma.SortOrder
   contentType?: Prisma.SortOrder
   bytes?: Prisma.SortOrder
   sha256?: Prisma.SortOrderInput | Prisma.SortOrder
@@ -315,6 +324,7 @@ export type UploadWhereUniqueInput = Prisma.AtLeast<{
   tenantId?: Prisma.UuidFilter<"Upload"> | string
   createdByMember?: Prisma.UuidNullableFilter<"Upload"> | string | null
   createdByKey?: Prisma.UuidNullableFilter<"Upload"> | string | null
+  createdByToken?: Prisma.UuidNullableFilter<"Upload"> | string | null
   contentType?: Prisma.StringFilter<"Upload"> | string
   bytes?: Prisma.IntFilter<"Upload"> | number
   sha256?: Prisma.BytesNullableFilter<"Upload"> | runtime.Bytes | null
@@ -332,6 +342,7 @@ export type UploadOrderByWithAggregationInput = {
   tenantId?: Prisma.SortOrder
   createdByMember?: Prisma.SortOrderInput | Prisma.SortOrder
   createdByKey?: Prisma.SortOrderInput | Prisma.SortOrder
+  createdByToken?: Prisma.SortOrderInput | Prisma.SortOrder
   contentType?: Prisma.SortOrder
   bytes?: Prisma.SortOrder
   sha256?: Prisma.SortOrderInput | Prisma.SortOrder
@@ -357,6 +368,7 @@ export type UploadScalarWhereWithAggregatesInput = {
   tenantId?: Prisma.UuidWithAggregatesFilter<"Upload"> | string
   createdByMember?: Prisma.UuidNullableWithAggregatesFilter<"Upload"> | string | null
   createdByKey?: Prisma.UuidNullableWithAggregatesFilter<"Upload"> | string | null
+  createdByToken?: Prisma.UuidNullableWithAggregatesFilter<"Upload"> | string | null
   contentType?: Prisma.StringWithAggregatesFilter<"Upload"> | string
   bytes?: Prisma.IntWithAggregatesFilter<"Upload"> | number
   sha256?: Prisma.BytesNullableWithAggregatesFilter<"Upload"> | runtime.Bytes | null
@@ -374,6 +386,7 @@ export type UploadCreateInput = {
   tenantId: string
   createdByMember?: string | null
   createdByKey?: string | null
+  createdByToken?: string | null
   contentType: string
   bytes: number
   sha256?: runtime.Bytes | null
@@ -391,6 +404,7 @@ export type UploadUncheckedCreateInput = {
   tenantId: string
   createdByMember?: string | null
   createdByKey?: string | null
+  createdByToken?: string | null
   contentType: string
   bytes: number
   sha256?: runtime.Bytes | null
@@ -408,6 +422,7 @@ export type UploadUpdateInput = {
   tenantId?: Prisma.StringFieldUpdateOperationsInput | string
   createdByMember?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdByKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  createdByToken?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   contentType?: Prisma.StringFieldUpdateOperationsInput | string
   bytes?: Prisma.IntFieldUpdateOperationsInput | number
   sha256?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
@@ -425,6 +440,7 @@ export type UploadUncheckedUpdateInput = {
   tenantId?: Prisma.StringFieldUpdateOperationsInput | string
   createdByMember?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdByKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  createdByToken?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   contentType?: Prisma.StringFieldUpdateOperationsInput | string
   bytes?: Prisma.IntFieldUpdateOperationsInput | number
   sha256?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
@@ -442,6 +458,7 @@ export type UploadCreateManyInput = {
   tenantId: string
   createdByMember?: string | null
   createdByKey?: string | null
+  createdByToken?: string | null
   contentType: string
   bytes: number
   sha256?: runtime.Bytes | null
@@ -459,6 +476,7 @@ export type UploadUpdateManyMutationInput = {
   tenantId?: Prisma.StringFieldUpdateOperationsInput | string
   createdByMember?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdByKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  createdByToken?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   contentType?: Prisma.StringFieldUpdateOperationsInput | string
   bytes?: Prisma.IntFieldUpdateOperationsInput | number
   sha256?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
@@ -476,6 +494,7 @@ export type UploadUncheckedUpdateManyInput = {
   tenantId?: Prisma.StringFieldUpdateOperationsInput | string
   createdByMember?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdByKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  createdByToken?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   contentType?: Prisma.StringFieldUpdateOperationsInput | string
   bytes?: Prisma.IntFieldUpdateOperationsInput | number
   sha256?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
@@ -493,6 +512,7 @@ export type UploadCountOrderByAggregateInput = {
   tenantId?: Prisma.SortOrder
   createdByMember?: Prisma.SortOrder
   createdByKey?: Prisma.SortOrder
+  createdByToken?: Prisma.SortOrder
   contentType?: Prisma.SortOrder
   bytes?: Prisma.SortOrder
   sha256?: Prisma.SortOrder
@@ -514,6 +534,7 @@ export type UploadMaxOrderByAggregateInput = {
   tenantId?: Prisma.SortOrder
   createdByMember?: Prisma.SortOrder
   createdByKey?: Prisma.SortOrder
+  createdByToken?: Prisma.SortOrder
   contentType?: Prisma.SortOrder
   bytes?: Prisma.SortOrder
   sha256?: Prisma.SortOrder
@@ -531,6 +552,7 @@ export type UploadMinOrderByAggregateInput = {
   tenantId?: Prisma.SortOrder
   createdByMember?: Prisma.SortOrder
   createdByKey?: Prisma.SortOrder
+  createdByToken?: Prisma.SortOrder
   contentType?: Prisma.SortOrder
   bytes?: Prisma.SortOrder
   sha256?: Prisma.SortOrder
@@ -554,6 +576,7 @@ export type UploadSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs =
   tenantId?: boolean
   createdByMember?: boolean
   createdByKey?: boolean
+  createdByToken?: boolean
   contentType?: boolean
   bytes?: boolean
   sha256?: boolean
@@ -571,6 +594,7 @@ export type UploadSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extens
   tenantId?: boolean
   createdByMember?: boolean
   createdByKey?: boolean
+  createdByToken?: boolean
   contentType?: boolean
   bytes?: boolean
   sha256?: boolean
@@ -588,6 +612,7 @@ export type UploadSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extens
   tenantId?: boolean
   createdByMember?: boolean
   createdByKey?: boolean
+  createdByToken?: boolean
   contentType?: boolean
   bytes?: boolean
   sha256?: boolean
@@ -605,6 +630,7 @@ export type UploadSelectScalar = {
   tenantId?: boolean
   createdByMember?: boolean
   createdByKey?: boolean
+  createdByToken?: boolean
   contentType?: boolean
   bytes?: boolean
   sha256?: boolean
@@ -617,7 +643,7 @@ export type UploadSelectScalar = {
   receivedSha256?: boolean
 }
 
-export type UploadOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "tenantId" | "createdByMember" | "createdByKey" | "contentType" | "bytes" | "sha256" | "secretSha256" | "createdAt" | "expiresAt" | "file" | "receivingUntil" | "receivedAt" | "receivedSha256", ExtArgs["result"]["upload"]>
+export type UploadOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "tenantId" | "createdByMember" | "createdByKey" | "createdByToken" | "contentType" | "bytes" | "sha256" | "secretSha256" | "createdAt" | "expiresAt" | "file" | "receivingUntil" | "receivedAt" | "receivedSha256", ExtArgs["result"]["upload"]>
 
 export type $UploadPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "Upload"
@@ -627,6 +653,7 @@ export type $UploadPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs
     tenantId: string
     createdByMember: string | null
     createdByKey: string | null
+    createdByToken: string | null
     contentType: string
     bytes: number
     sha256: runtime.Bytes | null
@@ -1064,6 +1091,7 @@ export interface UploadFieldRefs {
   readonly tenantId: Prisma.FieldRef<"Upload", 'String'>
   readonly createdByMember: Prisma.FieldRef<"Upload", 'String'>
   readonly createdByKey: Prisma.FieldRef<"Upload", 'String'>
+  readonly createdByToken: Prisma.FieldRef<"Upload", 'String'>
   readonly contentType: Prisma.FieldRef<"Upload", 'String'>
   readonly bytes: Prisma.FieldRef<"Upload", 'Int'>
   readonly sha256: Prisma.FieldRef<"Upload", 'Bytes'>

@@ -5,14 +5,15 @@ import { callerOf } from '../../permissions.ts';
 export const resolvers: Resolvers = {
   Mutation: {
     createUpload: async (_parent, { input }, context) => {
-      const { tenant, apiKeyId, memberId } = callerOf(context, 'createUpload');
+      const { tenant, apiKeyId, memberId, restriction } = callerOf(context, 'createUpload');
       const { publicUrl, services } = context;
       if (publicUrl === null) {
         throw new BadUserInputError(
           'The request names no valid host, so nobody can say where to PUT to: send a Host header.',
         );
       }
-      const uploader = { tenantId: tenant.id, apiKeyId, memberId };
+      const tokenId = restriction?.tokenId ?? null;
+      const uploader = { tenantId: tenant.id, apiKeyId, tokenId, memberId };
       const { id, secret, expiresAt } = await services.uploads.create(uploader, {
         contentType: input.contentType,
         bytes: input.bytes,
