@@ -3,6 +3,7 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { syncFolder } from '../lib/sync-folder.ts';
 
 /** Of one piece of a file on its way through a hash: small enough to let other work in between. */
 const PIECE_BYTES = 2 ** 20;
@@ -80,6 +81,8 @@ export class ArtifactStore {
     try {
       await write(temporary);
       await rename(temporary, path);
+      const folder = dirname(path);
+      for (const each of [folder, dirname(folder), this.dir]) await syncFolder(each);
     } catch (error) {
       await rm(temporary, { force: true });
       throw error;

@@ -1,6 +1,7 @@
-import { mkdir, open, readdir, readFile, rm, rmdir } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { validate as isUuid } from 'uuid';
+import { syncFolder } from '../lib/sync-folder.ts';
 
 /** The files of uploads: `<dir>/<tenant>/<file>`, of which the database says whose they are. */
 export class UploadFiles {
@@ -34,16 +35,9 @@ export class UploadFiles {
     });
   }
 
-  /** Brings the names in the tenant's folder, and its own, to the disk: a file's own sync leaves them out. */
+  /** Brings the names in the tenant's folder, and its own, to the disk. */
   async syncFolder(tenantId: string): Promise<void> {
-    for (const path of [join(this.#dir, tenantId), this.#dir]) {
-      const folder = await open(path);
-      try {
-        await folder.sync();
-      } finally {
-        await folder.close();
-      }
-    }
+    for (const path of [join(this.#dir, tenantId), this.#dir]) await syncFolder(path);
   }
 
   /** null: it is not there. */
