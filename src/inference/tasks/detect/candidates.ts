@@ -66,8 +66,8 @@ export interface ScoreLayout {
 }
 
 /**
- * Every anchor's best class and its score; the first of equal ones, and `NONE` where there is no class but the background. Reads every score once, so that none that is broken
- * goes unseen, and allocates nothing an anchor.
+ * Every anchor's best class and its score; the first of equal ones, and `NONE` where there is no class but the background.
+ * Reads every score once, so that none that is broken goes unseen, and allocates nothing an anchor.
  * @throws ImageError INFERENCE_FAILED where a score is no number or no probability
  */
 export function bestClasses(data: Float32Array, layout: ScoreLayout): Pick<Candidates, 'scores' | 'classes'> {

@@ -1,4 +1,5 @@
 import { ImageError } from '../../images/image-error.ts';
+import { ROUNDING, within01 } from '../probability.ts';
 
 /** What a model says of each cell of its mask. Cells are counted row by row; those outside the picture's part are left out. */
 export interface Cells {
@@ -38,8 +39,8 @@ export interface ScoreTensor {
 }
 
 const MOST_FLOAT = 3.4028234663852886e38;
-/** How far from 0..1 rounding may take a probability. */
-const ROUNDING = 1e-3;
+/** Where a logit's probability becomes 1 in doubles: the bound of a `minScore` of 1, whose own logit is endless. */
+const CERTAIN = 36.74;
 const allowed = {
   'mask-logits': { least: -MOST_FLOAT, most: MOST_FLOAT },
   'mask-probabilities': { least: -ROUNDING, most: 1 + ROUNDING },
@@ -85,21 +86,22 @@ export function scoredCells(tensor: ScoreTensor, part: Part, ignored: number | n
  */
 export function foregroundCells(tensor: ScoreTensor, part: Part, minScore: number): Cells {
   const { data, width, height, kind } = tensor;
-  const bound = kind === 'mask-logits' ? Math.log(minScore / (1 - minScore)) : minScore;
+  const isLogits = kind === 'mask-logits';
+  const bound = isLogits ? Math.min(CERTAIN, Math.log(minScore / (1 - minScore))) : minScore;
+  const scoreOf = isLogits ? (cell: number) => data[cell]! : (cell: number) => within01(data[cell]!);
   const { least, most } = allowed[kind];
   const winners = new Uint16Array(width * height);
   for (let y = part.top; y <= part.bottom; y++) {
     for (let cell = y * width + part.left; cell <= y * width + part.right; cell++) {
       const value = data[cell]!;
       if (!(value >= least && value <= most)) throw unreadable(value, kind);
-      winners[cell] = value >= bound ? 0 : 1;
+      winners[cell] = scoreOf(cell) >= bound ? 0 : 1;
     }
   }
-  const value = (index: number, cell: number) => (index === 0 ? data[cell]! : bound);
-  const probability =
-    kind === 'mask-logits'
-      ? (_: number, cell: number) => 1 / (1 + Math.exp(-data[cell]!))
-      : asProbability(value);
+  const value = (index: number, cell: number) => (index === 0 ? scoreOf(cell) : bound);
+  const probability = isLogits
+    ? (_: number, cell: number) => 1 / (1 + Math.exp(-data[cell]!))
+    : (_: number, cell: number) => scoreOf(cell);
   return { width, height, winners, scores: { classes: 2, value, probability } };
 }
 
@@ -165,7 +167,7 @@ function softmaxOf(
 }
 
 function asProbability(value: (index: number, cell: number) => number) {
-  return (index: number, cell: number) => Math.min(1, Math.max(0, value(index, cell)));
+  return (index: number, cell: number) => within01(value(index, cell));
 }
 
 function unreadable(value: number, kind: ScoreTensor['kind']): ImageError {

@@ -254,6 +254,33 @@ describe('regions with one winner', () => {
   });
 });
 
+describe('one channel whose probabilities reach the ends of 0..1', () => {
+  const areaOf = (
+    kind: 'mask-logits' | 'mask-probabilities',
+    values: readonly number[],
+    minScore: number,
+  ) => {
+    const output: SegmentOutput = { ...logits, kind };
+    const size = { width: values.length, height: 1 };
+    const reading = readingOf({ classes: 1, output, original: size, input: { ...fill, ...size }, minScore });
+    const found = segment([tensorOf('FP32', [1, 1, values.length], values)], reading);
+    return found.map(({ areaFraction, score }) => [areaFraction, score]);
+  };
+
+  it('takes what rounding put below 0 as 0', () => {
+    expect(areaOf('mask-probabilities', [-0.0005, 0, -0.0001, 0], 0)).toEqual([[1, 0]]);
+  });
+
+  it('takes what rounding put above 1 as 1', () => {
+    expect(areaOf('mask-probabilities', [1.0005, 1, 0.9999, 0], 1)).toEqual([[0.5, 1]]);
+  });
+
+  it('takes logits whose probability is 1 where that is asked for', () => {
+    expect(areaOf('mask-logits', [40, 50, 20, -40], 1)).toEqual([[0.5, 1]]);
+    expect(areaOf('mask-logits', [40, 50, 20, -40], 0)).toMatchObject([[1, expect.any(Number)]]);
+  });
+});
+
 describe('what no mask is', () => {
   const read = (tensor: Tensor, over: Parameters<typeof readingOf>[0] = {}) =>
     segment([tensor], readingOf(over));
