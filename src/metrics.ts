@@ -96,7 +96,9 @@ export function createMetrics(
     labelNames: variantLabels,
     registers,
     collect() {
-      for (const variant of health.list()) this.set(labelsOf(variant), Number(variant.flagged));
+      // Private models of two tenants may have the same labels: flagged ones last, so that none is hidden by another.
+      const variants = health.list().sort((a, b) => Number(a.flagged) - Number(b.flagged));
+      for (const variant of variants) this.set(labelsOf(variant), Number(variant.flagged));
     },
   });
   return registry;

@@ -1,0 +1,27 @@
+import { expect, it } from 'vitest';
+import { ImageError } from '../../src/inference/images/image-error.ts';
+import { ModelHealth } from '../../src/inference/model-health.ts';
+import { Dispatcher } from '../../src/inference/scheduler/dispatcher.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { createLogger } from '../../src/lib/logger.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import { variantOf } from '../support/variants.ts';
+
+it('a flagged variant is not hidden by another of the same name, of another tenant', async () => {
+  const health = new ModelHealth(createLogger('silent'), systemClock);
+  const dispatcher = new Dispatcher([], systemClock, { maxAdmitted: 1, health });
+  const metrics = createMetrics(dispatcher, [], health);
+  const privateModel = (key: string) => ({
+    model: 'own',
+    version: 1,
+    variant: variantOf(key, 'a'.repeat(64)),
+  });
+  const flags = async () =>
+    (await metrics.getSingleMetricAsString('fovea_variant_flagged')).match(/^fovea_variant_flagged\{.*$/gm);
+
+  health.failed(privateModel('of one'), new ImageError('INFERENCE_FAILED', 'unreadable'));
+  health.failed(privateModel('of the other'), new Error('not run'));
+  expect(await flags()).toEqual([expect.stringMatching(/model="own",version="1",.* 1$/)]);
+  for (let times = 0; times < 100; times++) health.answered(privateModel('of one'));
+  expect(await flags()).toEqual([expect.stringMatching(/ 0$/)]);
+});
