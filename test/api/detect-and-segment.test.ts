@@ -230,6 +230,24 @@ describe('segment', () => {
     expect(drawn.results).toHaveLength(32);
     expect(distinct.size).toBe(1);
   });
+
+  it('draws at most 200 megapixels of masks; what was found is still there for the asking', async () => {
+    const background = { r: 255, g: 0, b: 255 };
+    const file = await sharp({ create: { width: 7_000, height: 4_800, channels: 3, background } })
+      .png()
+      .toBuffer();
+    const images = Array(6).fill({ base64: file.toString('base64') });
+    const input = { model: 'cutter', images, idempotencyKey: 'k' };
+    const { data, errors } = await tenant.client.send<Drawn>(pngs, { input });
+    expect(data).toBeNull();
+    expect(errors.map(({ extensions }) => extensions.code)).toEqual(['QUERY_TOO_COMPLEX']);
+    for (const part of ['at most 200 megapixels', 'ask again for rle'])
+      expect(errors[0]!.message).toContain(part);
+    const again = (await tenant.client.segment(input)).data!.segment;
+    expect(again.receipt.replayed).toBe(true);
+    expect(again.results).toMatchObject(Array(6).fill({ segments: [{ areaFraction: 1 }] }));
+    await expectBooked(server, tenant.client, { requests: 1, images: 6, units: 30, errors: 0 });
+  });
 });
 
 describe('what is wrong is told, and nothing is run', () => {

@@ -3,6 +3,7 @@ import type { ProtectedAction } from '../../../tenants/permissions.ts';
 import type { GraphqlContext } from '../../context.ts';
 import type { ClassifyInput, DetectInput, Resolvers, SegmentInput } from '../../generated/resolvers-types.ts';
 import { callerOf } from '../../permissions.ts';
+import { countDrawn } from './drawn-pixels.ts';
 import { boxIn, inPicture } from './in-picture.ts';
 
 export const resolvers: Resolvers = {
@@ -46,8 +47,10 @@ export const resolvers: Resolvers = {
   },
   Segment: {
     box: (segment, { space }) => boxIn(space, segment),
-    png: ({ rle, picture }, _args, context) => {
+    // As a promise it fails beside the masks that are being drawn, which the executor then still waits for or catches.
+    png: async ({ rle, picture }, _args, context) => {
       const { tenant } = callerOf(context, 'segment');
+      countDrawn(context, picture);
       return context.services.inference.maskPng(tenant.id, rle, picture, context.signal);
     },
   },
