@@ -110,27 +110,36 @@ test('base64 does not wait for URLs', async () => {
   await Promise.all(reads);
 });
 
-test('an upload takes a place among the URLs, since its bytes are held as theirs are', async () => {
-  const reads = many(8, () => read('tenant'));
-  await expectAsked(8);
+test('an upload waits for no URL', async () => {
+  const reads = many(20, (i) => read(`tenant ${i % 5}`));
+  await expectAsked(16);
   const { signal } = new AbortController();
-  let isRead = false;
-  const upload = readImage({ uploadId: 'kept' }, geometry({ width: 8, height: 8 }), {
-    tenantId: 'tenant',
-    signal,
-    fetch,
-    uploads: {
-      read: async (...of) => {
-        isRead = true;
-        return uploads.read(...of);
-      },
-    },
+  const options = { tenantId: 'tenant 0', signal, fetch, uploads };
+  expect(await readImage({ uploadId: 'kept' }, geometry({ width: 8, height: 8 }), options)).toMatchObject({
+    width: 8,
+    height: 8,
   });
-  await expectAsked(8);
-  expect(isRead).toBe(false);
   answerAll();
-  expect(await upload).toMatchObject({ width: 8, height: 8 });
+  await expectAsked(4);
+  answerAll();
   await Promise.all(reads);
+});
+
+test('sixteen uploads are held at once, and the next is read when one is decoded', async () => {
+  const started: (() => void)[] = [];
+  const slowUploads = {
+    read: (_tenantId: string, _id: string) =>
+      new Promise<Uint8Array>((resolve) => started.push(() => resolve(picture))),
+  };
+  const { signal } = new AbortController();
+  const options = { tenantId: 'tenant', signal, fetch, uploads: slowUploads };
+  const reads = many(17, () => readImage({ uploadId: 'kept' }, geometry({ width: 8, height: 8 }), options));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(started).toHaveLength(16);
+  started[0]!();
+  await vi.waitUntil(() => started.length === 17);
+  for (const finish of started) finish();
+  expect(await Promise.all(reads)).toHaveLength(17);
 });
 
 test('a tenant that sends many of the largest pictures holds up nobody else', async () => {
