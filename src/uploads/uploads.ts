@@ -134,8 +134,9 @@ export class Uploads {
   }
 
   /**
-   * Takes in the body of a PUT. Once it answers, the file is on the disk and can be used. Throws UploadRefusedError; then, and
-   * after any failure, no file is left and the upload may be sent again until it expires.
+   * Takes in the body of a PUT. Once it answers, the file is on the disk and can be used. Throws UploadRefusedError; then no
+   * file is left, and the upload may be sent again until it expires. The same holds after any other failure, at once where
+   * the database and the folder answer, else once the claim has run out and the sweep has come by.
    */
   async receive(upload: Upload, headers: SentHeaders, body: Readable): Promise<ReceivedUpload> {
     this.#requireOpen(upload);
@@ -223,55 +224,81 @@ export class Uploads {
     if (claimed) return file;
     if (row === null) throw expired();
     this.#requireOpen(row);
-    throw new UploadRefusedError(409, 'The file is being received from another PUT.');
+    throw beingReceived();
   }
 
   async #receiveAs(file: string, upload: Upload, body: Readable): Promise<ReceivedUpload> {
-    const { tenantId, expiresAt } = upload;
-    const wholeMs = Math.min(this.#times.wholeMs, expiresAt.getTime() - this.#clock.now());
-    let sha256: Uint8Array<ArrayBuffer>;
     try {
-      sha256 = await receiveBody(body, this.#files.path(tenantId, file), upload, { ...this.#times, wholeMs });
-      await this.#files.syncFolder(tenantId);
+      const sha256 = await this.#store(file, upload, body);
+      return await this.#finish(upload, file, sha256);
     } catch (error) {
-      await this.#files.remove(tenantId, file);
-      await this.#release(upload, file);
+      // What failed may have been done none the less, as a commit that nobody heard of: the row decides.
+      const row = await this.#release(upload, file);
+      if (row !== undefined && row?.file !== file) await this.#discard(upload, file);
+      if (row?.file === file && row.receivedAt !== null) return receivedFrom(row);
       throw error;
     }
-    // Where this fails it may have been done none the less: the file stays, and what its row says decides.
-    return this.#finish(upload, file, sha256);
+  }
+
+  /** Brings the body to the disk and answers its SHA-256, or leaves no file: also where the database cannot be asked. */
+  async #store(file: string, upload: Upload, body: Readable): Promise<Uint8Array<ArrayBuffer>> {
+    const { tenantId, expiresAt } = upload;
+    const wholeMs = Math.min(this.#times.wholeMs, expiresAt.getTime() - this.#clock.now());
+    try {
+      await this.#files.makeFolder(tenantId);
+      const path = this.#files.path(tenantId, file);
+      const sha256 = await receiveBody(body, path, upload, { ...this.#times, wholeMs });
+      await this.#files.syncFolder(tenantId);
+      return sha256;
+    } catch (error) {
+      await this.#discard(upload, file);
+      throw error;
+    }
   }
 
   async #finish(
-    { id, tenantId, bytes }: Upload,
+    { id, tenantId }: Upload,
     file: string,
     receivedSha256: Uint8Array<ArrayBuffer>,
   ): Promise<ReceivedUpload> {
     const receivedAt = this.#now();
     const expiresAt = new Date(receivedAt.getTime() + keptMs);
-    const { count } = await this.#database.asTenant(tenantId, (tx) =>
-      tx.upload.updateMany({
+    const row = await this.#database.asTenant(tenantId, async (tx) => {
+      await tx.upload.updateMany({
         where: { id, file, receivedAt: null, expiresAt: { gt: receivedAt } },
         data: { receivedAt, receivedSha256, receivingUntil: null, expiresAt },
-      }),
-    );
-    if (count === 0) {
-      await this.#files.remove(tenantId, file);
-      throw expired();
-    }
-    return { id, bytes, sha256: Buffer.from(receivedSha256).toString('hex'), expiresAt };
+      });
+      return tx.upload.findUnique({ where: { id } });
+    });
+    if (row === null) throw expired();
+    if (row.file === file && row.receivedAt !== null) return receivedFrom(row);
+    this.#requireOpen(row);
+    throw row.file === null ? ranOut() : beingReceived();
   }
 
-  /** Where the database does not answer, the claim ends by itself. */
-  async #release({ id, tenantId }: Upload, file: string): Promise<void> {
-    await this.#database
-      .asTenant(tenantId, (tx) =>
-        tx.upload.updateMany({
-          where: { id, file, receivedAt: null },
-          data: { file: null, receivingUntil: null },
-        }),
-      )
-      .catch((err) => this.#logger.warn({ err, upload: id }, 'an upload could not be opened again'));
+  /**
+   * Gives the claim of `file` up, unless it was received, and answers what the row says then: null where it is gone, undefined
+   * where the database does not answer. Then the claim ends by itself, and the sweep clears the file away.
+   */
+  async #release({ id, tenantId }: Upload, file: string): Promise<Upload | null | undefined> {
+    const release = async (tx: Transaction) => {
+      await tx.upload.updateMany({
+        where: { id, file, receivedAt: null },
+        data: { file: null, receivingUntil: null },
+      });
+      return tx.upload.findUnique({ where: { id } });
+    };
+    return this.#database.asTenant(tenantId, release).catch((err) => {
+      this.#logger.warn({ err, upload: id }, 'an upload could not be opened again');
+      return undefined;
+    });
+  }
+
+  /** Where this fails, the sweep does it: no row names the file, or none will once the claim has ended. */
+  async #discard({ id, tenantId }: Upload, file: string): Promise<void> {
+    await this.#files
+      .remove(tenantId, file)
+      .catch((err) => this.#logger.warn({ err, upload: id, file }, "an upload's file could not be removed"));
   }
 
   #now(): Date {
@@ -347,6 +374,19 @@ function requireAsDeclared(
 
 function hashOf(secret: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(createHash('sha256').update(secret).digest());
+}
+
+/** Of a row that was received. */
+function receivedFrom({ id, bytes, receivedSha256, expiresAt }: Upload): ReceivedUpload {
+  return { id, bytes, sha256: Buffer.from(receivedSha256!).toString('hex'), expiresAt };
+}
+
+function beingReceived(): UploadRefusedError {
+  return new UploadRefusedError(409, 'The file is being received from another PUT.');
+}
+
+function ranOut(): UploadRefusedError {
+  return new UploadRefusedError(408, 'The file was not stored in time: PUT it again.');
 }
 
 function usedUp(): UploadRefusedError {

@@ -26,7 +26,7 @@ export interface Scene {
   /** Where the files are. */
   readonly dir: string;
   /** Another process over the same database and folder. */
-  another(times?: BodyTimes): Uploads;
+  another(parts?: { times?: BodyTimes; database?: Database }): Uploads;
   freshTenant(): Promise<Uploader>;
   /** The tenant's files. */
   filesOf(uploader: Uploader): string[];
@@ -52,7 +52,7 @@ export async function openScene(): Promise<Scene> {
     database,
     clock,
     dir,
-    another: (times) => new Uploads({ database, dir, logger, clock, ...(times && { times }) }),
+    another: (parts) => new Uploads({ database, dir, logger, clock, ...parts }),
     async freshTenant() {
       tenants += 1;
       const { rows } = await superuser.query<{ id: string }>(

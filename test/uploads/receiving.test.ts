@@ -1,8 +1,9 @@
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Database } from '../../src/db/database.ts';
 import type { CreatedUpload, Uploader, Uploads } from '../../src/uploads/uploads.ts';
 import { declared, openScene, picture, put, type Scene, serve, sha256Of, slowPut } from './fixture.ts';
 
@@ -77,7 +78,7 @@ describe('a file that is as declared', () => {
 
   it('may come a byte at a time, as long as it comes', async () => {
     const upload = await uploads.create(owner, { ...declared, contentType: 'image/png', bytes: 20n });
-    const patient = await serve(scene.another({ idleMs: 1_500, wholeMs: 60_000 }));
+    const patient = await serve(scene.another({ times: { idleMs: 1_500, wholeMs: 60_000 } }));
     const { request, send, answer } = slowPut(patient(upload));
     for (const byte of png.subarray(0, 20)) {
       await send(Buffer.of(byte));
@@ -188,7 +189,7 @@ describe('a file that is not as declared is refused, leaves no file, and may be 
 });
 
 describe('a client that does not finish', () => {
-  const impatient = () => serve(scene.another({ idleMs: 300, wholeMs: 60_000 }));
+  const impatient = () => serve(scene.another({ times: { idleMs: 300, wholeMs: 60_000 } }));
 
   it('leaves no file where it hangs up, and may begin again', async () => {
     const upload = await create();
@@ -217,7 +218,7 @@ describe('a client that does not finish', () => {
   });
 
   it('is cut off where it drips past the time for the whole', async () => {
-    const hurried = scene.another({ idleMs: 5_000, wholeMs: 300 });
+    const hurried = scene.another({ times: { idleMs: 5_000, wholeMs: 300 } });
     const upload = await create();
     const { send, answer } = slowPut((await serve(hurried))(upload));
     const drip = setInterval(() => send(picture.subarray(0, 1)), 20);
@@ -273,6 +274,68 @@ describe('a place takes one file', () => {
     request.end(picture.subarray(1_000));
     expect(await answer).toMatchObject({ status: 201 });
   });
+});
+
+describe('a PUT whose claim has run out before its file has come', () => {
+  const begin = async () => {
+    const upload = await create();
+    const { request, send, answer } = slowPut(urlOf(upload), { 'content-length': picture.byteLength });
+    await send(picture.subarray(0, 1_000));
+    await untilFiles(1);
+    scene.clock.advance(6 * minute);
+    return { upload, answer, finish: () => request.end(picture.subarray(1_000)) };
+  };
+
+  it('is told to send it again', async () => {
+    const { upload, answer, finish } = await begin();
+    await uploads.sweep();
+    finish();
+    await expectRefused(upload, answer, 408, /not stored in time/);
+  });
+
+  it('does no harm to the one that came meanwhile', async () => {
+    const { upload, answer, finish } = await begin();
+    expect(await put(urlOf(upload))).toMatchObject({ status: 201 });
+    finish();
+    expect(await answer).toMatchObject({ status: 409, body: { error: expect.stringMatching(/already/) } });
+    expect(filesNow()).toHaveLength(1);
+    expect(Buffer.from((await uploads.read(owner.tenantId, upload.id))!)).toEqual(picture);
+  });
+});
+
+describe('where the database fails as the file is entered', () => {
+  /** The second transaction of a PUT, after its claim, breaks as `how` says. */
+  const breaking = (how: 'before' | 'after') => {
+    let transactions = 0;
+    const asTenant: Database['asTenant'] = async (tenantId, work) => {
+      transactions += 1;
+      if (transactions !== 2) return scene.database.asTenant(tenantId, work);
+      if (how === 'after') await scene.database.asTenant(tenantId, work);
+      throw new Error('connection lost');
+    };
+    return serve(scene.another({ database: { ...scene.database, asTenant } }));
+  };
+
+  it('and had stored it, the PUT is answered as it went', async () => {
+    const upload = await create();
+    expect(await put((await breaking('after'))(upload))).toMatchObject({
+      status: 201,
+      body: { id: upload.id, sha256: sha256Of(picture) },
+    });
+    expect(Buffer.from((await uploads.read(owner.tenantId, upload.id))!)).toEqual(picture);
+  });
+
+  it('and had not, no file is left and it may be sent again', async () => {
+    const upload = await create();
+    const answer = put((await breaking('before'))(upload));
+    await expectRefused(upload, answer, 500, /./);
+  });
+});
+
+it('a tenant whose folder is gone gets it back', async () => {
+  const upload = await create();
+  rmSync(join(scene.dir, owner.tenantId), { recursive: true });
+  expect(await put(urlOf(upload))).toMatchObject({ status: 201 });
 });
 
 describe('too late', () => {
