@@ -52,9 +52,9 @@ export class ArtifactStore {
     });
   }
 
-  /** Takes an artefact over from a store on the same disk; that one may have it no more. */
+  /** Takes an artefact over from a store on the same disk, which has it no more, in place of what may lie here. */
   async take(from: ArtifactStore, sha256: string): Promise<void> {
-    if (!(await this.has(sha256))) await this.#place(sha256, (place) => rename(from.path(sha256), place));
+    await this.#place(sha256, (place) => rename(from.path(sha256), place));
   }
 
   /** An empty store on the same disk, of use to `take` from; its folder is for the caller to remove. */

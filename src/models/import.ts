@@ -60,31 +60,29 @@ export async function importModel(manifestPath: string, options: ImportOptions):
     return servedModel(before);
   }
   const { externalData, weights } = candidate;
-  const proven = await withTrialStore(artifacts, async (store) => {
+  const row = await withTrialStore(artifacts, async (store) => {
     for (const { path, sha256 } of weights.values()) {
       tell(`copying ${path}`);
       await store.putFile(path, sha256);
     }
-    const graph = await proveCandidate(
-      manifestPath,
-      candidate,
-      { store, externalData, lifetime, tell },
-      logger,
-    );
-    for (const sha256 of externalData) await artifacts.take(store, sha256);
-    return graph;
-  });
-  tell('storing the model');
-  const artifactSha256 = await artifacts.put(proven.graph);
-  const sizeBytes = [...weights.values()].reduce((sum, { bytes }) => sum + bytes, proven.graph.length);
-  const row = await transact(async (tx) => {
-    // Two imports of one name go one after the other: either could be the one that stays live.
-    await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`model ${tenantId} ${name}`}, 0))`;
-    const known = await present(tx);
-    if (known) return known;
-    const stored = await insertVersion(tx, tenantId, candidate, { ...proven, artifactSha256, sizeBytes });
-    await announce(tx, `model:${stored.id}`);
-    return stored;
+    const trial = { store, externalData, lifetime, tell };
+    const proven = await proveCandidate(manifestPath, candidate, trial, logger);
+    tell('storing the model');
+    const artifactSha256 = await store.put(proven.graph);
+    const sizeBytes = [...weights.values()].reduce((sum, { bytes }) => sum + bytes, proven.graph.length);
+    const missing = await missingOf([artifactSha256, ...externalData], artifacts);
+    return transact(async (tx) => {
+      // Two imports of one name go one after the other: either could be the one that stays live.
+      await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`model ${tenantId} ${name}`}, 0))`;
+      const known = await present(tx);
+      const stored =
+        known ?? (await insertVersion(tx, tenantId, candidate, { ...proven, artifactSha256, sizeBytes }));
+      if (!known) await announce(tx, `model:${stored.id}`);
+      // Last, and only what the row names: where the row cannot be written, no file is left that none names.
+      const named = artifactsOf(stored);
+      for (const sha256 of missing) if (named.includes(sha256)) await artifacts.take(store, sha256);
+      return stored;
+    });
   });
   if (!(await areStored(row, artifacts))) {
     throw new OperatorError(
@@ -92,14 +90,24 @@ export async function importModel(manifestPath: string, options: ImportOptions):
         'Restore that folder, or import the model as a new version.',
     );
   }
-  logger.info({ model: `${name}@${version}`, id: row.id, sha256: artifactSha256 }, 'model imported');
+  logger.info(
+    { model: `${name}@${version}`, id: row.id, sha256: row.variants[0]?.artifactSha256 },
+    'model imported',
+  );
   return servedModel(row);
 }
 
-async function areStored({ variants }: ModelRow, artifacts: ArtifactStore): Promise<boolean> {
-  const files = variants.flatMap(({ artifactSha256, externalData }) => [artifactSha256, ...externalData]);
+function artifactsOf({ variants }: ModelRow): string[] {
+  return variants.flatMap(({ artifactSha256, externalData }) => [artifactSha256, ...externalData]);
+}
+
+async function areStored(row: ModelRow, artifacts: ArtifactStore): Promise<boolean> {
+  return (await missingOf(artifactsOf(row), artifacts)).length === 0;
+}
+
+async function missingOf(files: readonly string[], artifacts: ArtifactStore): Promise<string[]> {
   const stored = await Promise.all(files.map((sha256) => artifacts.has(sha256)));
-  return stored.every(Boolean);
+  return files.filter((_, index) => !stored[index]);
 }
 
 async function readCandidate(manifestPath: string, tell: (step: string) => void): Promise<ReadCandidate> {

@@ -60,7 +60,7 @@ describe('the artefact store', () => {
     await other.put(Buffer.from('whole'));
     await store.take(other, sha256);
     expect(readFileSync(store.path(sha256), 'utf8')).toBe('whole');
-    await store.take(other, sha256); // Which that one has no more, and need not have.
+    expect(await other.has(sha256)).toBe(false);
   });
 
   it.each(['../../etc/passwd', 'A'.repeat(64), ''])('has no path for %j', (name) => {

@@ -170,4 +170,30 @@ describe('a version', () => {
     const models = await Promise.all([1, 2].map(() => scene.import(modelFolder(named('at-once')))));
     expect(models[0]!.id).toBe(models[1]!.id);
   });
+
+  /** A graph whose bytes are others than those of any other test's. */
+  const taking = (input: string) => ({
+    input: { name: input, type: 'FLOAT', shape: ['N', 3, 4, 6] } as const,
+  });
+
+  it('that another import takes meanwhile leaves no file of the one that came too late', async () => {
+    const before = await scene.contents();
+    const settled = await Promise.allSettled(
+      ['one', 'two'].map((input) =>
+        scene.import(modelFolder({ ...named('contested'), graph: taking(input) })),
+      ),
+    );
+    expect(settled.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    const after = await scene.contents();
+    expect(after).toMatchObject({ models: before.models + 1, variants: before.variants + 1 });
+    expect(after.files).toHaveLength(before.files.length + 1);
+  });
+
+  it('whose row cannot be written leaves no file', async () => {
+    const before = await scene.contents();
+    const nobody = '01900000-0000-7000-8000-000000000000';
+    const folder = modelFolder({ ...named('nobody'), graph: taking('other') });
+    await expect(scene.import(folder, nobody)).rejects.toThrow('model_tenant_id_fkey');
+    expect(await scene.contents()).toEqual(before);
+  });
 });
