@@ -130,6 +130,20 @@ describe('a place to PUT to', () => {
     await createUpload((await server.createTenant({ scopes: ['INFER'] })).client);
   });
 
+  it('is given to a client token that lets 32 wait no more, and to its key still', async () => {
+    const { client } = await server.createTenant();
+    const { createClientToken } = await client.data<{ createClientToken: { token: string } }>(
+      'mutation { createClientToken(input: { scopes: [INFER], ttlSeconds: 600 }) { token } }',
+    );
+    const browser = client.as(createClientToken.token);
+    for (let n = 0; n < 32; n += 1) await createUpload(browser);
+    const { errors } = await askForUpload(browser);
+    expect(errors).toMatchObject([
+      { message: expect.stringContaining('at most 32'), extensions: { code: 'RATE_LIMITED' } },
+    ]);
+    await createUpload(client);
+  });
+
   it('costs one point', async () => {
     const { client } = await server.createTenant();
     const { extensions } = await askForUpload(client);
