@@ -142,3 +142,21 @@ describe('a head fits what the graph answers', () => {
     expect(head!.labels).toEqual(['background', 'class 0', 'class 1']);
   });
 });
+
+describe('what two graphs are compared by leaves out the rows that fill up a list', () => {
+  it.each<[string, unknown, Tensor[], number]>([
+    ['of ssd without a score', ssd, ssdOutputs(3, 0), 0],
+    ['not of ssd with one', ssd, ssdOutputs(2), 2],
+    ['of detections without a score', detections, [tensor('t', [1, 5, 6], row(0, 1))], 0],
+    ['of detections without a class', detections, [tensor('t', [1, 5, 6], row(0.5, -1))], 0],
+    [
+      'not of detections whose score is no number',
+      detections,
+      [tensor('t', [1, 5, 6], row(Number.NaN, 1))],
+      5,
+    ],
+  ])('%s', (_, output, outputs, rowsLeft) => {
+    const [part] = fitted(output, outputs).head!.parts(outputs);
+    expect(part!.values).toHaveLength(6 * rowsLeft);
+  });
+});
