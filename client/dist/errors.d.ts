@@ -46,7 +46,7 @@ export declare class NetworkError extends FoveaError {
 }
 /** The server did not take the bytes of a picture. */
 export declare class UploadError extends FoveaError {
-    /** Of the answer to the PUT. */
+    /** Of the answer to the PUT; 415 where the bytes are of no format that is read, and were not sent. */
     readonly status: number;
     constructor(message: string, status: number);
 }

@@ -51,7 +51,7 @@ export class NetworkError extends FoveaError {
 }
 /** The server did not take the bytes of a picture. */
 export class UploadError extends FoveaError {
-    /** Of the answer to the PUT. */
+    /** Of the answer to the PUT; 415 where the bytes are of no format that is read, and were not sent. */
     status;
     constructor(message, status) {
         super(message, { code: 'UPLOAD_FAILED' });

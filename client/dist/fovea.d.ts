@@ -1,11 +1,11 @@
 import type { ClassifyInput, ClassifyMutation, CoordinateSpace, CreateClientTokenInput, CreateClientTokenMutation, DetectInput, DetectMutation, ModelFragment, ModelsQueryVariables, QuotaFragment, SegmentInput, SegmentMutation, UsageQuery, UsageQueryVariables, ViewerQuery } from './generated/operations.ts';
 import { type Picture } from './pictures.ts';
-import { type CallOptions, type Document } from './transport.ts';
+import { type CallOptions, type Document, type Token } from './transport.ts';
 export interface FoveaOptions {
     /** Of the server, such as `https://fovea.example`. */
     readonly url: string;
-    /** An API key, a client token or an access token. */
-    readonly token: string;
+    /** An API key, a client token or an access token; or what answers the present one, asked at each try. */
+    readonly token: Token;
     /** How often a call is made again while the server is busy or does not answer. 4. */
     readonly maxRetries?: number;
     /** Pictures of more bytes are uploaded first instead of being put into the request. 1,000,000. */
@@ -13,7 +13,11 @@ export interface FoveaOptions {
     /** In the place of the platform's own. */
     readonly fetch?: typeof fetch;
 }
-/** Left out, an idempotency key is made: a call that is made again is neither computed nor billed twice. */
+/**
+ * Left out, an idempotency key is made: a call that is made again is neither computed nor billed twice. With `null` there is
+ * none, and a call whose answer was lost is not made again. A key of one's own for a picture that is large enough to be
+ * uploaded needs the same `{ uploadId }` each time.
+ */
 type Request<Input> = Omit<Input, 'images'> & {
     readonly images: Picture | readonly Picture[];
 };
@@ -45,7 +49,10 @@ export declare class Fovea {
     /** All models, fetched as they are asked for. */
     models({ task }?: Pick<ModelsQueryVariables, 'task'>, options?: CallOptions): AsyncGenerator<ModelFragment>;
     usage({ bucket, groupBy, ...span }: Omit<UsageQueryVariables, 'bucket' | 'groupBy'> & Partial<Pick<UsageQueryVariables, 'bucket' | 'groupBy'>>, options?: CallOptions): Promise<UsageQuery['usage']>;
-    /** Any operation of the schema: `request<Data>({ text: 'query …' }, variables)`. */
+    /**
+     * Any operation of the schema: `request<Data>({ text: 'query …' }, variables)`. A mutation whose answer was lost is not made
+     * again.
+     */
     request<Data, Variables = Record<string, unknown>>(document: Document<Data, Variables>, variables: Variables, options?: CallOptions): Promise<Data>;
 }
 /** Whether a result is the error of its image. */

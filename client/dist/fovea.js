@@ -18,14 +18,18 @@ export class Fovea {
     }
     async classify(input, options) {
         const images = await this.#imageInputs(input.images, options);
-        const variables = { input: { idempotencyKey: randomKey(), ...input, images } };
-        return (await this.request(operations.Classify, variables, options)).classify;
+        const keyed = withKey(input);
+        const variables = { input: { ...keyed, images } };
+        const repeatable = keyed.idempotencyKey !== null;
+        return (await this.#transport.request(operations.Classify, variables, options, repeatable)).classify;
     }
     /** Boxes in pixels of the picture, or as shares of it where `space` is `NORMALIZED`. */
     async detect(input, { space = 'PIXEL', ...options } = {}) {
         const images = await this.#imageInputs(input.images, options);
-        const variables = { input: { idempotencyKey: randomKey(), ...input, images }, space };
-        return (await this.request(operations.Detect, variables, options)).detect;
+        const keyed = withKey(input);
+        const variables = { input: { ...keyed, images }, space };
+        const repeatable = keyed.idempotencyKey !== null;
+        return (await this.#transport.request(operations.Detect, variables, options, repeatable)).detect;
     }
     /**
      * Masks as COCO run-length encoding; with `png` as base64 of a 1-bit PNG as well. More than 2 MB of them are refused, for the
@@ -33,8 +37,10 @@ export class Fovea {
      */
     async segment(input, { space = 'PIXEL', png = false, ...options } = {}) {
         const images = await this.#imageInputs(input.images, options);
-        const variables = { input: { idempotencyKey: randomKey(), ...input, images }, space, png };
-        return (await this.request(operations.Segment, variables, options)).segment;
+        const keyed = withKey(input);
+        const variables = { input: { ...keyed, images }, space, png };
+        const repeatable = keyed.idempotencyKey !== null;
+        return (await this.#transport.request(operations.Segment, variables, options, repeatable)).segment;
     }
     /** Brings one picture to the server. Answers the id that `{ uploadId }` takes, until it expires. */
     async upload(picture, { signal } = {}) {
@@ -46,10 +52,10 @@ export class Fovea {
         const input = { contentType, bytes: bytes.byteLength, sha256: await sha256Of(bytes) };
         return this.#transport.retrying(async () => {
             // A place for each try: one that was begun with may have been used up.
-            const { createUpload } = await this.request(operations.CreateUpload, { input }, { signal });
+            const { createUpload } = await this.#transport.send(operations.CreateUpload, { input }, signal);
             await this.#put(createUpload.url, contentType, bytes, signal);
             return createUpload.id;
-        }, signal);
+        }, signal, true);
     }
     /** A short-lived token for a browser or a device, never wider than the API key that this client has. */
     async createClientToken(input = {}, options) {
@@ -79,7 +85,10 @@ export class Fovea {
     async usage({ bucket = 'DAY', groupBy = [], ...span }, options) {
         return (await this.request(operations.Usage, { ...span, bucket, groupBy }, options)).usage;
     }
-    /** Any operation of the schema: `request<Data>({ text: 'query …' }, variables)`. */
+    /**
+     * Any operation of the schema: `request<Data>({ text: 'query …' }, variables)`. A mutation whose answer was lost is not made
+     * again.
+     */
     request(document, variables, options) {
         return this.#transport.request(document, variables, options);
     }
@@ -115,6 +124,12 @@ export class Fovea {
 /** `Array.isArray` does not know of lists that are only read. */
 function isList(pictures) {
     return Array.isArray(pictures);
+}
+function withKey(input) {
+    return {
+        ...input,
+        idempotencyKey: input.idempotencyKey === undefined ? randomKey() : input.idempotencyKey,
+    };
 }
 /** Pages that came without TLS have no `crypto.randomUUID`. */
 function randomKey() {

@@ -1,8 +1,9 @@
+export type Token = string | (() => string | Promise<string>);
 export interface TransportOptions {
     /** Of the GraphQL endpoint. */
     readonly url: string;
-    /** An API key, a client token or an access token. */
-    readonly token: string;
+    /** An API key, a client token or an access token; or what answers the present one, asked at each try. */
+    readonly token: Token;
     readonly fetch: typeof fetch;
     /** How often a call is made again after the first time. */
     readonly maxRetries: number;
@@ -16,18 +17,20 @@ export interface Document<Data, Variables> {
     /** Never there: it carries the types alone. */
     readonly types?: (variables: Variables) => Data;
 }
-/**
- * Sends operations to one server, and again where a call failed for the moment. A mutation that must not be made twice
- * needs an idempotency key in its variables: an answer may be lost on its way back.
- */
+/** Sends operations to one server, and again where a call failed for the moment and may be made twice. */
 export declare class Transport {
     #private;
     constructor(options: TransportOptions);
     get fetch(): typeof fetch;
-    /** @throws FoveaError, or the signal's reason */
-    request<Data, Variables>(document: Document<Data, Variables>, variables: Variables, { signal }?: CallOptions): Promise<Data>;
+    /**
+     * @param repeatable whether making the call twice does what making it once does: a query, or a mutation with an idempotency key
+     * @throws FoveaError, or the signal's reason
+     */
+    request<Data, Variables>(document: Document<Data, Variables>, variables: Variables, { signal }?: CallOptions, repeatable?: boolean): Promise<Data>;
     /** Makes `call` again while it fails with what passes: after the time that the server names, or longer and longer. */
-    retrying<T>(call: () => Promise<T>, signal: AbortSignal | undefined): Promise<T>;
+    retrying<T>(call: () => Promise<T>, signal: AbortSignal | undefined, repeatable: boolean): Promise<T>;
+    /** One try. */
+    send<Data, Variables>({ text }: Document<Data, Variables>, variables: Variables, signal: AbortSignal | undefined): Promise<Data>;
 }
 /** `fetch` hides what went wrong in the cause of its error. */
 export declare function reasonOf(error: unknown): string;

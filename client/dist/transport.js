@@ -1,13 +1,16 @@
-import { errorOf, NetworkError } from './errors.js';
+import { errorOf, FoveaError, NetworkError, UploadError } from './errors.js';
 /** Waits between tries where the server names no time: the first of these, then twice that, and so on. */
 const firstPauseMs = 200;
 const longestPauseMs = 10_000;
-/** What the server refuses for the moment, before it has done any of it. */
+/** Whoever is asked to wait longer is told, instead of being kept. */
+const longestWaitMs = 60_000;
+/** Longer than any request may take by the server's own limits. */
+const longestTryMs = 150_000;
+/** What passes. Only the first is known to be refused before anything was done: the others may have lost an answer. */
 const passing = new Set(['RATE_LIMITED', 'CONCURRENCY_LIMITED', 'OVERLOADED', 'NETWORK_ERROR']);
-/**
- * Sends operations to one server, and again where a call failed for the moment. A mutation that must not be made twice
- * needs an idempotency key in its variables: an answer may be lost on its way back.
- */
+/** Of an upload: too slow, too many, or a server in trouble. */
+const passingStatus = (status) => status === 408 || status === 429 || status >= 500;
+/** Sends operations to one server, and again where a call failed for the moment and may be made twice. */
 export class Transport {
     #options;
     constructor(options) {
@@ -16,32 +19,41 @@ export class Transport {
     get fetch() {
         return this.#options.fetch;
     }
-    /** @throws FoveaError, or the signal's reason */
-    request(document, variables, { signal } = {}) {
-        return this.retrying(() => this.#send(document.text, variables, signal), signal);
+    /**
+     * @param repeatable whether making the call twice does what making it once does: a query, or a mutation with an idempotency key
+     * @throws FoveaError, or the signal's reason
+     */
+    request(document, variables, { signal } = {}, repeatable = isQuery(document.text)) {
+        return this.retrying(() => this.send(document, variables, signal), signal, repeatable);
     }
     /** Makes `call` again while it fails with what passes: after the time that the server names, or longer and longer. */
-    async retrying(call, signal) {
+    async retrying(call, signal, repeatable) {
         for (let retry = 0;; retry++) {
             try {
                 return await call();
             }
             catch (error) {
                 signal?.throwIfAborted();
-                const { code, retryAfterMs } = error;
-                if (!passing.has(code) || retry >= this.#options.maxRetries)
+                if (!isPassing(error, repeatable) || retry >= this.#options.maxRetries)
                     throw error;
-                const pauseMs = retryAfterMs ?? Math.min(longestPauseMs, firstPauseMs * 2 ** retry);
-                // A quarter more or less, so that those who were refused together do not come back together.
+                const pauseMs = error.retryAfterMs ?? Math.min(longestPauseMs, firstPauseMs * 2 ** retry);
+                if (pauseMs > longestWaitMs)
+                    throw error;
+                // Up to a quarter more, so that those who were refused together do not come back together.
                 await pause(pauseMs * (1 + Math.random() / 4), signal);
             }
         }
     }
+    /** One try. */
+    send({ text }, variables, signal) {
+        return this.#send(text, variables, signal);
+    }
     async #send(query, variables, signal) {
         const { url, token } = this.#options;
+        const credential = typeof token === 'string' ? token : await token();
         const { status, text } = await this.#post(url, {
             method: 'POST',
-            headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+            headers: { 'content-type': 'application/json', authorization: `Bearer ${credential}` },
             body: JSON.stringify({ query, variables }),
             ...(signal && { signal }),
         });
@@ -58,7 +70,9 @@ export class Transport {
     }
     async #post(url, init) {
         try {
-            const response = await this.#options.fetch(url, init);
+            const limit = AbortSignal.timeout(longestTryMs);
+            const signal = init.signal ? AbortSignal.any([init.signal, limit]) : limit;
+            const response = await this.#options.fetch(url, { ...init, signal });
             return { status: response.status, text: await response.text() };
         }
         catch (error) {
@@ -66,6 +80,16 @@ export class Transport {
             throw new NetworkError(`${url} did not answer: ${reasonOf(error)}`, error);
         }
     }
+}
+function isQuery(text) {
+    return /^\s*(query\b|\{)/.test(text);
+}
+function isPassing(error, repeatable) {
+    if (error instanceof UploadError)
+        return passingStatus(error.status);
+    if (!(error instanceof FoveaError))
+        return false;
+    return repeatable ? passing.has(error.code) : error.code === 'RATE_LIMITED';
 }
 function parse(text) {
     try {

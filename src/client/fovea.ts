@@ -18,13 +18,13 @@ import type {
 } from './generated/operations.ts';
 import * as operations from './generated/operations.ts';
 import { base64Of, bytesOf, mediaTypeOf, type Picture } from './pictures.ts';
-import { type CallOptions, type Document, reasonOf, Transport } from './transport.ts';
+import { type CallOptions, type Document, reasonOf, type Token, Transport } from './transport.ts';
 
 export interface FoveaOptions {
   /** Of the server, such as `https://fovea.example`. */
   readonly url: string;
-  /** An API key, a client token or an access token. */
-  readonly token: string;
+  /** An API key, a client token or an access token; or what answers the present one, asked at each try. */
+  readonly token: Token;
   /** How often a call is made again while the server is busy or does not answer. 4. */
   readonly maxRetries?: number;
   /** Pictures of more bytes are uploaded first instead of being put into the request. 1,000,000. */
@@ -33,7 +33,11 @@ export interface FoveaOptions {
   readonly fetch?: typeof fetch;
 }
 
-/** Left out, an idempotency key is made: a call that is made again is neither computed nor billed twice. */
+/**
+ * Left out, an idempotency key is made: a call that is made again is neither computed nor billed twice. With `null` there is
+ * none, and a call whose answer was lost is not made again. A key of one's own for a picture that is large enough to be
+ * uploaded needs the same `{ uploadId }` each time.
+ */
 type Request<Input> = Omit<Input, 'images'> & { readonly images: Picture | readonly Picture[] };
 type InSpace = { readonly space?: CoordinateSpace };
 
@@ -64,8 +68,10 @@ export class Fovea {
     options?: CallOptions,
   ): Promise<ClassifyMutation['classify']> {
     const images = await this.#imageInputs(input.images, options);
-    const variables = { input: { idempotencyKey: randomKey(), ...input, images } };
-    return (await this.request(operations.Classify, variables, options)).classify;
+    const keyed = withKey(input);
+    const variables = { input: { ...keyed, images } };
+    const repeatable = keyed.idempotencyKey !== null;
+    return (await this.#transport.request(operations.Classify, variables, options, repeatable)).classify;
   }
 
   /** Boxes in pixels of the picture, or as shares of it where `space` is `NORMALIZED`. */
@@ -74,8 +80,10 @@ export class Fovea {
     { space = 'PIXEL', ...options }: CallOptions & InSpace = {},
   ): Promise<DetectMutation['detect']> {
     const images = await this.#imageInputs(input.images, options);
-    const variables = { input: { idempotencyKey: randomKey(), ...input, images }, space };
-    return (await this.request(operations.Detect, variables, options)).detect;
+    const keyed = withKey(input);
+    const variables = { input: { ...keyed, images }, space };
+    const repeatable = keyed.idempotencyKey !== null;
+    return (await this.#transport.request(operations.Detect, variables, options, repeatable)).detect;
   }
 
   /**
@@ -87,8 +95,10 @@ export class Fovea {
     { space = 'PIXEL', png = false, ...options }: CallOptions & InSpace & { readonly png?: boolean } = {},
   ): Promise<SegmentMutation['segment']> {
     const images = await this.#imageInputs(input.images, options);
-    const variables = { input: { idempotencyKey: randomKey(), ...input, images }, space, png };
-    return (await this.request(operations.Segment, variables, options)).segment;
+    const keyed = withKey(input);
+    const variables = { input: { ...keyed, images }, space, png };
+    const repeatable = keyed.idempotencyKey !== null;
+    return (await this.#transport.request(operations.Segment, variables, options, repeatable)).segment;
   }
 
   /** Brings one picture to the server. Answers the id that `{ uploadId }` takes, until it expires. */
@@ -99,12 +109,16 @@ export class Fovea {
       throw new UploadError('The bytes are no JPEG, PNG, WebP, AVIF, GIF or TIFF: nothing was sent.', 415);
     }
     const input = { contentType, bytes: bytes.byteLength, sha256: await sha256Of(bytes) };
-    return this.#transport.retrying(async () => {
-      // A place for each try: one that was begun with may have been used up.
-      const { createUpload } = await this.request(operations.CreateUpload, { input }, { signal });
-      await this.#put(createUpload.url, contentType, bytes, signal);
-      return createUpload.id;
-    }, signal);
+    return this.#transport.retrying(
+      async () => {
+        // A place for each try: one that was begun with may have been used up.
+        const { createUpload } = await this.#transport.send(operations.CreateUpload, { input }, signal);
+        await this.#put(createUpload.url, contentType, bytes, signal);
+        return createUpload.id;
+      },
+      signal,
+      true,
+    );
   }
 
   /** A short-lived token for a browser or a device, never wider than the API key that this client has. */
@@ -157,7 +171,10 @@ export class Fovea {
     return (await this.request(operations.Usage, { ...span, bucket, groupBy }, options)).usage;
   }
 
-  /** Any operation of the schema: `request<Data>({ text: 'query …' }, variables)`. */
+  /**
+   * Any operation of the schema: `request<Data>({ text: 'query …' }, variables)`. A mutation whose answer was lost is not made
+   * again.
+   */
   request<Data, Variables = Record<string, unknown>>(
     document: Document<Data, Variables>,
     variables: Variables,
@@ -207,6 +224,13 @@ export class Fovea {
 /** `Array.isArray` does not know of lists that are only read. */
 function isList(pictures: Picture | readonly Picture[]): pictures is readonly Picture[] {
   return Array.isArray(pictures);
+}
+
+function withKey<Input extends { readonly idempotencyKey?: string | null | undefined }>(input: Input) {
+  return {
+    ...input,
+    idempotencyKey: input.idempotencyKey === undefined ? randomKey() : input.idempotencyKey,
+  };
 }
 
 /** Pages that came without TLS have no `crypto.randomUUID`. */

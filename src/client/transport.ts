@@ -1,10 +1,12 @@
-import { errorOf, type FoveaError, NetworkError } from './errors.ts';
+import { errorOf, FoveaError, NetworkError, UploadError } from './errors.ts';
+
+export type Token = string | (() => string | Promise<string>);
 
 export interface TransportOptions {
   /** Of the GraphQL endpoint. */
   readonly url: string;
-  /** An API key, a client token or an access token. */
-  readonly token: string;
+  /** An API key, a client token or an access token; or what answers the present one, asked at each try. */
+  readonly token: Token;
   readonly fetch: typeof fetch;
   /** How often a call is made again after the first time. */
   readonly maxRetries: number;
@@ -25,13 +27,17 @@ export interface Document<Data, Variables> {
 const firstPauseMs = 200;
 const longestPauseMs = 10_000;
 
-/** What the server refuses for the moment, before it has done any of it. */
-const passing = new Set(['RATE_LIMITED', 'CONCURRENCY_LIMITED', 'OVERLOADED', 'NETWORK_ERROR']);
+/** Whoever is asked to wait longer is told, instead of being kept. */
+const longestWaitMs = 60_000;
+/** Longer than any request may take by the server's own limits. */
+const longestTryMs = 150_000;
 
-/**
- * Sends operations to one server, and again where a call failed for the moment. A mutation that must not be made twice
- * needs an idempotency key in its variables: an answer may be lost on its way back.
- */
+/** What passes. Only the first is known to be refused before anything was done: the others may have lost an answer. */
+const passing = new Set(['RATE_LIMITED', 'CONCURRENCY_LIMITED', 'OVERLOADED', 'NETWORK_ERROR']);
+/** Of an upload: too slow, too many, or a server in trouble. */
+const passingStatus = (status: number) => status === 408 || status === 429 || status >= 500;
+
+/** Sends operations to one server, and again where a call failed for the moment and may be made twice. */
 export class Transport {
   readonly #options: TransportOptions;
 
@@ -43,36 +49,54 @@ export class Transport {
     return this.#options.fetch;
   }
 
-  /** @throws FoveaError, or the signal's reason */
+  /**
+   * @param repeatable whether making the call twice does what making it once does: a query, or a mutation with an idempotency key
+   * @throws FoveaError, or the signal's reason
+   */
   request<Data, Variables>(
     document: Document<Data, Variables>,
     variables: Variables,
     { signal }: CallOptions = {},
+    repeatable = isQuery(document.text),
   ): Promise<Data> {
-    return this.retrying(() => this.#send<Data>(document.text, variables, signal), signal);
+    return this.retrying(() => this.send(document, variables, signal), signal, repeatable);
   }
 
   /** Makes `call` again while it fails with what passes: after the time that the server names, or longer and longer. */
-  async retrying<T>(call: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  async retrying<T>(
+    call: () => Promise<T>,
+    signal: AbortSignal | undefined,
+    repeatable: boolean,
+  ): Promise<T> {
     for (let retry = 0; ; retry++) {
       try {
         return await call();
       } catch (error) {
         signal?.throwIfAborted();
-        const { code, retryAfterMs } = error as FoveaError;
-        if (!passing.has(code) || retry >= this.#options.maxRetries) throw error;
-        const pauseMs = retryAfterMs ?? Math.min(longestPauseMs, firstPauseMs * 2 ** retry);
-        // A quarter more or less, so that those who were refused together do not come back together.
+        if (!isPassing(error, repeatable) || retry >= this.#options.maxRetries) throw error;
+        const pauseMs = error.retryAfterMs ?? Math.min(longestPauseMs, firstPauseMs * 2 ** retry);
+        if (pauseMs > longestWaitMs) throw error;
+        // Up to a quarter more, so that those who were refused together do not come back together.
         await pause(pauseMs * (1 + Math.random() / 4), signal);
       }
     }
   }
 
+  /** One try. */
+  send<Data, Variables>(
+    { text }: Document<Data, Variables>,
+    variables: Variables,
+    signal: AbortSignal | undefined,
+  ): Promise<Data> {
+    return this.#send<Data>(text, variables, signal);
+  }
+
   async #send<Data>(query: string, variables: unknown, signal: AbortSignal | undefined): Promise<Data> {
     const { url, token } = this.#options;
+    const credential = typeof token === 'string' ? token : await token();
     const { status, text } = await this.#post(url, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${credential}` },
       body: JSON.stringify({ query, variables }),
       ...(signal && { signal }),
     });
@@ -87,13 +111,25 @@ export class Transport {
 
   async #post(url: string, init: RequestInit): Promise<{ status: number; text: string }> {
     try {
-      const response = await this.#options.fetch(url, init);
+      const limit = AbortSignal.timeout(longestTryMs);
+      const signal = init.signal ? AbortSignal.any([init.signal, limit]) : limit;
+      const response = await this.#options.fetch(url, { ...init, signal });
       return { status: response.status, text: await response.text() };
     } catch (error) {
       init.signal?.throwIfAborted();
       throw new NetworkError(`${url} did not answer: ${reasonOf(error)}`, error);
     }
   }
+}
+
+function isQuery(text: string): boolean {
+  return /^\s*(query\b|\{)/.test(text);
+}
+
+function isPassing(error: unknown, repeatable: boolean): error is FoveaError {
+  if (error instanceof UploadError) return passingStatus(error.status);
+  if (!(error instanceof FoveaError)) return false;
+  return repeatable ? passing.has(error.code) : error.code === 'RATE_LIMITED';
 }
 
 interface Answer<Data> {

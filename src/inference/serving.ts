@@ -60,6 +60,8 @@ export class Serving<T extends ServedTask> {
   /** Aborted with the error that ends the request before its answer. */
   readonly #abandoned = new AbortController();
   readonly #ticket: Ticket;
+  /** Units that are booked, or may be. */
+  #billed = 0;
 
   constructor(
     dependencies: ServingDependencies,
@@ -100,9 +102,11 @@ export class Serving<T extends ServedTask> {
       if (!this.#ticket.dispatched) this.#abandon(hungUpError());
     };
     this.#caller.signal.addEventListener('abort', hungUp);
-    const taken = this.#takeBudget();
-    const held = this.#hold(taken);
-    let billed = 0;
+    const reserved = this.#reserve();
+    const taken = reserved.then(({ kind }) => (kind === 'admitted' ? this.#takeBudget() : 0));
+    const held = taken.then(() => reserved);
+    // It is awaited by each image in turn; until the first gets there nobody listens.
+    held.catch(() => {});
     try {
       // Only a request that may be a replay waits here; every other is decoded while its units are reserved.
       if (this.#idempotency) {
@@ -115,17 +119,15 @@ export class Serving<T extends ServedTask> {
       // Where every image failed at once, none of them has waited for this.
       await this.#orAbandoned(held);
       if (this.#dependencies.clock.now() > this.#ticket.deadline) throw this.#deadlineExceeded();
-      const answer = await this.#commit(images);
-      billed = answer.receipt.units;
-      return answer;
+      return await this.#commit(images);
     } catch (error) {
       this.#abandon(error);
-      await this.#giveBack(held);
+      await this.#giveBack(reserved);
       throw error;
     } finally {
       clearTimeout(timer);
       this.#caller.signal.removeEventListener('abort', hungUp);
-      await this.#giveBackBudget(taken, billed);
+      await this.#giveBackBudget(taken);
     }
   }
 
@@ -133,7 +135,7 @@ export class Serving<T extends ServedTask> {
     return this.#request.images.length * this.#chosen.variant.unitsPerImage;
   }
 
-  /** Before the hold, which would be in vain without it. Answers the units taken of what the credential may spend. */
+  /** Answers the units taken of what the credential may spend: of an admitted request alone, since a replay costs nothing. */
   async #takeBudget(): Promise<number> {
     const { budget } = this.#caller;
     if (budget === null) return 0;
@@ -141,34 +143,27 @@ export class Serving<T extends ServedTask> {
     return this.#units;
   }
 
-  #hold(taken: Promise<unknown>) {
+  #reserve(): Promise<Hold<Results[T] | FailedImage>> {
     const { tenantId, monthlyUnits: limit, hardLimit } = this.#caller;
-    const { signal } = this.#abandoned;
-    const held = taken.then(() => {
-      signal.throwIfAborted();
-      const reservation = {
-        requestId: this.#requestId,
-        tenantId,
-        units: this.#units,
-        limit,
-        hardLimit,
-        ttlMs: this.#timeoutMs + HOLD_OUTLIVES_DEADLINE_MS,
-        idempotency: this.#idempotency,
-      };
-      return hold<Results[T] | FailedImage>(this.#dependencies.ledger, reservation, signal);
-    });
-    // It is awaited by each image in turn; until the first gets there nobody listens.
-    held.catch(() => {});
-    return held;
+    const reservation = {
+      requestId: this.#requestId,
+      tenantId,
+      units: this.#units,
+      limit,
+      hardLimit,
+      ttlMs: this.#timeoutMs + HOLD_OUTLIVES_DEADLINE_MS,
+      idempotency: this.#idempotency,
+    };
+    return hold(this.#dependencies.ledger, reservation, this.#abandoned.signal);
   }
 
   /**
    * Whoever is told of a failure should find no trace of it in the quota, but not wait for a database that hangs: then the
    * hold is given back later, or expires.
    */
-  async #giveBack(held: Promise<Hold<Results[T] | FailedImage>>): Promise<void> {
+  async #giveBack(reserved: Promise<Hold<Results[T] | FailedImage>>): Promise<void> {
     const { ledger } = this.#dependencies;
-    const givenBack = held.then(async ({ kind }) => {
+    const givenBack = reserved.then(async ({ kind }) => {
       if (kind === 'admitted') await ledger.release(this.#requestId, this.#caller.tenantId);
     });
     const settled = givenBack.catch(() => {});
@@ -176,11 +171,11 @@ export class Serving<T extends ServedTask> {
   }
 
   /** The one place that gives units back to the credential: whatever came of the request, what it was not billed. */
-  async #giveBackBudget(taken: Promise<number>, billed: number): Promise<void> {
+  async #giveBackBudget(taken: Promise<number>): Promise<void> {
     const { budget } = this.#caller;
     if (budget === null) return;
     const givenBack = taken.then(async (units) => {
-      if (units > billed) await budget.giveBack(units - billed);
+      if (units > this.#billed) await budget.giveBack(units - this.#billed);
     });
     const settled = givenBack.catch(() => {});
     await Promise.race([settled, delay(GIVE_BACK_MS, undefined, { ref: false })]);
@@ -234,6 +229,8 @@ export class Serving<T extends ServedTask> {
     const units = answered.length * variant.unitsPerImage;
     const receipt = this.#receipt(answered, units);
 
+    // Where the ledger does not say what came of it, it may be booked: the credential must not spend it again.
+    this.#billed = units;
     const outcome = await this.#dependencies.ledger.commit({
       requestId: this.#requestId,
       tenantId,
@@ -251,7 +248,10 @@ export class Serving<T extends ServedTask> {
       idempotency: this.#idempotency && { ...this.#idempotency, answer: { results, receipt } },
     });
     // The hold was swept: nothing was booked, so nothing is answered.
-    if (outcome.kind === 'no-hold') throw this.#deadlineExceeded();
+    if (outcome.kind === 'no-hold') {
+      this.#billed = 0;
+      throw this.#deadlineExceeded();
+    }
 
     const { used, reserved, resetsAt } = outcome;
     const remaining = limit === null ? null : Math.max(0, limit - used - reserved);

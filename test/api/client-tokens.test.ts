@@ -226,6 +226,18 @@ describe('units that are not billed are the token’s again', () => {
     await expectLeft(client, 2);
   });
 
+  it('that are all spent: an answer is replayed for none', async () => {
+    const client = await mint({ maxUnits: 1 });
+    const keyed = { idempotencyKey: 'last' };
+    await classify(client, keyed);
+    expect((await classify(client, keyed)).data?.classify.receipt).toMatchObject({
+      replayed: true,
+      units: 0,
+    });
+    expect((await classify(client, {})).errors[0]?.extensions.code).toBe('FORBIDDEN');
+    expect(await server.heldUnits()).toBe(0);
+  });
+
   it('of a request that fails: no such model, no such argument, no quota, no time', async () => {
     tenant = await server.createTenant({ unitLimit: 2 });
     const client = await mint({ maxUnits: 5 });

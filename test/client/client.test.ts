@@ -75,6 +75,39 @@ describe('the client', () => {
     expect(await fovea.quota()).toMatchObject({ used: 1, reserved: 0 });
   });
 
+  it('makes a key where one is undefined, and does not ask again where there is to be none', async () => {
+    const fovea = clientOf(await server.createTenant(), { fetch: losing(1) });
+    const made = await fovea.classify({ model: 'shapes', images: circle, idempotencyKey: undefined });
+    expect(made.receipt.replayed).toBe(true);
+    const keyless = clientOf(await server.createTenant(), { fetch: losing(1) });
+    const call = keyless.classify({ model: 'shapes', images: circle, idempotencyKey: null });
+    await expect(call).rejects.toBeInstanceOf(NetworkError);
+    expect(await keyless.quota()).toMatchObject({ used: 1 });
+  });
+
+  it('does not repeat a mutation that it knows nothing of', async () => {
+    const fovea = clientOf(await server.createTenant(), { fetch: losing(1) });
+    const text = 'mutation { createApiKey(input: { name: "once" }) { secret } }';
+    await expect(fovea.request({ text }, {})).rejects.toBeInstanceOf(NetworkError);
+    const { apiKeys } = await fovea.request<{ apiKeys: { totalCount: number } }>(
+      { text: '{ apiKeys { totalCount } }' },
+      {},
+    );
+    expect(apiKeys.totalCount).toBe(2);
+  });
+
+  it('asks for the present token at each try', async () => {
+    const tenant = await server.createTenant();
+    let asked = 0;
+    const token = async () => {
+      asked += 1;
+      return tenant.key;
+    };
+    const fovea = clientOf(tenant, { token, fetch: losing(1) });
+    expect((await fovea.viewer()).principal).toBe('key test');
+    expect(asked).toBe(2);
+  });
+
   it('waits as long as a busy server asks, and gives up where it may not', async () => {
     const tenant = await server.createTenant({ plan: 'Free' });
     const { burst } = (await clientOf(tenant).viewer()).tenant.plan;
@@ -93,11 +126,17 @@ describe('the client', () => {
 
   it('stops waiting when it is told to', async () => {
     const tenant = await server.createTenant();
-    const fovea = clientOf(tenant, { fetch: losing(Number.POSITIVE_INFINITY), maxRetries: 1_000 });
     const stop = new AbortController();
+    const lose = losing(Number.POSITIVE_INFINITY);
+    let tries = 0;
+    const counted: typeof fetch = (...call) => {
+      tries += 1;
+      return lose(...call).finally(() => setTimeout(() => stop.abort(new Error('enough')), 20));
+    };
+    const fovea = clientOf(tenant, { fetch: counted, maxRetries: 1_000 });
     const call = fovea.classify({ model: 'shapes', images: circle }, { signal: stop.signal });
-    stop.abort(new Error('enough'));
     await expect(call).rejects.toThrow('enough');
+    expect(tries).toBe(1);
   });
 
   it('uploads what is large', async () => {
