@@ -3,6 +3,7 @@ import type { Database } from '../db/database.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { BadUserInputError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
+import { Turns } from '../lib/turns.ts';
 import { type ClientTokenClaims, claimsOf, longestTtlSeconds, payloadOf } from './client-token-claims.ts';
 import { type NewClientToken, requireMintable } from './new-client-token.ts';
 import { SignedTokens } from './signed-tokens.ts';
@@ -14,6 +15,8 @@ import { type Principal, SCOPES } from './types.ts';
 const longestToken = 7_000;
 /** How long what an expired token has spent is kept: a request that began in its last second may still give units back. */
 const keptAfterExpiryMs = 3_600_000;
+/** Expired tokens that are cleared away with one that is minted. */
+const mostCleared = 100;
 
 export interface ClientTokensParts {
   readonly database: Database;
@@ -31,6 +34,7 @@ export class ClientTokens {
   readonly #tokens: SignedTokens<ClientTokenClaims>;
   readonly #logger: Logger;
   readonly #clock: Clock;
+  readonly #turns = new Turns();
 
   constructor({ database, keys, logger, clock = systemClock }: ClientTokensParts) {
     this.#database = database;
@@ -69,7 +73,7 @@ export class ClientTokens {
   /** What `principal` may still spend beside its tenant's quota; null: there is no such bound. */
   budget({ tenant, restriction }: Principal): TokenBudget | null {
     if (restriction === null || restriction.maxUnits === null) return null;
-    return new TokenBudget(this.#database, this.#logger, tenant.id, restriction.tokenId);
+    return new TokenBudget(this.#database, this.#logger, this.#turns, tenant.id, restriction.tokenId);
   }
 
   #keyOf({ tenant, apiKeyId }: Principal) {
@@ -81,11 +85,13 @@ export class ClientTokens {
     );
   }
 
-  /** Clears away what the tenant's expired tokens have spent as well: whoever mints none leaves none. */
+  /** Clears some of the tenant's expired tokens away as well: more than come, so that few are left. */
   async #open({ tenant, apiKeyId }: Principal, id: string, maxUnits: number, expiresAt: Date): Promise<void> {
     const ended = new Date(this.#clock.now() - keptAfterExpiryMs);
     await this.#database.asTenant(tenant.id, async (tx) => {
-      await tx.clientToken.deleteMany({ where: { expiresAt: { lt: ended } } });
+      await tx.$executeRaw`
+        DELETE FROM client_token WHERE id IN (
+          SELECT id FROM client_token WHERE expires_at < ${ended} LIMIT ${mostCleared} FOR UPDATE SKIP LOCKED)`;
       await tx.clientToken.create({
         data: { id, tenantId: tenant.id, apiKeyId: apiKeyId!, maxUnits, expiresAt },
       });

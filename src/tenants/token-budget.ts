@@ -1,6 +1,7 @@
-import type { Database } from '../db/database.ts';
+import type { Database, Transaction } from '../db/database.ts';
 import { ForbiddenError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
+import type { Turns } from '../lib/turns.ts';
 
 /**
  * What one client token may spend, exactly, over all processes: units are taken before the work and what was not billed is
@@ -12,9 +13,12 @@ export class TokenBudget {
   readonly #logger: Logger;
   readonly #tenantId: string;
   readonly #tokenId: string;
+  /** By token: those who wait for its row's lock would each keep a connection from everybody else. */
+  readonly #turns: Turns;
 
-  constructor(database: Database, logger: Logger, tenantId: string, tokenId: string) {
+  constructor(database: Database, logger: Logger, turns: Turns, tenantId: string, tokenId: string) {
     this.#database = database;
+    this.#turns = turns;
     this.#logger = logger;
     this.#tenantId = tenantId;
     this.#tokenId = tokenId;
@@ -22,7 +26,7 @@ export class TokenBudget {
 
   /** Throws ForbiddenError, and takes none, where fewer are left. */
   async take(units: number): Promise<void> {
-    const left = await this.#database.asTenant(this.#tenantId, async (tx) => {
+    const left = await this.#inTurn(async (tx) => {
       // One statement tests and sets: of many at once, each finds what those before it have taken.
       const taken = await tx.$executeRaw`
         UPDATE client_token SET spent = spent + ${units}
@@ -41,14 +45,15 @@ export class TokenBudget {
   /** Never rejects: what cannot be given back is lost to the token, and logged. */
   async giveBack(units: number): Promise<void> {
     if (units === 0) return;
-    await this.#database
-      .asTenant(
-        this.#tenantId,
-        (tx) => tx.$executeRaw`
-          UPDATE client_token SET spent = spent - ${units} WHERE id = ${this.#tokenId}::uuid AND spent >= ${units}`,
-      )
-      .catch((err: unknown) => {
-        this.#logger.warn({ err, units }, 'units could not be given back to a client token');
-      });
+    await this.#inTurn(
+      (tx) => tx.$executeRaw`
+        UPDATE client_token SET spent = spent - ${units} WHERE id = ${this.#tokenId}::uuid AND spent >= ${units}`,
+    ).catch((err: unknown) => {
+      this.#logger.warn({ err, units }, 'units could not be given back to a client token');
+    });
+  }
+
+  #inTurn<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.#turns.run(this.#tokenId, () => this.#database.asTenant(this.#tenantId, work));
   }
 }
