@@ -5,6 +5,7 @@ import { createContext } from '../../src/context.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { Lifetime } from '../../src/lib/lifetime.ts';
 import { createLogger } from '../../src/lib/logger.ts';
+import { Ledger } from '../../src/metering/ledger.ts';
 import { expectBooked, nothing } from '../support/booked.ts';
 import { GraphqlClient } from '../support/graphql-client.ts';
 import { examplePicture, startServer, type TestServer, type TestTenant } from '../support/server.ts';
@@ -236,6 +237,23 @@ describe('units that are not billed are the token’s again', () => {
     });
     expect((await classify(client, {})).errors[0]?.extensions.code).toBe('FORBIDDEN');
     expect(await server.heldUnits()).toBe(0);
+  });
+
+  it('that may have been booked are not to be spent again', async () => {
+    const client = await mint({ maxUnits: 1 });
+    const { commit } = Ledger.prototype;
+    // What remains of a connection that breaks between the booking and its answer, and does not come back.
+    const losing = vi.spyOn(Ledger.prototype, 'commit').mockImplementationOnce(async function (
+      this: Ledger,
+      booking,
+    ) {
+      await commit.call(this, booking);
+      throw new Error('Query read timeout');
+    });
+    onTestFinished(() => losing.mockRestore());
+    expect((await classify(client)).errors).toHaveLength(1);
+    expect((await classify(client)).errors[0]?.extensions.code).toBe('FORBIDDEN');
+    await expectBooked(server, tenant.client, { requests: 1, images: 1, units: 1, errors: 0 });
   });
 
   it('of a request that fails: no such model, no such argument, no quota, no time', async () => {

@@ -1,15 +1,5 @@
 import { crc32 } from 'node:zlib';
-
-/** A small generator of numbers in [0, 1) with a seed, so that a mutation that broke something can be made again. */
-export function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+import { numbersFrom } from '../support/numbers.ts';
 
 type Mutation = (file: Buffer, random: () => number) => Buffer;
 
@@ -67,7 +57,7 @@ const mutations = { flipBits, truncate, editHeader, overwriteRun, repeatPart, ed
 
 /** What became of a picture, and by which mutation. */
 export function mutate(file: Buffer, seed: number): { mutant: Buffer; by: string } {
-  const random = seeded(seed);
+  const random = numbersFrom(seed);
   const [by, mutation] = Object.entries(mutations)[below(random, Object.keys(mutations).length)]!;
   return { mutant: mutation(file, random), by };
 }

@@ -2,8 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { placeImage } from '../../../../src/inference/images/geometry.ts';
 import { detect, MAX_CANDIDATES } from '../../../../src/inference/tasks/detect/detect.ts';
 import type { DetectOutput, InputGeometry } from '../../../../src/inference/variant.ts';
+import { numbersFrom } from '../../../support/numbers.ts';
 import { geometry } from '../../images/pictures.ts';
-import { numbersFrom, plainBoxes, proposals, reading, tensor } from './tensors.ts';
+import { plainBoxes, proposals, reading, tensor } from './tensors.ts';
 
 const failed = expect.objectContaining({ code: 'INFERENCE_FAILED' });
 

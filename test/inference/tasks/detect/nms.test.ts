@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { suppressOverlaps } from '../../../../src/inference/tasks/detect/nms.ts';
-import { numbersFrom } from './tensors.ts';
+import { numbersFrom } from '../../../support/numbers.ts';
 
 type Edges = readonly [number, number, number, number];
 

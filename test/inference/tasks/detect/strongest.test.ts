@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { strongest } from '../../../../src/inference/tasks/detect/strongest.ts';
-import { numbersFrom } from './tensors.ts';
+import { numbersFrom } from '../../../support/numbers.ts';
 
 const of = (scores: number[], minScore: number, most: number) => [
   ...strongest(Float32Array.from(scores), minScore, most),
