@@ -1,9 +1,14 @@
 /** What the way from a client's bytes to an answer needs to know of a stored artefact. Made by `src/models`. */
 
+import type { Preprocessing } from './preprocessing.ts';
+
 export type Task = 'CLASSIFY' | 'DETECT' | 'SEGMENT';
 
 /** A stored variant's compression. Callers may also ask for `AUTO`, which is resolved to one of these. */
 export type Compression = 'NONE' | 'FLOAT16' | 'INT8' | 'PRUNED';
+
+/** What an artefact is written in, which decides the engine that runs it. */
+export type ModelFormat = 'onnx' | 'saved-model' | 'tfjs-graph' | 'tfjs-layers';
 
 /** How a picture of any size becomes the model's `height × width × 3` bytes. */
 export interface InputGeometry {
@@ -101,6 +106,11 @@ export interface Variant {
   readonly key: string;
   readonly task: Task;
   readonly compression: Compression;
+  readonly format: ModelFormat;
+  /** The name that servers of others know it by; null: a tenant's own, and others may have models of that name. */
+  readonly publicName: { readonly name: string; readonly version: number } | null;
+  /** What the stored graph does to pixels before anything else; null: stored before this was noted down. */
+  readonly preprocessing: Preprocessing | null;
   /** The stored graph: takes `uint8 [N, height, width, 3]` RGB pixels, colour order and scaling inside. */
   readonly artifactSha256: string;
   /** SHA-256 of each file of weights that the graph points to, by which it names them; empty where it holds them all. */

@@ -1,8 +1,8 @@
+import type { Preprocessing } from '../inference/preprocessing.ts';
 import type { ManifestInput } from './manifest.ts';
 import { type Fault, show } from './manifest-error.ts';
 import { type Dimension, describeGraph, formatTensor, type GraphTensor } from './onnx/describe.ts';
 import { type OnnxModel, opsetOf } from './onnx/model-file.ts';
-import type { Preprocessing } from './onnx/wrap-input.ts';
 
 /** Where a manifest's picture enters its graph. */
 export interface InputFit {

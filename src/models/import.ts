@@ -159,7 +159,10 @@ async function proveCandidate(
   const { graph, inputTensor, maxBatch, oneByOne } = served;
   if (oneByOne !== null)
     logger.info({ model: manifest.name, reason: oneByOne }, 'served one picture at a time');
-  return { graph, inputTensor, output: head.output, maxBatch, labels: head.labels };
+  return {
+    ...{ graph, inputTensor, output: head.output, maxBatch, labels: head.labels },
+    preprocessing: fit.preprocessing,
+  };
 }
 
 function readGraph(file: Uint8Array, faults: Fault[]): OnnxModel | null {

@@ -1,5 +1,5 @@
+import { lumaWeights, type Preprocessing } from '../inference/preprocessing.ts';
 import type { Tensor } from '../inference/tensor.ts';
-import { lumaWeights, type Preprocessing } from './onnx/wrap-input.ts';
 
 /**
  * Five pictures, `height · width · 3` RGB bytes each, the same on every run: noise over all levels, dark noise, a slope under

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Prisma } from '../db/generated/client.ts';
-import type { Task, Variant, VariantOutput } from '../inference/variant.ts';
+import type { Preprocessing } from '../inference/preprocessing.ts';
+import type { Compression, Task, Variant, VariantOutput } from '../inference/variant.ts';
 
 /** One version of a model with the variants that are stored of it. */
 export interface ServedModel {
@@ -55,6 +56,16 @@ const input = z.object({
   resizeShort: z.number().nullable(),
   align: z.enum(['center', 'top-left']),
   pad: z.number(),
+});
+const format = z.enum(['onnx', 'saved-model', 'tfjs-graph', 'tfjs-layers']);
+const preprocessing: z.ZodType<Preprocessing> = z.object({
+  layout: z.enum(['NCHW', 'NHWC']),
+  width: z.number(),
+  height: z.number(),
+  color: z.enum(['RGB', 'BGR', 'GRAY']),
+  scale: z.number(),
+  mean: z.array(z.number()),
+  std: z.array(z.number()),
 });
 const background = z.number().nullable();
 const strides = z.array(z.number());
@@ -132,6 +143,9 @@ export function servedModel(row: ModelRow): ServedModel {
       key: variantKey(id, ofCompression, variant.artifactSha256),
       task: ofTask,
       compression: ofCompression,
+      format: format.parse(variant.format),
+      publicName: row.tenantId === null ? publicName(row, ofCompression) : null,
+      preprocessing: preprocessing.nullable().parse(variant.preprocessing),
       artifactSha256: variant.artifactSha256,
       externalData: variant.externalData,
       input: input.parse(variant.input),
@@ -149,4 +163,9 @@ export function servedModel(row: ModelRow): ServedModel {
 /** The row's id stands for how the artefact is fed, which never changes; all of it may stand in a URL's path. */
 function variantKey(modelId: string, compression: string, sha256: string): string {
   return `${modelId}.${compression.toLowerCase()}.${sha256.slice(0, 12)}`;
+}
+
+/** No model's name has a `~`, so that no two variants share one. */
+function publicName({ name, version }: ModelRow, of: Compression): { name: string; version: number } {
+  return { name: of === 'NONE' ? name : `${name}~${of.toLowerCase()}`, version };
 }

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { v7 as uuidv7 } from 'uuid';
 import type { Transaction } from '../db/database.ts';
 import type { Prisma } from '../db/generated/client.ts';
+import type { Preprocessing } from '../inference/preprocessing.ts';
 import type { VariantOutput } from '../inference/variant.ts';
 import { labelColumns } from './labels.ts';
 import { type Manifest, manifestSchema } from './manifest.ts';
@@ -20,6 +21,7 @@ export interface Candidate {
 /** What will be served of a candidate, shown to work. */
 export interface ProvenGraph {
   readonly graph: Uint8Array;
+  readonly preprocessing: Preprocessing;
   readonly inputTensor: string;
   readonly output: VariantOutput;
   readonly maxBatch: number;
@@ -86,6 +88,8 @@ export async function insertVersion(
       modelId: id,
       tenantId,
       compression: 'NONE',
+      format: manifest.format,
+      preprocessing: proven.preprocessing as unknown as Prisma.InputJsonObject,
       artifactSha256: proven.artifactSha256,
       externalData: [...externalData],
       sizeBytes: proven.sizeBytes,

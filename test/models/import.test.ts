@@ -49,6 +49,12 @@ describe('an imported model', () => {
       compression: 'NONE',
       artifactSha256: variant!.artifactSha256,
       externalData: [],
+      format: 'onnx',
+      publicName: { name: 'stored', version: 2 },
+      preprocessing: {
+        ...{ layout: 'NCHW', width: 6, height: 4, color: 'BGR' },
+        ...{ scale: 1, mean: [0, 0, 0], std: [2, 3, 4] },
+      },
       input: {
         tensor: 'pixels',
         width: 6,

@@ -61,11 +61,11 @@ export class VariantLoader {
 
 /** The parameters of `load` for a worker that reads the artefact store. */
 export function loadParameters(variant: Variant): Record<string, string | number> {
-  const { artifactSha256: sha256, externalData, maxBatch } = variant;
+  const { artifactSha256: sha256, externalData, format, maxBatch } = variant;
   return {
     sha256,
     ...(externalData.length > 0 && { external_data: externalData.join(',') }),
-    format: 'onnx',
+    format,
     warmup_batch: maxBatch,
   };
 }

@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { foldScaling, lumaWeights, type Preprocessing } from '../../inference/preprocessing.ts';
 import type { GraphTensor } from './describe.ts';
 import {
   type AttributeProto,
@@ -10,21 +11,6 @@ import {
 import type { OnnxModel } from './model-file.ts';
 import { freeNames } from './names.ts';
 import { constantNode, integer, integers, node } from './nodes.ts';
-
-/** How `uint8 [N, height, width, 3]` RGB pixels become what the graph was trained on. */
-export interface Preprocessing {
-  readonly layout: 'NCHW' | 'NHWC';
-  readonly width: number;
-  readonly height: number;
-  readonly color: 'RGB' | 'BGR' | 'GRAY';
-  /** x = (pixel · scale − mean) / std; one mean and one std a channel, in the order of `color`. */
-  readonly scale: number;
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
-}
-
-/** Weights of R, G and B in a grey pixel, after ITU-R BT.601. */
-export const lumaWeights = [0.299, 0.587, 0.114] as const;
 
 /**
  * Changes `model` so that it takes pixels, and answers the name of the tensor that it takes them by. A graph that takes
@@ -80,14 +66,6 @@ export function wrapInput(model: OnnxModel, input: GraphTensor, preprocessing: P
     each.name === input.name ? pixelInput(pixels, each, preprocessing) : each,
   );
   return pixels;
-}
-
-/** (pixel · scale − mean) / std as one factor and one offset a channel. */
-function foldScaling({ scale, mean, std }: Preprocessing): { factors: number[]; offsets: number[] } {
-  return {
-    factors: std.map((deviation) => scale / deviation),
-    offsets: std.map((deviation, channel) => (mean[channel] === 0 ? 0 : -mean[channel]! / deviation)),
-  };
 }
 
 /** One number where all channels share it: a scalar broadcasts far faster than a last axis of three. */

@@ -1,8 +1,9 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
+import type { Preprocessing } from '../../../src/inference/preprocessing.ts';
 import { describeGraph } from '../../../src/models/onnx/describe.ts';
 import { readModel, writeModel } from '../../../src/models/onnx/model-file.ts';
-import { type Preprocessing, wrapInput } from '../../../src/models/onnx/wrap-input.ts';
+import { wrapInput } from '../../../src/models/onnx/wrap-input.ts';
 import { type TinyClassifier, tinyClassifier, tinyWeights } from '../tiny-classifier.ts';
 
 const height = 3;

@@ -165,6 +165,8 @@ export const ModelVariantScalarFieldEnum = {
   modelId: 'modelId',
   tenantId: 'tenantId',
   compression: 'compression',
+  format: 'format',
+  preprocessing: 'preprocessing',
   artifactSha256: 'artifactSha256',
   externalData: 'externalData',
   sizeBytes: 'sizeBytes',

@@ -43,6 +43,7 @@ export type ModelVariantMinAggregateOutputType = {
   modelId: string | null
   tenantId: string | null
   compression: string | null
+  format: string | null
   artifactSha256: string | null
   sizeBytes: bigint | null
   maxBatch: number | null
@@ -55,6 +56,7 @@ export type ModelVariantMaxAggregateOutputType = {
   modelId: string | null
   tenantId: string | null
   compression: string | null
+  format: string | null
   artifactSha256: string | null
   sizeBytes: bigint | null
   maxBatch: number | null
@@ -67,6 +69,8 @@ export type ModelVariantCountAggregateOutputType = {
   modelId: number
   tenantId: number
   compression: number
+  format: number
+  preprocessing: number
   artifactSha256: number
   externalData: number
   sizeBytes: number
@@ -97,6 +101,7 @@ export type ModelVariantMinAggregateInputType = {
   modelId?: true
   tenantId?: true
   compression?: true
+  format?: true
   artifactSha256?: true
   sizeBytes?: true
   maxBatch?: true
@@ -109,6 +114,7 @@ export type ModelVariantMaxAggregateInputType = {
   modelId?: true
   tenantId?: true
   compression?: true
+  format?: true
   artifactSha256?: true
   sizeBytes?: true
   maxBatch?: true
@@ -121,6 +127,8 @@ export type ModelVariantCountAggregateInputType = {
   modelId?: true
   tenantId?: true
   compression?: true
+  format?: true
+  preprocessing?: true
   artifactSha256?: true
   externalData?: true
   sizeBytes?: true
@@ -224,6 +232,8 @@ export type ModelVariantGroupByOutputType = {
   modelId: string
   tenantId: string | null
   compression: string
+  format: string
+  preprocessing: runtime.JsonValue | null
   artifactSha256: string
   externalData: string[]
   sizeBytes: bigint
@@ -263,6 +273,8 @@ export type ModelVariantWhereInput = {
   modelId?: Prisma.UuidFilter<"ModelVariant"> | string
   tenantId?: Prisma.UuidNullableFilter<"ModelVariant"> | string | null
   compression?: Prisma.StringFilter<"ModelVariant"> | string
+  format?: Prisma.StringFilter<"ModelVariant"> | string
+  preprocessing?: Prisma.JsonNullableFilter<"ModelVariant">
   artifactSha256?: Prisma.StringFilter<"ModelVariant"> | string
   externalData?: Prisma.StringNullableListFilter<"ModelVariant">
   sizeBytes?: Prisma.BigIntFilter<"ModelVariant"> | bigint | number
@@ -280,6 +292,8 @@ export type ModelVariantOrderByWithRelationInput = {
   modelId?: Prisma.SortOrder
   tenantId?: Prisma.SortOrderInput | Prisma.SortOrder
   compression?: Prisma.SortOrder
+  format?: Prisma.SortOrder
+  preprocessing?: Prisma.SortOrderInput | Prisma.SortOrder
   artifactSha256?: Prisma.SortOrder
   externalData?: Prisma.SortOrder
   sizeBytes?: Prisma.SortOrder
@@ -301,6 +315,8 @@ export type ModelVariantWhereUniqueInput = Prisma.AtLeast<{
   modelId?: Prisma.UuidFilter<"ModelVariant"> | string
   tenantId?: Prisma.UuidNullableFilter<"ModelVariant"> | string | null
   compression?: Prisma.StringFilter<"ModelVariant"> | string
+  format?: Prisma.StringFilter<"ModelVariant"> | string
+  preprocessing?: Prisma.JsonNullableFilter<"ModelVariant">
   artifactSha256?: Prisma.StringFilter<"ModelVariant"> | string
   externalData?: Prisma.StringNullableListFilter<"ModelVariant">
   sizeBytes?: Prisma.BigIntFilter<"ModelVariant"> | bigint | number
@@ -318,6 +334,8 @@ export type ModelVariantOrderByWithAggregationInput = {
   modelId?: Prisma.SortOrder
   tenantId?: Prisma.SortOrderInput | Prisma.SortOrder
   compression?: Prisma.SortOrder
+  format?: Prisma.SortOrder
+  preprocessing?: Prisma.SortOrderInput | Prisma.SortOrder
   artifactSha256?: Prisma.SortOrder
   externalData?: Prisma.SortOrder
   sizeBytes?: Prisma.SortOrder
@@ -342,6 +360,8 @@ export type ModelVariantScalarWhereWithAggregatesInput = {
   modelId?: Prisma.UuidWithAggregatesFilter<"ModelVariant"> | string
   tenantId?: Prisma.UuidNullableWithAggregatesFilter<"ModelVariant"> | string | null
   compression?: Prisma.StringWithAggregatesFilter<"ModelVariant"> | string
+  format?: Prisma.StringWithAggregatesFilter<"ModelVariant"> | string
+  preprocessing?: Prisma.JsonNullableWithAggregatesFilter<"ModelVariant">
   artifactSha256?: Prisma.StringWithAggregatesFilter<"ModelVariant"> | string
   externalData?: Prisma.StringNullableListFilter<"ModelVariant">
   sizeBytes?: Prisma.BigIntWithAggregatesFilter<"ModelVariant"> | bigint | number
@@ -357,6 +377,8 @@ export type ModelVariantCreateInput = {
   id: string
   tenantId?: string | null
   compression: string
+  format?: string
+  preprocessing?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   artifactSha256: string
   externalData?: Prisma.ModelVariantCreateexternalDataInput | string[]
   sizeBytes: bigint | number
@@ -374,6 +396,8 @@ export type ModelVariantUncheckedCreateInput = {
   modelId: string
   tenantId?: string | null
   compression: string
+  format?: string
+  preprocessing?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   artifactSha256: string
   externalData?: Prisma.ModelVariantCreateexternalDataInput | string[]
   sizeBytes: bigint | number
@@ -389,6 +413,8 @@ export type ModelVariantUpdateInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   tenantId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   compression?: Prisma.StringFieldUpdateOperationsInput | string
+  format?: Prisma.StringFieldUpdateOperationsInput | string
+  preprocessing?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   artifactSha256?: Prisma.StringFieldUpdateOperationsInput | string
   externalData?: Prisma.ModelVariantUpdateexternalDataInput | string[]
   sizeBytes?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
@@ -406,6 +432,8 @@ export type ModelVariantUncheckedUpdateInput = {
   modelId?: Prisma.StringFieldUpdateOperationsInput | string
   tenantId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   compression?: Prisma.StringFieldUpdateOperationsInput | string
+  format?: Prisma.StringFieldUpdateOperationsInput | string
+  preprocessing?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   artifactSha256?: Prisma.StringFieldUpdateOperationsInput | string
   externalData?: Prisma.ModelVariantUpdateexternalDataInput | string[]
   sizeBytes?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
@@ -422,6 +450,8 @@ export type ModelVariantCreateManyInput = {
   modelId: string
   tenantId?: string | null
   compression: string
+  format?: string
+  preprocessing?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   artifactSha256: string
   externalData?: Prisma.ModelVariantCreateexternalDataInput | string[]
   sizeBytes: bigint | number
@@ -437,6 +467,8 @@ export type ModelVariantUpdateManyMutationInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   tenantId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   compression?: Prisma.StringFieldUpdateOperationsInput | string
+  format?: Prisma.StringFieldUpdateOperationsInput | string
+  preprocessing?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   artifactSha256?: Prisma.StringFieldUpdateOperationsInput | string
   externalData?: Prisma.ModelVariantUpdateexternalDataInput | string[]
   sizeBytes?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
@@ -453,6 +485,8 @@ export type ModelVariantUncheckedUpdateManyInput = {
   modelId?: Prisma.StringFieldUpdateOperationsInput | string
   tenantId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   compression?: Prisma.StringFieldUpdateOperationsInput | string
+  format?: Prisma.StringFieldUpdateOperationsInput | string
+  preprocessing?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   artifactSha256?: Prisma.StringFieldUpdateOperationsInput | string
   externalData?: Prisma.ModelVariantUpdateexternalDataInput | string[]
   sizeBytes?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
@@ -484,6 +518,8 @@ export type ModelVariantCountOrderByAggregateInput = {
   modelId?: Prisma.SortOrder
   tenantId?: Prisma.SortOrder
   compression?: Prisma.SortOrder
+  format?: Prisma.SortOrder
+  preprocessing?: Prisma.SortOrder
   artifactSha256?: Prisma.SortOrder
   externalData?: Prisma.SortOrder
   sizeBytes?: Prisma.SortOrder
@@ -506,6 +542,7 @@ export type ModelVariantMaxOrderByAggregateInput = {
   modelId?: Prisma.SortOrder
   tenantId?: Prisma.SortOrder
   compression?: Prisma.SortOrder
+  format?: Prisma.SortOrder
   artifactSha256?: Prisma.SortOrder
   sizeBytes?: Prisma.SortOrder
   maxBatch?: Prisma.SortOrder
@@ -518,6 +555,7 @@ export type ModelVariantMinOrderByAggregateInput = {
   modelId?: Prisma.SortOrder
   tenantId?: Prisma.SortOrder
   compression?: Prisma.SortOrder
+  format?: Prisma.SortOrder
   artifactSha256?: Prisma.SortOrder
   sizeBytes?: Prisma.SortOrder
   maxBatch?: Prisma.SortOrder
@@ -586,6 +624,8 @@ export type ModelVariantCreateWithoutModelInput = {
   id: string
   tenantId?: string | null
   compression: string
+  format?: string
+  preprocessing?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   artifactSha256: string
   externalData?: Prisma.ModelVariantCreateexternalDataInput | string[]
   sizeBytes: bigint | number
@@ -601,6 +641,8 @@ export type ModelVariantUncheckedCreateWithoutModelInput = {
   id: string
   tenantId?: string | null
   compression: string
+  format?: string
+  preprocessing?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   artifactSha256: string
   externalData?: Prisma.ModelVariantCreateexternalDataInput | string[]
   sizeBytes: bigint | number
@@ -646,6 +688,8 @@ export type ModelVariantScalarWhereInput = {
   modelId?: Prisma.UuidFilter<"ModelVariant"> | string
   tenantId?: Prisma.UuidNullableFilter<"ModelVariant"> | string | null
   compression?: Prisma.StringFilter<"ModelVariant"> | string
+  format?: Prisma.StringFilter<"ModelVariant"> | string
+  preprocessing?: Prisma.JsonNullableFilter<"ModelVariant">
   artifactSha256?: Prisma.StringFilter<"ModelVariant"> | string
   externalData?: Prisma.StringNullableListFilter<"ModelVariant">
   sizeBytes?: Prisma.BigIntFilter<"ModelVariant"> | bigint | number
@@ -661,6 +705,8 @@ export type ModelVariantCreateManyModelInput = {
   id: string
   tenantId?: string | null
   compression: string
+  format?: string
+  preprocessing?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   artifactSha256: string
   externalData?: Prisma.ModelVariantCreateexternalDataInput | string[]
   sizeBytes: bigint | number
@@ -676,6 +722,8 @@ export type ModelVariantUpdateWithoutModelInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   tenantId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   compression?: Prisma.StringFieldUpdateOperationsInput | string
+  format?: Prisma.StringFieldUpdateOperationsInput | string
+  preprocessing?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   artifactSha256?: Prisma.StringFieldUpdateOperationsInput | string
   externalData?: Prisma.ModelVariantUpdateexternalDataInput | string[]
   sizeBytes?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
@@ -691,6 +739,8 @@ export type ModelVariantUncheckedUpdateWithoutModelInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   tenantId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   compression?: Prisma.StringFieldUpdateOperationsInput | string
+  format?: Prisma.StringFieldUpdateOperationsInput | string
+  preprocessing?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   artifactSha256?: Prisma.StringFieldUpdateOperationsInput | string
   externalData?: Prisma.ModelVariantUpdateexternalDataInput | string[]
   sizeBytes?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
@@ -706,6 +756,8 @@ export type ModelVariantUncheckedUpdateManyWithoutModelInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   tenantId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   compression?: Prisma.StringFieldUpdateOperationsInput | string
+  format?: Prisma.StringFieldUpdateOperationsInput | string
+  preprocessing?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   artifactSha256?: Prisma.StringFieldUpdateOperationsInput | string
   externalData?: Prisma.ModelVariantUpdateexternalDataInput | string[]
   sizeBytes?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
@@ -724,6 +776,8 @@ export type ModelVariantSelect<ExtArgs extends runtime.Types.Extensions.Internal
   modelId?: boolean
   tenantId?: boolean
   compression?: boolean
+  format?: boolean
+  preprocessing?: boolean
   artifactSha256?: boolean
   externalData?: boolean
   sizeBytes?: boolean
@@ -741,6 +795,8 @@ export type ModelVariantSelectCreateManyAndReturn<ExtArgs extends runtime.Types.
   modelId?: boolean
   tenantId?: boolean
   compression?: boolean
+  format?: boolean
+  preprocessing?: boolean
   artifactSha256?: boolean
   externalData?: boolean
   sizeBytes?: boolean
@@ -758,6 +814,8 @@ export type ModelVariantSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.
   modelId?: boolean
   tenantId?: boolean
   compression?: boolean
+  format?: boolean
+  preprocessing?: boolean
   artifactSha256?: boolean
   externalData?: boolean
   sizeBytes?: boolean
@@ -775,6 +833,8 @@ export type ModelVariantSelectScalar = {
   modelId?: boolean
   tenantId?: boolean
   compression?: boolean
+  format?: boolean
+  preprocessing?: boolean
   artifactSha256?: boolean
   externalData?: boolean
   sizeBytes?: boolean
@@ -786,7 +846,7 @@ export type ModelVariantSelectScalar = {
   createdAt?: boolean
 }
 
-export type ModelVariantOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "modelId" | "tenantId" | "compression" | "artifactSha256" | "externalData" | "sizeBytes" | "input" | "output" | "maxBatch" | "unitsPerImage" | "report" | "createdAt", ExtArgs["result"]["modelVariant"]>
+export type ModelVariantOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "modelId" | "tenantId" | "compression" | "format" | "preprocessing" | "artifactSha256" | "externalData" | "sizeBytes" | "input" | "output" | "maxBatch" | "unitsPerImage" | "report" | "createdAt", ExtArgs["result"]["modelVariant"]>
 export type ModelVariantInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   model?: boolean | Prisma.ModelDefaultArgs<ExtArgs>
 }
@@ -807,6 +867,8 @@ export type $ModelVariantPayload<ExtArgs extends runtime.Types.Extensions.Intern
     modelId: string
     tenantId: string | null
     compression: string
+    format: string
+    preprocessing: runtime.JsonValue | null
     artifactSha256: string
     externalData: string[]
     sizeBytes: bigint
@@ -1244,6 +1306,8 @@ export interface ModelVariantFieldRefs {
   readonly modelId: Prisma.FieldRef<"ModelVariant", 'String'>
   readonly tenantId: Prisma.FieldRef<"ModelVariant", 'String'>
   readonly compression: Prisma.FieldRef<"ModelVariant", 'String'>
+  readonly format: Prisma.FieldRef<"ModelVariant", 'String'>
+  readonly preprocessing: Prisma.FieldRef<"ModelVariant", 'Json'>
   readonly artifactSha256: Prisma.FieldRef<"ModelVariant", 'String'>
   readonly externalData: Prisma.FieldRef<"ModelVariant", 'String[]'>
   readonly sizeBytes: Prisma.FieldRef<"ModelVariant", 'BigInt'>
