@@ -25,6 +25,8 @@ program
   .requiredOption('--listen <address>', 'host:port or unix:path')
   .option('--artifacts <dir>', "the server's artefact store (default: artifacts in FOVEA_DATA_DIR)")
   .option('--threads <n>', 'threads of the engine (default: one a core)')
+  .option('--tls-cert <file>', 'serve HTTPS with this certificate (PEM, its chain below it)')
+  .option('--tls-key <file>', "the certificate's key (PEM)")
   .option('--exit-with-parent', 'end when standard input closes')
   .option('--json', 'print what a program needs as lines of JSON')
   .action(async (options) => (await import('./commands/worker.ts')).worker(options));

@@ -1,5 +1,5 @@
+import { ArtifactStore } from '../inference/artifact-store.ts';
 import { OperatorError } from '../lib/errors.ts';
-import { ArtifactStore } from '../models/artifact-store.ts';
 import { importModel } from '../models/import.ts';
 import { ModelRegistry, type ServedModel } from '../models/registry.ts';
 import { askForRollout } from '../models/rollout.ts';

@@ -1,23 +1,43 @@
 import { availableParallelism } from 'node:os';
 import { readEnvironment } from '../config/environment.ts';
 import { untilStopped } from '../inference/worker/lifetime.ts';
+import { readTls } from '../inference/worker/tls.ts';
 import { runWorker } from '../inference/worker/worker.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { createLogger } from '../lib/logger.ts';
 import { type OutputOptions, print } from './output.ts';
 
 export async function worker(
-  options: OutputOptions & { listen: string; artifacts?: string; threads?: string; exitWithParent?: boolean },
+  options: OutputOptions & {
+    listen: string;
+    artifacts?: string;
+    threads?: string;
+    tlsCert?: string;
+    tlsKey?: string;
+    exitWithParent?: boolean;
+  },
 ): Promise<void> {
   const threads = options.threads === undefined ? availableParallelism() : Number(options.threads);
   if (!Number.isInteger(threads) || threads < 1) {
     throw new OperatorError(`--threads: found ${options.threads}, wanted a number of threads from 1.`, 2);
   }
-  const { config } = readEnvironment(process.env);
+  const { config, secrets } = readEnvironment(process.env);
+  const tls = await tlsOf(options);
   const logger = createLogger(config.logLevel);
   const artifacts = options.artifacts ?? config.artifactsDir;
-  const running = await runWorker({ listen: options.listen, artifacts, threads }, logger);
+  const token = secrets.workerToken;
+  const running = await runWorker({ listen: options.listen, artifacts, threads, token, tls }, logger);
   print(options, `fovea worker ready ${running.address}`, { event: 'ready', address: running.address });
   await untilStopped(running, { exitWithParent: options.exitWithParent ?? false }, logger);
   process.exit(0);
+}
+
+function tlsOf({ listen, tlsCert, tlsKey }: { listen: string; tlsCert?: string; tlsKey?: string }) {
+  if (tlsCert === undefined && tlsKey === undefined) return null;
+  if (tlsCert === undefined || tlsKey === undefined) {
+    throw new OperatorError('--tls-cert and --tls-key: one needs the other.', 2);
+  }
+  if (listen.startsWith('unix:'))
+    throw new OperatorError('--tls-cert: a Unix socket is private as it is.', 2);
+  return readTls(tlsCert, tlsKey);
 }

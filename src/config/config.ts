@@ -30,6 +30,8 @@ export interface Secrets {
   readonly databaseUrl: string | null;
   /** A login of its own for migrations; null: `databaseUrl`'s. */
   readonly migrateUrl: string | null;
+  /** What a worker asks of whoever calls it; null: nothing. */
+  readonly workerToken: string | null;
   readonly initPassword: string | null;
   readonly initApiKey: string | null;
 }

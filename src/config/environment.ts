@@ -64,6 +64,7 @@ const settings = {
       .refine((urls) => urls.every(httpUrl)),
     'base URLs of workers, separated by commas, e.g. http://worker:8001',
   ),
+  FOVEA_WORKER_TOKEN: secret(z.string().regex(/^[!-~]{16,512}$/), '16..512 visible ASCII characters'),
   FOVEA_WORKER_THREADS: setting(integer(1, 256), 'a number of threads, 1..256'),
   FOVEA_MAX_QUEUED_IMAGES: setting(integer(32, 1_000_000), 'a number of images, 32..1000000'),
   FOVEA_INTROSPECTION: setting(
@@ -134,6 +135,7 @@ export function readEnvironment(env: Record<string, string | undefined>): Enviro
     secrets: {
       databaseUrl: read.DATABASE_URL ?? null,
       migrateUrl: read.FOVEA_MIGRATE_URL ?? null,
+      workerToken: read.FOVEA_WORKER_TOKEN ?? null,
       initPassword: read.FOVEA_INIT_PASSWORD ?? null,
       initApiKey: read.FOVEA_INIT_API_KEY ?? null,
     },

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
-import { hashFile, placeOf } from './artifact-store.ts';
+import { hashFile, placeOf } from '../inference/artifact-store.ts';
 import { locateFile } from './locate-file.ts';
 import { type Fault, show } from './manifest-error.ts';
 import {

@@ -1,11 +1,11 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { ArtifactStore } from '../inference/artifact-store.ts';
 import { OipError, WorkerLostError } from '../inference/oip/errors.ts';
 import { WorkerProcess } from '../inference/pool/worker-process.ts';
 import type { Tensor } from '../inference/tensor.ts';
 import type { Lifetime } from '../lib/lifetime.ts';
-import type { ArtifactStore } from './artifact-store.ts';
 
 /** The graph on trial does not load, run or end; the message says how. */
 export class TrialError extends Error {}

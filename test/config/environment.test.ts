@@ -17,7 +17,13 @@ describe('environment', () => {
     const { config, secrets, unknown } = readEnvironment({ PATH: '/bin' });
     expect(config).toMatchObject({ port: null, host: '127.0.0.1', workers: [], introspection: true });
     expect(config.dataDir).toMatch(/^\/.*\.fovea$/);
-    expect(secrets).toEqual({ databaseUrl: null, migrateUrl: null, initPassword: null, initApiKey: null });
+    expect(secrets).toEqual({
+      databaseUrl: null,
+      migrateUrl: null,
+      workerToken: null,
+      initPassword: null,
+      initApiKey: null,
+    });
     expect(unknown).toEqual([]);
   });
 

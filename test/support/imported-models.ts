@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ArtifactStore } from '../../src/inference/artifact-store.ts';
 import { createLogger } from '../../src/lib/logger.ts';
-import { ArtifactStore } from '../../src/models/artifact-store.ts';
 import { importModel } from '../../src/models/import.ts';
 import type { ServedModel } from '../../src/models/registry.ts';
 import { layOutPublished } from './manifests/published.ts';

@@ -1,13 +1,19 @@
 import { lstat, unlink } from 'node:fs/promises';
-import type { Server } from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Server } from 'node:net';
 import { OperatorError } from '../../lib/errors.ts';
+
+export interface Place {
+  /** `unix:<path>` or `<host>:<port>`. */
+  readonly address: string;
+  /** Whether this machine alone can reach it. */
+  readonly isLocal: boolean;
+}
 
 /**
  * Binds `server` to `unix:<path>` or `<host>:<port>` (`[::1]:8000`; port 0: any free one) and says where it can be
- * reached: `unix:<path>` or `http://<host>:<port>`. Throws OperatorError where that place is no address or is taken.
+ * reached. Throws OperatorError where that place is no address or is taken.
  */
-export async function listen(server: Server, place: string): Promise<string> {
+export async function listen(server: Server, place: string): Promise<Place> {
   const where = parsePlace(place);
   if ('path' in where) await removeStaleSocket(where.path);
   await new Promise<void>((resolve, reject) => {
@@ -17,9 +23,9 @@ export async function listen(server: Server, place: string): Promise<string> {
     server.listen(where, resolve);
   });
   const address = server.address();
-  if (address === null || typeof address === 'string') return `unix:${address}`;
+  if (address === null || typeof address === 'string') return { address: `unix:${address}`, isLocal: true };
   const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
-  return `http://${host}:${address.port}`;
+  return { address: `${host}:${address.port}`, isLocal: /^(127\.|::1$)/.test(address.address) };
 }
 
 function parsePlace(place: string): { path: string } | { host: string; port: number } {

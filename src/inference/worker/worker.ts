@@ -1,43 +1,84 @@
+import { mkdir } from 'node:fs/promises';
+import { OperatorError } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/logger.ts';
+import { repeat } from '../../lib/repeating.ts';
+import { ArtifactStore } from '../artifact-store.ts';
 import { MAX_BODY_BYTES } from '../oip/limits.ts';
+import { AttentiveClock } from './attentive-clock.ts';
 import { engines } from './engines/index.ts';
+import { answer } from './http/routes.ts';
+import { createWorkerServer, type ServerOptions } from './http/server.ts';
 import { listen } from './listen.ts';
 import { WorkerModels } from './models.ts';
-import { createWorkerServer, type ServerState } from './server.ts';
 
 export interface WorkerOptions {
-  /** `unix:<path>` or `<host>:<port>`. There is no authentication: the place must be reachable by API processes alone. */
+  /** `unix:<path>` or `<host>:<port>`. Without a token, the place must be reachable by API processes alone. */
   readonly listen: string;
-  /** The artefact store's folder; only read. */
+  /** The artefact store's folder; made where it is missing. */
   readonly artifacts: string;
   /** Threads one inference computes with. */
   readonly threads: number;
+  /** What every request must carry but those that ask whether the process lives. None where it is left out. */
+  readonly token?: string | null;
+  /** Plain HTTP where it is left out. */
+  readonly tls?: ServerOptions['tls'];
   /** Bytes of one request; 64 MiB. */
   readonly maxBodyBytes?: number;
+  /** Bytes of one artefact that is brought over the wire; 32 GiB. */
+  readonly maxArtifactBytes?: number;
 }
 
 export interface RunningWorker {
-  /** `unix:<path>` or `http://<host>:<port>`. */
+  /** `unix:<path>`, `http://<host>:<port>` or `https://…`. */
   readonly address: string;
   /** Takes no more requests, answers those it has, frees the models. */
   close(): Promise<void>;
 }
 
-/** Starts a worker that holds no model yet. Throws OperatorError where it cannot listen. */
+const SWEEP_MS = 60 * 60_000;
+
+/** Starts a worker that holds no model yet. Throws OperatorError where it cannot listen or has no place for artefacts. */
 export async function runWorker(options: WorkerOptions, logger: Logger): Promise<RunningWorker> {
-  const models = new WorkerModels(options.artifacts, engines(options.threads), logger);
-  const state: ServerState = { draining: false };
-  const limits = { maxBodyBytes: options.maxBodyBytes ?? MAX_BODY_BYTES };
-  const server = createWorkerServer(models, state, limits, logger);
-  const address = await listen(server, options.listen);
+  const {
+    token = null,
+    tls = null,
+    maxBodyBytes = MAX_BODY_BYTES,
+    maxArtifactBytes = 32 * 2 ** 30,
+  } = options;
+  const artifacts = new ArtifactStore(options.artifacts);
+  await mkdir(artifacts.dir, { recursive: true }).catch((error: Error) => {
+    throw new OperatorError(`--artifacts ${artifacts.dir}: it cannot be made: ${error.message}`);
+  });
+  const models = new WorkerModels(artifacts.dir, engines(options.threads), logger);
+  const clock = new AttentiveClock();
+  const served = { models, artifacts, maxArtifactBytes, takesArtifacts: false, isDraining: false };
+  const server = createWorkerServer(
+    (call) => answer(served, call),
+    { token, tls, maxBodyBytes, isDraining: () => served.isDraining },
+    clock,
+    logger,
+  );
+  const { address, isLocal } = await listen(server, options.listen);
+  served.takesArtifacts = isLocal || token !== null;
+  if (!served.takesArtifacts) {
+    logger.warn(
+      { address },
+      'whoever reaches this address may use the worker: FOVEA_WORKER_TOKEN is not set',
+    );
+  }
+  const sweep = () => artifacts.clearStale();
+  await sweep().catch((error: Error) => logger.warn({ err: error }, 'the artefact folder cannot be swept'));
+  const sweeping = repeat('sweeping the artefact folder', SWEEP_MS, sweep, logger);
   let closed: Promise<void> | undefined;
   const close = async () => {
-    state.draining = true;
+    served.isDraining = true;
     await new Promise((resolve) => server.close(resolve));
+    clock.stop();
+    await sweeping.stop();
     await models.close();
   };
   return {
-    address,
+    address: address.startsWith('unix:') ? address : `${tls ? 'https' : 'http'}://${address}`,
     close: () => {
       closed ??= close();
       return closed;

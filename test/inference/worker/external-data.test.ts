@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { linkSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
+import { placeOf } from '../../../src/inference/artifact-store.ts';
 import type { OipClient } from '../../../src/inference/oip/client.ts';
 import { elementsOf } from '../../../src/inference/oip/elements.ts';
-import { placeOf } from '../../../src/models/artifact-store.ts';
 import { moveWeightsOut } from '../../support/external-data.ts';
 import { meanModel } from '../../support/onnx-fixture.ts';
 import { startWorker } from './in-process-worker.ts';

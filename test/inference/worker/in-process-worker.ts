@@ -3,18 +3,19 @@ import { onTestFinished } from 'vitest';
 import { OipClient } from '../../../src/inference/oip/client.ts';
 import { bytesOf } from '../../../src/inference/oip/elements.ts';
 import type { Tensor } from '../../../src/inference/tensor.ts';
-import { runWorker } from '../../../src/inference/worker/worker.ts';
+import { runWorker, type WorkerOptions } from '../../../src/inference/worker/worker.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { artifactFolder } from '../../support/artifact-folder.ts';
 
 /** A worker on a free port with an empty artefact folder, ended after the test. */
-export async function startWorker(options: { maxBodyBytes?: number } = {}) {
+export async function startWorker(options: Partial<WorkerOptions> = {}) {
   const artifacts = artifactFolder();
   const worker = await runWorker(
     { listen: '127.0.0.1:0', artifacts: artifacts.dir, threads: 1, ...options },
     createLogger('silent'),
   );
-  const client = new OipClient({ baseUrl: worker.address });
+  const [, socketPath] = /^unix:(.*)$/.exec(worker.address) ?? [];
+  const client = new OipClient(socketPath === undefined ? { baseUrl: worker.address } : { socketPath });
   onTestFinished(async () => {
     await client.close();
     await worker.close();

@@ -1,7 +1,13 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { expect, it } from 'vitest';
 import { OipError } from '../../../src/inference/oip/errors.ts';
 import { meanModel, slowModel } from '../../support/onnx-fixture.ts';
 import { http, json, startWorker } from './in-process-worker.ts';
+
+const { version: packageVersion } = JSON.parse(
+  readFileSync(resolve(import.meta.dirname, '../../../package.json'), 'utf8'),
+);
 
 /** Two images of 2 × 2 pixels: channel means 10, 20, 30 and 1, 2, 3. */
 const pixels = Buffer.from([
@@ -76,7 +82,8 @@ it('describes itself and its models', async () => {
   const get = async (path: string) => json(await http(base, 'GET', path));
   expect((await get('/v2')).body).toMatchObject({
     name: 'fovea',
-    extensions: ['binary_tensor_data', 'model_repository'],
+    version: packageVersion,
+    extensions: ['binary_tensor_data', 'model_repository', 'fovea_artifacts'],
   });
   expect((await get('/v2/health/live')).status).toBe(200);
   expect((await get('/v2/health/ready')).status).toBe(200);

@@ -1,7 +1,8 @@
-import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createHash, randomUUID } from 'node:crypto';
+import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { ArtifactStore } from '../../src/models/artifact-store.ts';
+import { ArtifactStore } from '../../src/inference/artifact-store.ts';
 import { artifactFolder } from '../support/artifact-folder.ts';
 
 describe('the artefact store', () => {
@@ -61,6 +62,23 @@ describe('the artefact store', () => {
     await store.take(other, sha256);
     expect(readFileSync(store.path(sha256), 'utf8')).toBe('whole');
     expect(await other.has(sha256)).toBe(false);
+  });
+
+  it('clears what a crash left an hour ago, and nothing that may be under way or is no file of its own', async () => {
+    const store = new ArtifactStore(artifactFolder().dir);
+    const sha256 = await store.put(Buffer.from('whole'));
+    const path = store.path(sha256);
+    const left = [`${path}.${randomUUID()}`, `${path}.${randomUUID()}`, `${path}.kept`];
+    for (const each of left) writeFileSync(each, 'half');
+    const long = Date.now() / 1000 - 3_700;
+    for (const each of [path, left[0]!, left[2]!]) utimesSync(each, long, long);
+    await store.clearStale();
+    const expected = [path, left[1]!, left[2]!].map((each) => basename(each));
+    expect(readdirSync(dirname(path)).sort()).toEqual(expected.sort());
+  });
+
+  it('has nothing to clear where it is not there yet', async () => {
+    await new ArtifactStore(`${artifactFolder().dir}/missing`).clearStale();
   });
 
   it.each(['../../etc/passwd', 'A'.repeat(64), ''])('has no path for %j', (name) => {

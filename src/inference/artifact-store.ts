@@ -1,12 +1,23 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { syncFolder } from '../lib/sync-folder.ts';
 
 /** Of one piece of a file on its way through a hash: small enough to let other work in between. */
 const PIECE_BYTES = 2 ** 20;
+
+/** What is being written has been written to within this time, but for what a crash left behind. */
+const STALE_MS = 60 * 60_000;
+
+/** What was to be stored under a SHA-256 has another. */
+export class OtherContentError extends Error {
+  constructor(sha256: string, found: string) {
+    super(`the content hashes to ${found}, not to ${sha256}`);
+    this.name = 'OtherContentError';
+  }
+}
 
 /** Artefacts by their SHA-256, in a folder that workers read: `<dir>/sha256/<first two digits>/<hash>`. */
 export class ArtifactStore {
@@ -35,12 +46,26 @@ export class ArtifactStore {
   /** As `put`, for a file of any size: it is hashed while it is copied. Throws where its hash is not `sha256`. */
   async putFile(path: string, sha256: string): Promise<void> {
     if (await this.has(sha256)) return;
+    await this.putPieces(createReadStream(path, { highWaterMark: PIECE_BYTES }), sha256).catch(
+      (error: Error) => {
+        if (error instanceof OtherContentError)
+          throw new Error(`${path}: ${error.message}`, { cause: error });
+        throw error;
+      },
+    );
+  }
+
+  /**
+   * As `putFile`, for what comes piece by piece, in constant memory; in place of what may be stored already. Nothing is left of
+   * what breaks off. Throws OtherContentError where its hash is not `sha256`.
+   */
+  async putPieces(pieces: AsyncIterable<Uint8Array>, sha256: string): Promise<void> {
     await this.#place(sha256, async (temporary) => {
       const hash = createHash('sha256');
       await pipeline(
-        createReadStream(path, { highWaterMark: PIECE_BYTES }),
-        async function* (pieces: AsyncIterable<Buffer>) {
-          for await (const piece of pieces) {
+        pieces,
+        async function* (source: AsyncIterable<Uint8Array>) {
+          for await (const piece of source) {
             hash.update(piece);
             yield piece;
           }
@@ -48,8 +73,20 @@ export class ArtifactStore {
         createWriteStream(temporary, { flags: 'wx', mode: 0o644, flush: true }),
       );
       const found = hash.digest('hex');
-      if (found !== sha256) throw new Error(`${path} hashes to ${found}, not to ${sha256}`);
+      if (found !== sha256) throw new OtherContentError(sha256, found);
     });
+  }
+
+  /** Removes what crashes left half-written. Other processes may be writing to the folder: what is younger than an hour stays. */
+  async clearStale(): Promise<void> {
+    for (const folder of await namesIn(join(this.dir, 'sha256'))) {
+      for (const name of await namesIn(join(this.dir, 'sha256', folder))) {
+        if (!/^[0-9a-f]{64}\.[0-9a-f-]{36}$/.test(name)) continue;
+        const path = join(this.dir, 'sha256', folder, name);
+        const written = await stat(path).catch(() => null); // Gone meanwhile, and so be it.
+        if (written && Date.now() - written.mtimeMs > STALE_MS) await rm(path, { force: true });
+      }
+    }
   }
 
   /** Takes an artefact over from a store on the same disk, which has it no more, in place of what may lie here. */
@@ -88,6 +125,13 @@ export class ArtifactStore {
       throw error;
     }
   }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
+    throw error;
+  });
 }
 
 /** Where an artefact lies below a store's `sha256`: stored graphs name the files of their weights by it. */

@@ -1,0 +1,63 @@
+import { OtherContentError } from '../../artifact-store.ts';
+import { jsonMessage } from '../../oip/codec.ts';
+import { OipError } from '../../oip/errors.ts';
+import type { Answer, Call } from './call.ts';
+import type { Served } from './served.ts';
+
+/** Whether an artefact is stored whole: 200 or 404. It is read and hashed to tell. */
+export async function holdsArtifact(
+  { artifacts }: Served,
+  _call: Call,
+  [sha256 = '']: readonly string[],
+): Promise<Answer> {
+  requireHash(sha256);
+  if (await artifacts.has(sha256)) return jsonMessage({});
+  throw new OipError(404, `artefact ${sha256}: not in ${artifacts.dir}`);
+}
+
+/**
+ * Takes an artefact as it comes: to the disk, in constant memory. The answer says that it is there for good, under its name
+ * and as its name says. What is there already is not read again.
+ */
+export async function storeArtifact(
+  { artifacts, takesArtifacts, maxArtifactBytes }: Served,
+  call: Call,
+  [sha256 = '']: readonly string[],
+): Promise<Answer> {
+  if (!takesArtifacts) {
+    throw new OipError(
+      403,
+      'artefacts are taken with a token alone where others reach the worker: set FOVEA_WORKER_TOKEN for it',
+    );
+  }
+  requireHash(sha256);
+  const { 'content-encoding': encoding = 'identity' } = call.headers;
+  if (encoding !== 'identity') {
+    throw new OipError(
+      415,
+      `content-encoding: an artefact is sent as it is, found '${encoding.slice(0, 40)}'`,
+    );
+  }
+  if (await artifacts.has(sha256)) return jsonMessage({});
+  try {
+    await artifacts.putPieces(call.pieces(maxArtifactBytes), sha256);
+  } catch (error) {
+    throw refusalOf(error as NodeJS.ErrnoException, sha256);
+  }
+  return jsonMessage({});
+}
+
+function refusalOf(error: NodeJS.ErrnoException, sha256: string): Error {
+  if (error instanceof OipError) return error;
+  const message = `artefact ${sha256}: ${error.message}`;
+  if (error instanceof OtherContentError) return new OipError(400, message, { cause: error });
+  return new OipError(error.code === 'ENOSPC' ? 507 : 500, message, { cause: error });
+}
+
+function requireHash(sha256: string): void {
+  if (/^[0-9a-f]{64}$/.test(sha256)) return;
+  throw new OipError(
+    400,
+    `the artefact's name: expected 64 lower-case hexadecimal digits, found '${sha256.slice(0, 80)}'`,
+  );
+}

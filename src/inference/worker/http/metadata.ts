@@ -1,0 +1,35 @@
+import { version } from '../../../lib/version.ts';
+import { jsonMessage } from '../../oip/codec.ts';
+import { OipError } from '../../oip/errors.ts';
+import type { Answer, Call } from './call.ts';
+import { requireOnlyVersion, type Served } from './served.ts';
+
+const extensions = ['binary_tensor_data', 'model_repository', 'fovea_artifacts'];
+
+export function describeServer(): Answer {
+  return jsonMessage({ name: 'fovea', version, extensions });
+}
+
+export function serverReady({ isDraining }: Served): Answer {
+  if (isDraining) throw new OipError(503, 'the worker is ending');
+  return jsonMessage({ ready: true });
+}
+
+export function describeModel(
+  { models }: Served,
+  _call: Call,
+  [name = '', modelVersion]: readonly string[],
+): Answer {
+  requireOnlyVersion(modelVersion);
+  return jsonMessage({ name, versions: ['1'], ...models.metadata(name) });
+}
+
+export function modelReady(
+  { models }: Served,
+  _call: Call,
+  [name = '', modelVersion]: readonly string[],
+): Answer {
+  requireOnlyVersion(modelVersion);
+  if (models.has(name)) return jsonMessage({ name, ready: true });
+  throw new OipError(404, `model '${name}' is not loaded`);
+}

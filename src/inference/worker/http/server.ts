@@ -1,0 +1,120 @@
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { Server } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Logger } from '../../../lib/logger.ts';
+import { OipError } from '../../oip/errors.ts';
+import type { AttentiveClock } from '../attentive-clock.ts';
+import { refuseAccess } from './access.ts';
+import { type Answer, type Call, errorAnswer } from './call.ts';
+import { endQuietConnections } from './quiet-connections.ts';
+import { receiveBody, receivePieces } from './receive.ts';
+
+export interface ServerOptions {
+  /** What a client must present; null: nothing. */
+  readonly token: string | null;
+  /** PEM; null: plain HTTP. */
+  readonly tls: { readonly cert: string; readonly key: string } | null;
+  /** Of a body that is gathered in memory. */
+  readonly maxBodyBytes: number;
+  /** Whether the worker takes no more work: connections end with their answer. */
+  isDraining(): boolean;
+}
+
+/**
+ * What is left of a refused body is read and thrown away up to here: where a connection ends with something unread, its client
+ * may lose the answer.
+ */
+const DISCARDED_BYTES = 64 * 2 ** 20;
+const DISCARDING_MS = 10_000;
+
+/** Hands every request that may come in to `answer`, which throws OipError for what it refuses, and sends what it answers. */
+export function createWorkerServer(
+  answer: (call: Call) => Promise<Answer>,
+  options: ServerOptions,
+  clock: AttentiveClock,
+  logger: Logger,
+): Server {
+  const listener: RequestListener = async (request, response) => {
+    const hungUp = new AbortController();
+    response.once('close', () => hungUp.abort(new Error('the client hung up')));
+    const call: Call = {
+      method: request.method ?? '',
+      path: (request.url ?? '').split('?', 1)[0] as string,
+      headers: request.headers,
+      signal: hungUp.signal,
+      body: () => receiveBody(request, options.maxBodyBytes, clock),
+      pieces: (maxBytes) => receivePieces(request, maxBytes, clock),
+    };
+    let found: Answer;
+    try {
+      found = refuseAccess(call, options.token) ?? (await answer(call));
+    } catch (error) {
+      if (hungUp.signal.aborted) return;
+      const status = error instanceof OipError ? error.status : 500;
+      if (status >= 500) logger.error({ err: error, path: call.path }, 'request failed');
+      found = errorAnswer(status, (error as Error).message);
+    }
+    await send(found, request, response, { isLast: options.isDraining(), clock });
+  };
+  // None of Node's own timeouts: see `endQuietConnections` and `receivePieces`.
+  const settings = { requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0 };
+  const server = options.tls
+    ? createTlsServer({ ...settings, ...options.tls }, listener)
+    : createServer(settings, listener);
+  endQuietConnections(server, options.tls ? 'secureConnection' : 'connection', clock);
+  server.on('clientError', refuseUnreadable);
+  return server;
+}
+
+async function send(
+  { status = 200, headers, chunks }: Answer,
+  request: IncomingMessage,
+  response: ServerResponse,
+  { isLast, clock }: { isLast: boolean; clock: AttentiveClock },
+): Promise<void> {
+  const unread = request.complete ? 0 : Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY);
+  // What is soon read to its end leaves the connection fit for the next request.
+  const isEnd = isLast || unread > DISCARDED_BYTES;
+  response.writeHead(status, isEnd ? { ...headers, connection: 'close' } : headers);
+  response.cork();
+  for (const chunk of chunks) response.write(chunk);
+  response.uncork();
+  if (unread > 0) await discard(request, status >= 300, clock);
+  response.end();
+}
+
+/** Reads on while the client sends: to the end where the answer is a good one, else for a while, so that it sees the answer. */
+async function discard(request: IncomingMessage, isRefused: boolean, clock: AttentiveClock): Promise<void> {
+  const pieces = receivePieces(
+    request,
+    Number.POSITIVE_INFINITY,
+    clock,
+    isRefused ? DISCARDING_MS : Number.POSITIVE_INFINITY,
+  );
+  let length = 0;
+  try {
+    for await (const piece of pieces) {
+      length += piece.byteLength;
+      if (isRefused && length > DISCARDED_BYTES) return;
+    }
+  } catch {
+    // It broke off or took too long: the connection ends, or is found to be a quiet one.
+  }
+}
+
+/** What is no HTTP, or has too large a head: answered in the protocol's words as far as there is anyone to answer. */
+function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const tooLarge = error.code === 'HPE_HEADER_OVERFLOW';
+  const status = tooLarge ? '431 Request Header Fields Too Large' : '400 Bad Request';
+  const body = JSON.stringify({
+    error: tooLarge ? 'the head of the request is larger than 16 KiB' : `no HTTP request: ${error.message}`,
+  });
+  socket.end(
+    `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
