@@ -9,8 +9,8 @@ import { createGraphqlServer, type GraphqlServer } from './graphql/server.ts';
 import { ArtifactStore } from './inference/artifact-store.ts';
 import { ModelHealth } from './inference/model-health.ts';
 import { LocalWorker } from './inference/pool/local-worker.ts';
-import { RemoteWorker } from './inference/pool/remote-worker.ts';
-import type { InferenceWorker } from './inference/pool/worker.ts';
+import { openWorkers } from './inference/pool/open-workers.ts';
+import { WorkerPool } from './inference/pool/pool.ts';
 import { Dispatcher } from './inference/scheduler/dispatcher.ts';
 import { InferenceService } from './inference/service.ts';
 import { OutputReader } from './inference/tasks/output-reader.ts';
@@ -24,7 +24,7 @@ import { UsageReader } from './metering/usage.ts';
 import { createMetrics } from './metrics.ts';
 import { importModel } from './models/import.ts';
 import { ModelRegistry, type ServedModel } from './models/registry.ts';
-import { answerRollouts, load, SERVER_CONNECTION } from './models/rollout.ts';
+import { answerRollouts, SERVER_CONNECTION } from './models/rollout.ts';
 import { RegistrySelection } from './models/selection.ts';
 import { MemoryConcurrencyLimiter } from './tenants/concurrency-limiter.ts';
 import type { FirstBoot } from './tenants/first-boot.ts';
@@ -44,7 +44,7 @@ export interface Surroundings {
 /** Everything that lives as long as the process. */
 export interface Context {
   readonly database: Database;
-  readonly workers: readonly InferenceWorker[];
+  readonly pool: WorkerPool;
   /** Starts to answer; settles once the models are warm. */
   listen(): Promise<Listening>;
 }
@@ -91,13 +91,12 @@ export async function createContext(
   await uploads.start();
 
   const artifacts = new ArtifactStore(config.artifactsDir);
-  const workers: InferenceWorker[] =
-    config.workers.length > 0
-      ? config.workers.map((baseUrl) => new RemoteWorker({ baseUrl }, logger))
-      : [new LocalWorker({ artifacts: artifacts.dir, threads: config.workerThreads }, logger)];
-  for (const worker of workers) {
-    lifetime.own({ name: 'worker', close: () => worker.close(), killNow: () => worker.killNow() });
+  const pool = new WorkerPool();
+  lifetime.own({ name: 'workers', close: () => pool.close(), killNow: () => pool.killNow() });
+  if (config.workers.length === 0) {
+    pool.add(new LocalWorker({ artifacts: artifacts.dir, threads: config.workerThreads }, logger));
   }
+  for (const entry of config.workers) openWorkers(pool, entry, { logger });
 
   const registry = new ModelRegistry(database, notifications);
   for (const manifest of builtInModels) {
@@ -113,10 +112,10 @@ export async function createContext(
       logger.error({ err, manifest }, 'a built-in model could not be imported');
     });
   }
-  answerRollouts(notifications, registry, workers, logger);
+  answerRollouts(notifications, registry, pool, logger);
 
   const health = new ModelHealth(logger, clock);
-  const dispatcher = new Dispatcher(workers, clock, { maxAdmitted: config.maxQueuedImages, health });
+  const dispatcher = new Dispatcher(pool, clock, { maxAdmitted: config.maxQueuedImages, health });
   const reader = new OutputReader(logger);
   lifetime.own({ name: 'reader of outputs', close: () => reader.close() });
   const inference = new InferenceService({
@@ -134,7 +133,7 @@ export async function createContext(
   // A model is read, optimised and run once before anybody waits for it. One that cannot be is no reason not to serve others.
   const warmUp = async (models: readonly ServedModel[]) => {
     for (const model of models) {
-      await load(model, workers).catch((err) => {
+      await pool.load(model.variants).catch((err) => {
         if (!lifetime.signal.aborted) logger.error({ err, model: model.name }, 'a model could not be loaded');
       });
     }
@@ -159,13 +158,13 @@ export async function createContext(
     },
     {
       logger,
-      metrics: createMetrics(dispatcher, workers, health),
+      metrics: createMetrics(dispatcher, pool, health),
       introspection: config.introspection,
       trustProxy: config.trustProxy,
       publicUrl: config.publicUrl,
       ready: async () => {
         if (!isOpen) return 'it is starting: models are being loaded';
-        if (!workers.some(({ ready }) => ready)) return 'no inference worker is ready';
+        if (!pool.ready) return 'no inference worker is ready';
         return database.app.query('SELECT 1').then(
           () => true,
           () => 'the database does not answer',
@@ -177,7 +176,7 @@ export async function createContext(
 
   return {
     database,
-    workers,
+    pool,
     async listen() {
       const baseUrl = await listen(server, config);
       // After all that may fail: what it creates is told this once.

@@ -1,14 +1,11 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { ModelHealth, VariantHealth } from './inference/model-health.ts';
+import type { WorkerPool } from './inference/pool/pool.ts';
 import type { InferenceWorker } from './inference/pool/worker.ts';
 import type { Dispatcher } from './inference/scheduler/dispatcher.ts';
 
 /** What `/metrics` tells of this process and the pool, read when it is asked for. The transport adds its own. */
-export function createMetrics(
-  dispatcher: Dispatcher,
-  workers: readonly InferenceWorker[],
-  health: ModelHealth,
-): Registry {
+export function createMetrics(dispatcher: Dispatcher, pool: WorkerPool, health: ModelHealth): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -44,11 +41,11 @@ export function createMetrics(
       labelNames: ['worker'],
       registers,
       collect() {
-        workers.forEach((worker, index) => {
+        this.reset();
+        for (const worker of pool.workers) {
           const value = read(worker);
-          if (value === null) this.remove({ worker: index });
-          else this.set({ worker: index }, value);
-        });
+          if (value !== null) this.set({ worker: worker.name }, value);
+        }
       },
     });
   perWorker('fovea_worker_ready', '1 where the worker answers, 0 where it does not.', ({ ready }) =>
@@ -71,9 +68,7 @@ export function createMetrics(
     registers,
     collect() {
       this.reset();
-      workers.forEach((worker, index) => {
-        this.inc({ worker: index }, worker.stats().restarts);
-      });
+      for (const worker of pool.workers) this.inc({ worker: worker.name }, worker.stats().restarts);
     },
   });
   const variantLabels = ['model', 'version', 'compression'] as const;

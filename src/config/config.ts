@@ -11,7 +11,7 @@ export interface Config {
   readonly uploadsDir: string;
   /** Where clients reach this service, without a slash at its end; null: where each request says it came to. */
   readonly publicUrl: string | null;
-  /** Open Inference Protocol base URLs of workers that share `dataDir`'s artefacts; none: one local worker. */
+  /** Workers' addresses, as `parseWorkerAddress` reads them; none: one local worker. */
   readonly workers: readonly string[];
   /** Threads of the local worker's engine. */
   readonly workerThreads: number;

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { OperatorError } from '../lib/errors.ts';
+import { parseWorkerAddress, WORKER_ADDRESS_WANTED } from '../lib/worker-address.ts';
 import type { Config, Secrets } from './config.ts';
 
 const integer = (low: number, high: number) =>
@@ -60,9 +61,9 @@ const settings = {
   FOVEA_WORKERS: setting(
     z
       .string()
-      .transform((list) => list.split(',').map((url) => url.trim().replace(/\/+$/, '')))
-      .refine((urls) => urls.every(httpUrl)),
-    'base URLs of workers, separated by commas, e.g. http://worker:8001',
+      .transform((list) => list.split(',').map((entry) => entry.trim().replace(/\/+$/, '')))
+      .refine((entries) => entries.every(parseWorkerAddress) && new Set(entries).size === entries.length),
+    WORKER_ADDRESS_WANTED,
   ),
   FOVEA_WORKER_TOKEN: secret(z.string().regex(/^[!-~]{16,512}$/), '16..512 visible ASCII characters'),
   FOVEA_WORKER_THREADS: setting(integer(1, 256), 'a number of threads, 1..256'),

@@ -2,8 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { v4 as uuidv4 } from 'uuid';
 import type { Database } from '../db/database.ts';
 import type { Notifications } from '../db/notifications.ts';
-import { WorkerLostError } from '../inference/oip/errors.ts';
-import type { InferenceWorker } from '../inference/pool/worker.ts';
+import type { WorkerPool } from '../inference/pool/pool.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { ModelRegistry, ServedModel } from './registry.ts';
 
@@ -33,14 +32,14 @@ interface Outcome {
 export function answerRollouts(
   notifications: Pick<Notifications, 'publish' | 'subscribe'>,
   registry: Pick<ModelRegistry, 'get'>,
-  workers: readonly InferenceWorker[],
+  pool: Pick<WorkerPool, 'load'>,
   logger: Logger,
 ): void {
   const server = uuidv4();
   const rollOut = async ({ modelId, tenantId }: Rollout): Promise<boolean> => {
     try {
       const model = await registry.get(tenantId, modelId);
-      if (model) await load(model, workers);
+      if (model) await pool.load(model.variants);
       return true;
     } catch (error) {
       logger.error({ err: error, modelId }, 'an imported model could not be loaded');
@@ -61,23 +60,6 @@ export function answerRollouts(
       })
       .catch((error) => logger.error({ err: error }, 'the import could not be confirmed'));
   });
-}
-
-/**
- * Settles when every worker that is ready holds the model, or, while none is, the first to become so. One that is down
- * keeps nobody from being served: it loads the model when it is asked to run it.
- *
- * @throws ModelLoadError where a worker refuses it, WorkerLostError where all of them went away meanwhile
- */
-export async function load({ variants }: ServedModel, workers: readonly InferenceWorker[]): Promise<void> {
-  const loadOn = (worker: InferenceWorker) =>
-    Promise.all(variants.map((variant) => worker.ensureLoaded(variant)));
-  const ready = workers.filter((worker) => worker.ready);
-  const loads = ready.length > 0 ? ready.map(loadOn) : [Promise.race(workers.map(loadOn))];
-  const outcomes = await Promise.allSettled(loads);
-  const failures = outcomes.filter((outcome) => outcome.status === 'rejected').map(({ reason }) => reason);
-  const refusal = failures.find((reason) => !(reason instanceof WorkerLostError));
-  if (refusal !== undefined || failures.length === outcomes.length) throw refusal ?? failures[0];
 }
 
 /**

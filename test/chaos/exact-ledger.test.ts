@@ -48,7 +48,7 @@ async function openClient(tenant: TestTenant, name: string, seed: number) {
 type OpenClient = Awaited<ReturnType<typeof openClient>>;
 
 async function killWorker(): Promise<void> {
-  const [worker] = server.context.workers;
+  const [worker] = server.context.pool.workers;
   await vi.waitUntil(() => worker!.ready, { timeout: 30_000 });
   process.kill(worker!.stats().pid!, 'SIGKILL');
 }
@@ -127,7 +127,7 @@ describe('2,000 requests of 32 clients, with workers killed and connections cut'
 
   it('was chaos: workers died, connections broke, clients hung up, limits were met', () => {
     expect(sent.length).toBeGreaterThanOrEqual(asked);
-    expect(server.context.workers[0]!.stats().restarts).toBeGreaterThanOrEqual(4);
+    expect(server.context.pool.workers[0]!.stats().restarts).toBeGreaterThanOrEqual(4);
     expect(cutConnections).toBeGreaterThanOrEqual(4);
     const kinds = new Set(sent.map(({ fate }) => (fate.kind === 'refused' ? fate.code : fate.kind)));
     for (const kind of ['answered', 'hung up', 'NOT_FOUND', 'RATE_LIMITED']) expect(kinds).toContain(kind);

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { ImageError } from '../../src/inference/images/image-error.ts';
 import { ModelHealth } from '../../src/inference/model-health.ts';
+import { WorkerPool } from '../../src/inference/pool/pool.ts';
 import { Dispatcher } from '../../src/inference/scheduler/dispatcher.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createLogger } from '../../src/lib/logger.ts';
@@ -9,8 +10,8 @@ import { variantOf } from '../support/variants.ts';
 
 it('a flagged variant is not hidden by another of the same name, of another tenant', async () => {
   const health = new ModelHealth(createLogger('silent'), systemClock);
-  const dispatcher = new Dispatcher([], systemClock, { maxAdmitted: 1, health });
-  const metrics = createMetrics(dispatcher, [], health);
+  const dispatcher = new Dispatcher(new WorkerPool(), systemClock, { maxAdmitted: 1, health });
+  const metrics = createMetrics(dispatcher, new WorkerPool(), health);
   const privateModel = (key: string) => ({
     model: 'own',
     version: 1,

@@ -86,7 +86,7 @@ function askOn(client: GraphqlClient, model: string) {
 
 async function metric(url: string, name: string): Promise<number> {
   const text = await (await fetch(`${url}/metrics`)).text();
-  return Number(new RegExp(`^${name}\\{worker="0"\\} (\\S+)$`, 'm').exec(text)?.[1]);
+  return Number(new RegExp(`^${name}\\{worker="local"\\} (\\S+)$`, 'm').exec(text)?.[1]);
 }
 
 async function best(client: GraphqlClient, picture: string): Promise<{ index: number; score: number }> {

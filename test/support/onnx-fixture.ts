@@ -71,6 +71,41 @@ export function slowModel(size: number): Uint8Array {
   return model(graph);
 }
 
+/**
+ * As `slowModel`, but it is the pictures that tell how long: 2 to the power of the brightest channel's mean, 20 for some
+ * second, 40 for ever.
+ */
+export function slowOnBrightModel(size: number): Uint8Array {
+  const body = create(GraphProtoSchema, {
+    name: 'body',
+    input: [
+      valueInfo('round', INT64, []),
+      valueInfo('go_on', BOOL, []),
+      valueInfo('before', FLOAT, [null, 3]),
+    ],
+    output: [valueInfo('still', BOOL, []), valueInfo('after', FLOAT, [null, 3])],
+    node: [node('Identity', ['go_on'], ['still']), node('Neg', ['before'], ['after'])],
+  });
+  const loop = node('Loop', ['rounds', '', 'raw'], ['means']);
+  loop.attribute.push(
+    create(AttributeProtoSchema, { name: 'body', type: AttributeProto_AttributeType.GRAPH, g: body }),
+  );
+  const graph = create(GraphProtoSchema, {
+    name: 'slow-on-bright',
+    input: [valueInfo('images', UINT8, [null, size, size, 3])],
+    output: [valueInfo('means', FLOAT, [null, 3])],
+    initializer: [floats('two', [], [2])],
+    node: [
+      ...means('images', 'raw'),
+      reduction('ReduceMax', 'raw', 'brightest', [0n, 1n]),
+      node('Pow', ['two', 'brightest'], ['power']),
+      castTo(INT64, 'power', 'rounds'),
+      loop,
+    ],
+  });
+  return model(graph);
+}
+
 /** As `meanModel` with gain 1, but a batch with a picture in it that is white all over is never done. */
 export function stuckOnWhiteModel(size: number): Uint8Array {
   const body = create(GraphProtoSchema, {
@@ -105,10 +140,6 @@ export function stuckOnWhiteModel(size: number): Uint8Array {
 
 /** As `meanModel` with gain 1, but a batch with a picture in it that is white all over is an error. */
 export function failsOnWhiteModel(size: number): Uint8Array {
-  const toIndex = node('Cast', ['any_white'], ['index']);
-  toIndex.attribute.push(
-    create(AttributeProtoSchema, { name: 'to', type: AttributeProto_AttributeType.INT, i: BigInt(INT64) }),
-  );
   const graph = create(GraphProtoSchema, {
     name: 'fails-on-white',
     input: [valueInfo('images', UINT8, [null, size, size, 3])],
@@ -119,7 +150,7 @@ export function failsOnWhiteModel(size: number): Uint8Array {
       reduction('ReduceMin', 'raw', 'darkest', [1n]),
       reduction('ReduceMax', 'darkest', 'whitest', [0n]),
       node('Greater', ['whitest', 'nearly_white'], ['any_white']),
-      toIndex,
+      castTo(INT64, 'any_white', 'index'),
       node('Gather', ['one_element', 'index'], ['nothing']),
       node('Add', ['raw', 'nothing'], ['means']),
     ],
@@ -158,11 +189,18 @@ export function singleImageModel(size: number): Uint8Array {
 }
 
 function means(input: string, output: string): NodeProto[] {
-  const cast = node('Cast', [input], [`${input}_float`]);
+  return [
+    castTo(FLOAT, input, `${input}_float`),
+    reduction('ReduceMean', `${input}_float`, output, [1n, 2n]),
+  ];
+}
+
+function castTo(type: TensorProto_DataType, input: string, output: string): NodeProto {
+  const cast = node('Cast', [input], [output]);
   cast.attribute.push(
-    create(AttributeProtoSchema, { name: 'to', type: AttributeProto_AttributeType.INT, i: BigInt(FLOAT) }),
+    create(AttributeProtoSchema, { name: 'to', type: AttributeProto_AttributeType.INT, i: BigInt(type) }),
   );
-  return [cast, reduction('ReduceMean', `${input}_float`, output, [1n, 2n])];
+  return cast;
 }
 
 export function reduction(

@@ -24,7 +24,7 @@ export async function stopWorker(server: TestServer): Promise<{ pid: number; goO
 /** The process id of the server's worker, once it is ready and is not `not`. */
 export function readyWorker(server: TestServer, not: number | null = null): Promise<number> {
   return vi.waitUntil(() => {
-    const { state, pid } = server.context.workers[0]!.stats();
+    const { state, pid } = server.context.pool.workers[0]!.stats();
     return state === 'ready' && pid !== null && pid !== not && pid;
   }, patience);
 }

@@ -1,3 +1,4 @@
+import type { Tensor } from '../../src/inference/tensor.ts';
 import type { Variant } from '../../src/inference/variant.ts';
 
 /** A variant of a fixture graph with 2 × 2 pixel inputs; what the pool does not look at is filled in. */
@@ -17,4 +18,9 @@ export function variantOf(key: string, artifactSha256: string): Variant {
     maxBatch: 4,
     unitsPerImage: 1,
   };
+}
+
+/** A picture for such a variant, each of its bytes the same. */
+export function pixelsOf(grey: number): Tensor {
+  return { name: 'images', datatype: 'UINT8', shape: [1, 2, 2, 3], data: new Uint8Array(12).fill(grey) };
 }

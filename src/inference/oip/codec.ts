@@ -1,5 +1,5 @@
 import type { Tensor } from '../tensor.ts';
-import { OipError } from './errors.ts';
+import { OipError, WorkerFaultError } from './errors.ts';
 import { jsonFromBytes } from './json-data.ts';
 import { isRecord, parseTensors, readName } from './tensor-entries.ts';
 
@@ -84,13 +84,18 @@ export function writeResponse(response: {
   return jsonMessage(header);
 }
 
-/** Throws OipError 502: it is the worker that broke the protocol. */
+/** Throws WorkerFaultError: it is the worker that broke the protocol. */
 export function parseResponse(body: Uint8Array, headerLength: string | undefined): InferResponse {
-  const { header, binary } = split(body, headerLength, 502);
-  return {
-    parameters: readParameters(header.parameters, 502),
-    outputs: parseTensors(header.outputs, 'output', binary, 502),
-  };
+  try {
+    const { header, binary } = split(body, headerLength, 502);
+    return {
+      parameters: readParameters(header.parameters, 502),
+      outputs: parseTensors(header.outputs, 'output', binary, 502),
+    };
+  } catch (error) {
+    if (!(error instanceof OipError)) throw error;
+    throw new WorkerFaultError('protocol', error.message, { cause: error });
+  }
 }
 
 export function jsonMessage(value: unknown): WireMessage {

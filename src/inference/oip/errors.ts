@@ -1,6 +1,6 @@
 /**
  * A message that breaks the protocol, or a worker's answer that is an error. `status` is the HTTP status it goes by: 4xx
- * where the request or the model is at fault, 502 where a worker's answer could not be read. Asking again changes nothing.
+ * where the request or the model is at fault. Asking again changes nothing.
  */
 export class OipError extends Error {
   readonly status: number;
@@ -16,6 +16,32 @@ export class ModelLoadError extends OipError {
   constructor(status: number, message: string, options?: ErrorOptions) {
     super(status, message, options);
     this.name = 'ModelLoadError';
+  }
+}
+
+/**
+ * `protocol`: nobody can tell what was answered · `datatype`, `shape`: another tensor than the variant's · `unreadable`:
+ * numbers that mean nothing, where another worker's of the same picture do · `too-large` · `redirect` · `tls`: it is not who
+ * it should be · `unauthorized`: it does not take our token · `silent`: no answer within the bound.
+ */
+export type FaultReason =
+  | 'protocol'
+  | 'datatype'
+  | 'shape'
+  | 'unreadable'
+  | 'too-large'
+  | 'redirect'
+  | 'tls'
+  | 'unauthorized'
+  | 'silent';
+
+/** The worker answered what neither the request nor the model can be blamed for: another one may do better. */
+export class WorkerFaultError extends OipError {
+  readonly reason: FaultReason;
+  constructor(reason: FaultReason, message: string, options?: ErrorOptions) {
+    super(502, message, options);
+    this.name = 'WorkerFaultError';
+    this.reason = reason;
   }
 }
 

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
-import { OipError } from './errors.ts';
+import { WorkerFaultError } from './errors.ts';
 import { MAX_ANSWER_BYTES } from './limits.ts';
 
 /** From here on an answer goes into shared memory: below, a copy for a thread costs less than 0.2 ms. */
@@ -13,19 +13,16 @@ const BREATH_BYTES = 2 ** 20;
 /**
  * A response's body. What is large is gathered piece by piece, as it arrives, in memory that threads see without a copy:
  * at one go 22 MB would hold up the event loop for milliseconds.
- * @throws OipError 502 where the answer is larger than any may be, whatever its content-length says
+ * @throws WorkerFaultError where the answer is larger than `maxBytes`, whatever its content-length says
  */
-export async function readAnswer({
-  headers,
-  body,
-}: {
-  readonly headers: IncomingHttpHeaders;
-  readonly body: Readable;
-}): Promise<Buffer> {
+export async function readAnswer(
+  { headers, body }: { readonly headers: IncomingHttpHeaders; readonly body: Readable },
+  maxBytes = MAX_ANSWER_BYTES,
+): Promise<Buffer> {
   const declared = Number(headers['content-length']);
-  if (declared > MAX_ANSWER_BYTES) {
+  if (declared > maxBytes) {
     body.destroy();
-    throw tooLarge();
+    throw tooLarge(maxBytes);
   }
   // Only what is declared beforehand can be put in its place at once.
   const gathered = declared >= SHARED_FROM_BYTES ? sharedBuffer(declared) : null;
@@ -34,7 +31,7 @@ export async function readAnswer({
   let breathedAt = 0;
   for await (const piece of body as AsyncIterable<Uint8Array>) {
     // HTTP holds a body to its content-length.
-    if (length + piece.byteLength > MAX_ANSWER_BYTES) throw tooLarge();
+    if (length + piece.byteLength > maxBytes) throw tooLarge(maxBytes);
     if (gathered) gathered.set(piece, length);
     else pieces.push(piece);
     length += piece.byteLength;
@@ -58,6 +55,6 @@ function sharedBuffer(bytes: number): Buffer {
   return Buffer.from(new SharedArrayBuffer(bytes));
 }
 
-function tooLarge(): OipError {
-  return new OipError(502, `the worker's answer is larger than ${MAX_ANSWER_BYTES} bytes`);
+function tooLarge(maxBytes: number): WorkerFaultError {
+  return new WorkerFaultError('too-large', `the worker's answer is larger than ${maxBytes} bytes`);
 }

@@ -13,6 +13,8 @@ import { WorkerProcess } from './worker-process.ts';
 const main = fileURLToPath(new URL('../../main.ts', import.meta.url));
 
 export interface LocalWorkerOptions {
+  /** `local`, where it is the only one. */
+  readonly name?: string;
   /** The artefact store's folder. */
   readonly artifacts: string;
   /** Threads one inference computes with. */
@@ -31,11 +33,14 @@ const backOffMs = { first: 100, most: 5_000, forgottenAfter: 30_000 };
 
 interface Running {
   readonly worker: WorkerProcess;
-  readonly loader: VariantLoader;
+  readonly loader: VariantLoader<void>;
 }
 
 /** Keeps one worker process running on this machine, and holding what it was asked to hold. Starts it at once. */
 export class LocalWorker implements InferenceWorker {
+  readonly name: string;
+  /** Two batches on one engine slow each other down, and the next is there at once when one is done. */
+  readonly capacity = 1;
   readonly #options: LocalWorkerOptions;
   readonly #logger: Logger;
   readonly #readiness = new Readiness<Running>();
@@ -49,6 +54,7 @@ export class LocalWorker implements InferenceWorker {
   constructor(options: LocalWorkerOptions, logger: Logger) {
     this.#options = options;
     this.#logger = logger;
+    this.name = options.name ?? 'local';
     this.#supervision = this.#supervise();
   }
 
@@ -67,7 +73,7 @@ export class LocalWorker implements InferenceWorker {
       restarts: this.#restarts,
       pid: this.#process?.pid ?? null,
       rssBytes: this.#process?.rssBytes ?? null,
-      variants: current?.loader.held ?? 0,
+      variants: current?.loader.held.size ?? 0,
     };
   }
 
@@ -77,23 +83,22 @@ export class LocalWorker implements InferenceWorker {
     this.#held.set(variant.key, variant);
   }
 
-  async infer(variant: Variant, inputs: readonly Tensor[]): Promise<BatchOutput> {
+  async infer(variant: Variant, pixels: Tensor): Promise<BatchOutput> {
     const { worker, loader } = await this.#readiness.wait();
     await loader.ensure(variant);
     this.#held.set(variant.key, variant);
     const wanted = outputTensors(variant.output);
     const bound = patience(this.#options.inferTimeoutMs ?? 60_000, loader);
     const { outputs, parameters } = await this.#bounded(worker, bound, (signal) =>
-      worker.client.infer(variant.key, inputs, { outputs: wanted, signal }),
+      worker.client.infer(variant.key, [pixels], { outputs: wanted, signal }),
     );
     return { outputs, computeMs: Number(parameters.compute_ms), device: String(parameters.device) };
   }
 
-  /** What runs is answered first where that takes no longer than 5 s. */
-  async close(): Promise<void> {
+  async close(graceMs = stopGraceMs): Promise<void> {
     this.#closing.abort();
     this.#readiness.close();
-    await this.#process?.stop(stopGraceMs);
+    await this.#process?.stop(graceMs);
     await this.#supervision;
   }
 
@@ -177,7 +182,7 @@ export class LocalWorker implements InferenceWorker {
    * A variant that cannot be loaded any more, or that takes the process down, is not tried again with the next process: one
    * bad artefact must not keep the others from being served. Whoever asks for it next has it loaded, or hears why not.
    */
-  async #reload(loader: VariantLoader): Promise<void> {
+  async #reload(loader: VariantLoader<void>): Promise<void> {
     for (const variant of this.#held.values()) {
       try {
         await loader.ensure(variant);

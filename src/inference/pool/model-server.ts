@@ -1,29 +1,34 @@
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
+import type { Patience } from './patience.ts';
 import type { BatchOutput } from './worker.ts';
 
-/** A server of models that somebody else runs, in whatever protocol: what a remote worker needs of it. */
+/**
+ * A server of models that somebody else runs, in whatever protocol: what a remote worker needs of it. Nothing here is
+ * retried: that is the worker's business. Every call throws WorkerLostError where no answer came, WorkerFaultError for an
+ * answer that breaks the protocol, and the signal's reason once it is aborted.
+ */
 export interface ModelServer {
-  /** null: it takes requests. */
-  whyNotReady(signal: AbortSignal): Promise<string | null>;
+  /** Settles where it takes requests. Throws, with the reason to be told, where it does not: OipError, too, for a plain no. */
+  requireReady(signal: AbortSignal): Promise<void>;
   /**
    * Settles when the server holds the variant: found there under one of its names, or brought to it where the protocol
-   * allows that.
+   * allows that. `patience.renew()` for what takes long and goes on.
    *
-   * @throws OipError where it does not hold it and cannot, or holds something else under its name; WorkerLostError where it
-   *   went away
+   * @throws OipError where it does not hold it and cannot, or holds something else under its name
    */
-  open(variant: Variant, signal: AbortSignal): Promise<OpenVariant>;
+  open(variant: Variant, patience: Patience): Promise<OpenVariant>;
   /** Ends every connection. */
   close(): Promise<void>;
 }
 
 export interface OpenVariant {
   /**
-   * `pixels`: `uint8 [N, height, width, 3]`. Runs once; nothing is retried.
+   * `pixels`: `uint8 [N, height, width, 3]`. Whether the answer's tensors are the variant's is checked by the caller.
    *
-   * @throws OipError where the server answered an error or what the variant cannot have answered; WorkerLostError where no
-   *   answer came
+   * @throws OipError where the server answered an error
    */
   infer(pixels: Tensor, signal: AbortSignal): Promise<BatchOutput>;
+  /** Whether the server still holds it. One that restarted between two looks has lost it, which only its errors show. */
+  isHeld(signal: AbortSignal): Promise<boolean>;
 }

@@ -1,18 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../lib/logger.ts';
-import { OipClient } from '../oip/client.ts';
-import type { InferResponse } from '../oip/codec.ts';
-import { OipError, WorkerLostError } from '../oip/errors.ts';
+import { OipError, WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
-import { outputTensors, type Variant } from '../variant.ts';
+import type { Variant } from '../variant.ts';
+import { checkAnswer } from './check-answer.ts';
+import type { ModelServer, OpenVariant } from './model-server.ts';
 import { type Patience, patience } from './patience.ts';
 import { Readiness } from './readiness.ts';
-import { loadParameters, VariantLoader } from './variant-loader.ts';
+import { VariantLoader } from './variant-loader.ts';
 import type { BatchOutput, InferenceWorker, WorkerStats } from './worker.ts';
 
 export interface RemoteWorkerOptions {
-  /** A server of the Open Inference Protocol v2, e.g. `http://gpu-1:8000`. */
-  readonly baseUrl: string;
+  /** Its address, without credentials. */
+  readonly name: string;
+  readonly server: ModelServer;
+  /** What it is to hold before it is given any work. */
+  readonly wanted?: () => Iterable<Variant>;
   /** A batch that takes longer is given up. 60 s. */
   readonly inferTimeoutMs?: number;
   /** Between two looks at whether it is ready. 1 s. */
@@ -22,24 +25,32 @@ export interface RemoteWorkerOptions {
 /** A look waits behind the batch that another client runs or the large model that it loads: far longer than an answer takes. */
 const pollTimeoutMs = 30_000;
 const loadTimeoutMs = 120_000;
+const closeGraceMs = 5_000;
 
-/** A worker that somebody else runs, with the artefact store in reach or its models loaded already. */
+type Loader = VariantLoader<OpenVariant>;
+
+/** A worker that somebody else runs. */
 export class RemoteWorker implements InferenceWorker {
+  readonly name: string;
+  /** One computes while the other's pixels are on their way. */
+  readonly capacity = 2;
   readonly #options: RemoteWorkerOptions;
   readonly #logger: Logger;
-  readonly #client: OipClient;
-  readonly #readiness = new Readiness<VariantLoader>();
+  readonly #server: ModelServer;
+  readonly #readiness = new Readiness<Loader>();
   readonly #closing = new AbortController();
   readonly #watch: Promise<void>;
+  readonly #batches = new Set<Promise<unknown>>();
   /** Why it was not ready at the last look; null: it was. */
   #obstacle: string | null = null;
   #running = 0;
   #returns = -1;
 
   constructor(options: RemoteWorkerOptions, logger: Logger) {
+    this.name = options.name;
     this.#options = options;
-    this.#logger = logger;
-    this.#client = new OipClient({ baseUrl: options.baseUrl });
+    this.#logger = logger.child({ worker: options.name });
+    this.#server = options.server;
     this.#watch = this.#watchReadiness();
   }
 
@@ -53,13 +64,12 @@ export class RemoteWorker implements InferenceWorker {
 
   stats(): WorkerStats {
     const { current, closed } = this.#readiness;
-    const state = closed ? 'closed' : current ? 'ready' : 'starting';
     return {
-      state,
+      state: closed ? 'closed' : current ? 'ready' : 'starting',
       restarts: Math.max(0, this.#returns),
       pid: null,
       rssBytes: null,
-      variants: current?.held ?? 0,
+      variants: current?.held.size ?? 0,
     };
   }
 
@@ -68,78 +78,72 @@ export class RemoteWorker implements InferenceWorker {
     await loader.ensure(variant);
   }
 
-  async infer(variant: Variant, inputs: readonly Tensor[]): Promise<BatchOutput> {
-    const loader = await this.#readiness.wait();
-    await loader.ensure(variant);
-    const start = performance.now();
-    const { outputs, parameters } = await this.#inferLoaded(loader, variant, inputs);
-    const { compute_ms: computeMs, device } = parameters;
-    return {
-      outputs,
-      computeMs: typeof computeMs === 'number' ? computeMs : performance.now() - start,
-      device: typeof device === 'string' ? device : 'remote',
-    };
+  infer(variant: Variant, pixels: Tensor): Promise<BatchOutput> {
+    const batch = this.#infer(variant, pixels);
+    this.#batches.add(batch);
+    const done = () => this.#batches.delete(batch);
+    batch.then(done, done);
+    return batch;
   }
 
-  async close(): Promise<void> {
-    this.killNow();
+  async close(graceMs = closeGraceMs): Promise<void> {
+    this.#closing.abort();
+    this.#readiness.close();
+    const answered = Promise.allSettled(this.#batches);
+    const bound = new AbortController();
+    await Promise.race([
+      answered,
+      sleep(graceMs, undefined, { signal: bound.signal }).catch(() => undefined),
+    ]);
+    bound.abort();
+    await this.#server.close();
     await this.#watch;
   }
 
   killNow(): void {
     this.#closing.abort();
     this.#readiness.close();
-    void this.#client.close();
+    void this.#server.close();
   }
 
-  /** A worker that restarted between two looks has lost its models, which only its error shows: load and ask once more. */
-  async #inferLoaded(
-    loader: VariantLoader,
-    variant: Variant,
-    inputs: readonly Tensor[],
-  ): Promise<InferResponse> {
-    const wanted = outputTensors(variant.output);
-    const infer = () =>
-      this.#bounded(patience(this.#options.inferTimeoutMs ?? 60_000, loader), (signal) =>
-        this.#client.infer(variant.key, inputs, { outputs: wanted, signal }),
+  async #infer(variant: Variant, pixels: Tensor): Promise<BatchOutput> {
+    const loader = await this.#readiness.wait();
+    const output = await this.#inferOpen(loader, variant, pixels);
+    checkAnswer(variant, pixels.shape[0]!, output.outputs);
+    return output;
+  }
+
+  /** A server that restarted between two looks has lost its models, which only its error shows: load and ask once more. */
+  async #inferOpen(loader: Loader, variant: Variant, pixels: Tensor): Promise<BatchOutput> {
+    const open = await loader.ensure(variant);
+    const run = (with_: OpenVariant) =>
+      this.#bounded(patience(this.#options.inferTimeoutMs ?? 60_000, loader), ({ signal }) =>
+        with_.infer(pixels, signal),
       );
     try {
-      return await infer();
+      return await run(open);
     } catch (error) {
-      if (!(error instanceof OipError) || (await this.#holds(variant, loader))) throw error;
+      if (!(error instanceof OipError) || error instanceof WorkerFaultError) throw error;
+      if (await this.#bounded(patience(pollTimeoutMs, loader), ({ signal }) => open.isHeld(signal)))
+        throw error;
       loader.forget(variant);
-      await loader.ensure(variant);
-      return infer();
+      return run(await loader.ensure(variant));
     }
   }
 
-  /** A variant's key names its artefact: a model of that name, whoever loaded it, is the one that is meant. */
-  async #load(variant: Variant): Promise<void> {
-    if (await this.#holds(variant)) return;
-    await this.#bounded(patience(loadTimeoutMs), (signal) =>
-      this.#client.load(variant.key, loadParameters(variant), signal),
-    );
-  }
-
-  /** `loader`: whose loads it may have to wait for. */
-  #holds(variant: Variant, loader?: VariantLoader): Promise<boolean> {
-    return this.#bounded(patience(pollTimeoutMs, loader), (signal) =>
-      this.#client.modelReady(variant.key, signal),
-    );
-  }
-
-  async #bounded<T>({ signal, end }: Patience, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  /** Whatever it was that kept it from answering, it is looked at again before it is given more. */
+  async #bounded<T>(bound: Patience, call: (bound: Patience) => Promise<T>): Promise<T> {
     this.#running += 1;
     try {
-      return await call(signal);
+      return await call(bound);
     } catch (error) {
       if (error instanceof OipError) throw error;
       this.#readiness.clear();
       if (error instanceof WorkerLostError) throw error;
       const { message } = error as Error;
-      throw new WorkerLostError(`${this.#options.baseUrl} was given up: ${message}`, { cause: error });
+      throw new WorkerLostError(`${this.name} was given up: ${message}`, { cause: error });
     } finally {
-      end();
+      bound.end();
       this.#running -= 1;
     }
   }
@@ -154,21 +158,55 @@ export class RemoteWorker implements InferenceWorker {
   }
 
   async #look(): Promise<void> {
-    const obstacle = await this.#client
-      .whyServerNotReady(AbortSignal.timeout(pollTimeoutMs))
-      .catch(() => `it did not answer within ${pollTimeoutMs} ms`);
+    const obstacle = await this.#whyNotReady();
     // A batch that was sent meanwhile keeps it from answering, and says nothing against it.
     if (this.#running > 0 || this.#closing.signal.aborted) return;
-    const worker = this.#options.baseUrl;
-    if (obstacle !== null) {
-      if (obstacle !== this.#obstacle)
-        this.#logger.warn({ worker, reason: obstacle }, 'remote worker is not ready');
-      this.#readiness.clear();
-    } else if (!this.ready) {
-      this.#logger.info({ worker }, 'remote worker is ready');
-      this.#returns += 1;
-      this.#readiness.set(new VariantLoader((variant) => this.#load(variant)));
+    if (obstacle !== null) this.#hinder(obstacle);
+    else if (!this.ready) await this.#admit();
+  }
+
+  async #whyNotReady(): Promise<string | null> {
+    try {
+      await this.#server.requireReady(AbortSignal.timeout(pollTimeoutMs));
+      return null;
+    } catch (error) {
+      if (error instanceof OipError || error instanceof WorkerLostError) return error.message;
+      return `it did not answer within ${pollTimeoutMs} ms`;
     }
+  }
+
+  #hinder(obstacle: string): void {
+    if (obstacle !== this.#obstacle) this.#logger.warn({ reason: obstacle }, 'remote worker is not ready');
     this.#obstacle = obstacle;
+    this.#readiness.clear();
+  }
+
+  /** With all that is wanted, so that nobody waits for a load. A variant that it refuses is no reason to do without it. */
+  async #admit(): Promise<void> {
+    const loader: Loader = new VariantLoader((variant) =>
+      this.#bounded(patience(loadTimeoutMs), (bound) => this.#server.open(variant, bound)),
+    );
+    try {
+      for (const variant of this.#options.wanted?.() ?? []) await this.#preload(loader, variant);
+    } catch (error) {
+      return this.#hinder((error as Error).message);
+    }
+    if (this.#closing.signal.aborted) return;
+    this.#logger.info('remote worker is ready');
+    this.#obstacle = null;
+    this.#returns += 1;
+    this.#readiness.set(loader);
+  }
+
+  async #preload(loader: Loader, variant: Variant): Promise<void> {
+    try {
+      await loader.ensure(variant);
+    } catch (error) {
+      if (!(error instanceof OipError) || error instanceof WorkerFaultError) throw error;
+      this.#logger.warn(
+        { variant: variant.key, reason: error.message },
+        'remote worker does not hold a variant',
+      );
+    }
   }
 }

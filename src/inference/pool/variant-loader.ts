@@ -1,4 +1,4 @@
-import { ModelLoadError, OipError } from '../oip/errors.ts';
+import { ModelLoadError, OipError, WorkerFaultError } from '../oip/errors.ts';
 import type { Variant } from '../variant.ts';
 import { oneAtATime } from '../worker/one-at-a-time.ts';
 
@@ -6,21 +6,21 @@ import { oneAtATime } from '../worker/one-at-a-time.ts';
  * Which variants one worker process holds or is loading: each is asked for once. They are loaded one after the other: a
  * worker can do no two at once, and a large one must not use up the time that the next is given.
  */
-export class VariantLoader {
-  readonly #load: (variant: Variant) => Promise<void>;
+export class VariantLoader<Loaded> {
+  readonly #load: (variant: Variant) => Promise<Loaded>;
   readonly #enter = oneAtATime();
-  readonly #loads = new Map<string, Promise<void>>();
+  readonly #loads = new Map<string, Promise<Loaded>>();
   readonly #held = new Set<string>();
   #waiting = 0;
   #idleSince = Number.NEGATIVE_INFINITY;
 
-  constructor(load: (variant: Variant) => Promise<void>) {
+  constructor(load: (variant: Variant) => Promise<Loaded>) {
     this.#load = load;
   }
 
-  /** How many variants the worker has loaded. */
-  get held(): number {
-    return this.#held.size;
+  /** Keys of the variants that the worker has loaded. */
+  get held(): ReadonlySet<string> {
+    return this.#held;
   }
 
   /** When the last load ended, on the clock of `performance`; null: one is under way. */
@@ -28,8 +28,8 @@ export class VariantLoader {
     return this.#waiting > 0 ? null : this.#idleSince;
   }
 
-  /** Throws ModelLoadError where the worker refuses. A failed load is not remembered: the next call tries again. */
-  ensure(variant: Variant): Promise<void> {
+  /** Throws ModelLoadError where the worker refuses the variant. A failed load is not remembered: the next call tries again. */
+  ensure(variant: Variant): Promise<Loaded> {
     let load = this.#loads.get(variant.key);
     if (!load) {
       load = this.#loadNow(variant);
@@ -44,13 +44,14 @@ export class VariantLoader {
     this.#held.delete(variant.key);
   }
 
-  async #loadNow(variant: Variant): Promise<void> {
+  async #loadNow(variant: Variant): Promise<Loaded> {
     this.#waiting += 1;
     try {
-      await this.#enter(() => this.#load(variant));
+      const loaded = await this.#enter(() => this.#load(variant));
       this.#held.add(variant.key);
+      return loaded;
     } catch (error) {
-      if (!(error instanceof OipError)) throw error;
+      if (!(error instanceof OipError) || error instanceof WorkerFaultError) throw error;
       throw new ModelLoadError(error.status, error.message, { cause: error });
     } finally {
       this.#waiting -= 1;

@@ -27,6 +27,10 @@ export interface WorkerStats {
  * holds its variants again before it is ready.
  */
 export interface InferenceWorker {
+  /** For the log and `/metrics`: `local`, or its address without credentials. */
+  readonly name: string;
+  /** Batches that it is best given at once. */
+  readonly capacity: number;
   readonly ready: boolean;
   /**
    * Settles when the worker holds the variant. Waits for a worker that is not ready.
@@ -35,18 +39,22 @@ export interface InferenceWorker {
    */
   ensureLoaded(variant: Variant): Promise<void>;
   /**
-   * Runs one batch, loading the variant first where the worker does not hold it. Waits for a worker that is not ready, so
-   * calling again after a WorkerLostError runs on a fresh one.
+   * Runs one batch, `uint8 [N, height, width, 3]`, loading the variant first where the worker does not hold it. Waits for a
+   * worker that is not ready, so calling again after a WorkerLostError runs on a fresh one.
    *
-   * @throws ModelLoadError where it cannot be loaded; another OipError where the worker answered one: asking again changes
-   *   nothing; WorkerLostError where it went away or hung
+   * @throws ModelLoadError where it cannot be loaded; WorkerFaultError where the worker answered what the variant cannot have
+   *   answered; another OipError where it answered one: asking again changes nothing; WorkerLostError where it went away or
+   *   hung
    */
-  infer(variant: Variant, inputs: readonly Tensor[]): Promise<BatchOutput>;
+  infer(variant: Variant, pixels: Tensor): Promise<BatchOutput>;
   /** Called each time the worker becomes ready. */
   onReady(callback: () => void): void;
   stats(): WorkerStats;
-  /** Ends it for good, or the connection to it where somebody else runs it. */
-  close(): Promise<void>;
+  /**
+   * Ends it for good, or the connection to it where somebody else runs it. What runs is answered first where that takes no
+   * longer than `graceMs`, 5 s.
+   */
+  close(graceMs?: number): Promise<void>;
   /** Ends it for good and at once, synchronously: for a process that is about to exit. */
   killNow(): void;
 }

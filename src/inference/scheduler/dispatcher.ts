@@ -4,6 +4,7 @@ import { ImageError } from '../images/image-error.ts';
 import type { ModelHealth } from '../model-health.ts';
 import type { ChosenVariant } from '../model-selection.ts';
 import { ModelLoadError, OipError, WorkerLostError } from '../oip/errors.ts';
+import type { WorkerPool } from '../pool/pool.ts';
 import type { InferenceWorker } from '../pool/worker.ts';
 import type { Priority } from '../request.ts';
 import { bytesPerElement, elementCount, type Tensor } from '../tensor.ts';
@@ -62,20 +63,21 @@ export class Dispatcher {
   readonly #scheduler = new Scheduler<QueuedImage>();
   readonly #estimate = new ComputeEstimate();
   readonly #health: ModelHealth;
-  readonly #workers: readonly InferenceWorker[];
-  readonly #busy = new Set<InferenceWorker>();
+  readonly #pool: WorkerPool;
+  /** Batches that each worker has now. */
+  readonly #batchesOf = new Map<InferenceWorker, number>();
   readonly #clock: Clock;
   readonly #maxAdmitted: number;
   readonly #admittedOf = new Map<string, number>();
   #admitted = 0;
   #running = 0;
 
-  constructor(workers: readonly InferenceWorker[], clock: Clock, options: DispatcherOptions) {
-    this.#workers = workers;
+  constructor(pool: WorkerPool, clock: Clock, options: DispatcherOptions) {
+    this.#pool = pool;
     this.#clock = clock;
     this.#maxAdmitted = options.maxAdmitted;
     this.#health = options.health;
-    for (const worker of workers) worker.onReady(() => this.#dispatch());
+    pool.onReady(() => this.#dispatch());
   }
 
   get admitted(): number {
@@ -171,8 +173,7 @@ export class Dispatcher {
   }
 
   #dispatch(): void {
-    for (const worker of this.#workers) {
-      if (this.#busy.has(worker) || !worker.ready) continue;
+    for (let worker = this.#freeWorker(); worker; worker = this.#freeWorker()) {
       const { batch, expired } = this.#scheduler.next(this.#clock.now());
       for (const { payload } of expired) {
         payload.reject(new DeadlineExceededError('the deadline passed while the image waited for a worker'));
@@ -180,21 +181,39 @@ export class Dispatcher {
       if (!batch) return;
       const images = batch.works.map(({ payload }) => payload);
       for (const image of images) image.ticket.dispatched = true;
-      this.#busy.add(worker);
-      this.#running += images.length;
-      void this.#runBatch(worker, images).finally(() => {
-        this.#busy.delete(worker);
-        this.#running -= images.length;
-        this.#dispatch();
-      });
+      this.#send(worker, images);
     }
+  }
+
+  /** Of those that are ready, the one with the fewest batches, where it would take one more. */
+  #freeWorker(): InferenceWorker | undefined {
+    const [least] = this.#pool.workers
+      .filter((worker) => worker.ready && this.#batches(worker) < worker.capacity)
+      .sort((a, b) => this.#batches(a) - this.#batches(b));
+    return least;
+  }
+
+  #batches(worker: InferenceWorker): number {
+    return this.#batchesOf.get(worker) ?? 0;
+  }
+
+  #send(worker: InferenceWorker, images: readonly QueuedImage[]): void {
+    this.#batchesOf.set(worker, this.#batches(worker) + 1);
+    this.#running += images.length;
+    void this.#runBatch(worker, images).finally(() => {
+      const left = this.#batches(worker) - 1;
+      if (left === 0) this.#batchesOf.delete(worker);
+      else this.#batchesOf.set(worker, left);
+      this.#running -= images.length;
+      this.#dispatch();
+    });
   }
 
   async #runBatch(worker: InferenceWorker, images: readonly QueuedImage[]): Promise<void> {
     const { variant } = images[0]!.chosen;
     const dispatchedAt = this.#clock.elapsed();
     try {
-      const { outputs, computeMs, device } = await worker.infer(variant, [batchTensor(variant, images)]);
+      const { outputs, computeMs, device } = await worker.infer(variant, batchTensor(variant, images));
       this.#estimate.learn(variant.key, images.length, computeMs);
       images.forEach((image, position) => {
         image.resolve({

@@ -4,7 +4,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { OipClient } from '../../../src/inference/oip/client.ts';
 import { writeResponse } from '../../../src/inference/oip/codec.ts';
 import { bytesOf, elementsOf } from '../../../src/inference/oip/elements.ts';
-import { OipError, WorkerLostError } from '../../../src/inference/oip/errors.ts';
+import { WorkerFaultError, WorkerLostError } from '../../../src/inference/oip/errors.ts';
 import { MAX_ANSWER_BYTES } from '../../../src/inference/oip/limits.ts';
 
 /** Asks a server that answers as told. */
@@ -61,7 +61,7 @@ it('one that says it is larger than any may be is refused before it has come', a
     response.writeHead(200, { 'content-length': 2 ** 40 }).flushHeaders();
   });
   await expect(answer).rejects.toThrow(
-    new OipError(502, `the worker's answer is larger than ${MAX_ANSWER_BYTES} bytes`),
+    new WorkerFaultError('too-large', `the worker's answer is larger than ${MAX_ANSWER_BYTES} bytes`),
   );
 });
 
@@ -74,7 +74,7 @@ it('one that does not say so is refused when it has got there', async () => {
     };
     more();
   });
-  await expect(answer).rejects.toThrow(OipError);
+  await expect(answer).rejects.toThrow(WorkerFaultError);
 });
 
 it('one that ends before its length is lost', async () => {

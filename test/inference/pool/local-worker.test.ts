@@ -7,13 +7,14 @@ import { OipError, WorkerLostError } from '../../../src/inference/oip/errors.ts'
 import { LocalWorker, type LocalWorkerOptions } from '../../../src/inference/pool/local-worker.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { artifactFolder } from '../../support/artifact-folder.ts';
-import { meanModel, slowModel } from '../../support/onnx-fixture.ts';
+import { meanModel, slowOnBrightModel } from '../../support/onnx-fixture.ts';
 import { exited, firstLine, isAlive, script, spawnScript } from '../../support/processes.ts';
-import { variantOf } from '../../support/variants.ts';
-import { slowInputs } from '../worker/in-process-worker.ts';
+import { pixelsOf, variantOf } from '../../support/variants.ts';
 
-/** Longer than any test waits: ends by a kill alone. */
-const forever = 2 ** 40;
+const image = pixelsOf(4);
+/** For `slowOnBrightModel`: longer than any test waits, so that it ends by a kill alone. */
+const forever = pixelsOf(40);
+const aWhile = pixelsOf(19);
 
 const patience = { timeout: 20_000 };
 
@@ -25,17 +26,15 @@ function startLocalWorker(options: Partial<LocalWorkerOptions> = {}) {
   );
   onTestFinished(() => worker.close());
   const mean = variantOf('mean', artifacts.put(meanModel(2, 2)));
-  const slow = variantOf('slow', artifacts.put(slowModel(2)));
+  const slow = variantOf('slow', artifacts.put(slowOnBrightModel(2)));
   return { worker, artifacts, mean, slow };
 }
-
-const [images] = slowInputs(0);
 
 async function meanOfFours(
   worker: LocalWorker,
   variant: ReturnType<typeof variantOf>,
 ): Promise<number | undefined> {
-  const { outputs } = await worker.infer(variant, [images!]);
+  const { outputs } = await worker.infer(variant, image);
   return elementsOf('FP32', outputs[0]!.data)[0];
 }
 
@@ -59,7 +58,7 @@ it('starts a worker, loads what is asked for and runs it', async () => {
   await worker.ensureLoaded(mean);
   expect(ready).toHaveBeenCalledOnce();
   expect(worker.ready).toBe(true);
-  const answer = await worker.infer(mean, [images!]);
+  const answer = await worker.infer(mean, image);
   expect(answer).toMatchObject({
     device: 'cpu',
     outputs: [{ name: 'means', datatype: 'FP32', shape: [1, 3] }],
@@ -76,11 +75,11 @@ it('tells a bad model from a lost worker, and lives on', async () => {
   const { worker, artifacts, mean } = startLocalWorker();
   const noGraph = variantOf('no-graph', artifacts.put(Buffer.from('no graph')));
   await expect(worker.ensureLoaded(noGraph)).rejects.toBeInstanceOf(OipError);
-  await expect(worker.infer(noGraph, [images!])).rejects.toMatchObject({
+  await expect(worker.infer(noGraph, image)).rejects.toMatchObject({
     name: 'ModelLoadError',
     status: 400,
   });
-  await expect(worker.infer(mean, [{ ...images!, name: 'pictures' }])).rejects.toMatchObject({
+  await expect(worker.infer(mean, { ...image, name: 'pictures' })).rejects.toMatchObject({
     name: 'OipError',
     status: 400,
   });
@@ -98,7 +97,7 @@ it('loses the batch when its process is killed, and is ready again with its mode
     for (const { artifactSha256 } of [mean, slow]) rmSync(artifacts.path(artifactSha256));
   });
   worker.onReady(ready);
-  const batch = worker.infer(slow, slowInputs(forever));
+  const batch = worker.infer(slow, forever);
   setTimeout(() => process.kill(pid!, 'SIGKILL'), 100);
   await lost(batch);
   expect(worker.ready).toBe(false);
@@ -127,7 +126,7 @@ it('does without a variant whose artefact is gone after a restart, rather than w
   process.kill(worker.stats().pid!, 'SIGKILL');
   await replaced(worker, 1);
   expect(await meanOfFours(worker, mean)).toBe(8);
-  await expect(worker.infer(slow, slowInputs(1))).rejects.toMatchObject({
+  await expect(worker.infer(slow, image)).rejects.toMatchObject({
     name: 'ModelLoadError',
     status: 404,
   });
@@ -139,7 +138,7 @@ it('kills and replaces a worker that hangs', async () => {
   expect(await meanOfFours(worker, mean)).toBe(8);
   await worker.ensureLoaded(slow);
   const { pid } = worker.stats();
-  expect(await lost(worker.infer(slow, slowInputs(forever)))).toMatchObject({
+  expect(await lost(worker.infer(slow, forever))).toMatchObject({
     message: expect.stringContaining('within 1500 ms'),
   });
   expect(await meanOfFours(worker, mean)).toBe(8);
@@ -169,21 +168,21 @@ it('answers what runs before it closes, and leaves neither process nor folder', 
   const { pid } = worker.stats();
   // The engine's telemetry would write its own beside it.
   expect(ownFiles()).toHaveLength(1);
-  const batch = worker.infer(slow, slowInputs(600_000));
+  const batch = worker.infer(slow, aWhile);
   await new Promise((resolve) => setTimeout(resolve, 250));
   await worker.close();
   // Of a graph with several outputs it answers the one that the variant is read by, alone.
   expect((await batch).outputs).toMatchObject([{ name: 'means', shape: [1, 3] }]);
   expect(isAlive(pid!)).toBe(false);
   expect(ownFiles()).toEqual([]);
-  await lost(worker.infer(slow, slowInputs(1)));
+  await lost(worker.infer(slow, image));
 });
 
 it('ends at once when told to, busy or not', async () => {
   const { worker, slow } = startLocalWorker();
   await worker.ensureLoaded(slow);
   const { pid } = worker.stats();
-  const batch = lost(worker.infer(slow, slowInputs(forever)));
+  const batch = lost(worker.infer(slow, forever));
   await new Promise((resolve) => setTimeout(resolve, 50));
   worker.killNow();
   await batch;
@@ -196,7 +195,7 @@ it.each([
   ['busy for ever', ['busy']],
 ])('%s, does not outlive a parent that is killed', async (_, more) => {
   const artifacts = artifactFolder();
-  const sha256 = artifacts.put(slowModel(2));
+  const sha256 = artifacts.put(slowOnBrightModel(2));
   const parent = spawnScript('worker-parent.ts', artifacts.dir, sha256, ...more);
   const pid = Number(await firstLine(parent));
   expect(isAlive(pid)).toBe(true);

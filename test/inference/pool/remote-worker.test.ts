@@ -3,23 +3,17 @@ import type { AddressInfo } from 'node:net';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { elementsOf } from '../../../src/inference/oip/elements.ts';
 import { WorkerLostError } from '../../../src/inference/oip/errors.ts';
-import { RemoteWorker, type RemoteWorkerOptions } from '../../../src/inference/pool/remote-worker.ts';
+import type { RemoteWorker } from '../../../src/inference/pool/remote-worker.ts';
 import type { Variant } from '../../../src/inference/variant.ts';
 import { runWorker } from '../../../src/inference/worker/worker.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { artifactFolder } from '../../support/artifact-folder.ts';
 import { meanModel } from '../../support/onnx-fixture.ts';
-import { variantOf } from '../../support/variants.ts';
-import { slowInputs } from '../worker/in-process-worker.ts';
+import { connectTo } from '../../support/remote-worker.ts';
+import { pixelsOf, variantOf } from '../../support/variants.ts';
 
 const logger = createLogger('silent');
-const [images] = slowInputs(0);
-
-function connectTo(baseUrl: string, options: Partial<RemoteWorkerOptions> = {}): RemoteWorker {
-  const worker = new RemoteWorker({ baseUrl, pollMs: 50, ...options }, logger);
-  onTestFinished(() => worker.close());
-  return worker;
-}
+const image = pixelsOf(4);
 
 async function startServer(artifacts: string, listen = '127.0.0.1:0') {
   const server = await runWorker({ listen, artifacts, threads: 1 }, logger);
@@ -28,7 +22,7 @@ async function startServer(artifacts: string, listen = '127.0.0.1:0') {
 }
 
 async function meanOfFours(worker: RemoteWorker, variant: Variant): Promise<number | undefined> {
-  const { outputs } = await worker.infer(variant, [images!]);
+  const { outputs } = await worker.infer(variant, image);
   return elementsOf('FP32', outputs[0]!.data)[0];
 }
 
@@ -39,17 +33,20 @@ it('is ready when its server is, and loads what it is asked to run', async () =>
   const ready = vi.fn();
   worker.onReady(ready);
   const mean = variantOf('mean', artifacts.put(meanModel(2, 2)));
-  const answer = await worker.infer(mean, [images!]);
+  const answer = await worker.infer(mean, image);
   expect(ready).toHaveBeenCalledOnce();
   expect([...elementsOf('FP32', answer.outputs[0]!.data)]).toEqual([8, 8, 8]);
   expect(answer.device).toBe('cpu');
   expect(worker.stats()).toEqual({ state: 'ready', restarts: 0, pid: null, rssBytes: null, variants: 1 });
   const missing = variantOf('missing', 'a'.repeat(64));
-  await expect(worker.infer(missing, [images!])).rejects.toMatchObject({
+  await expect(worker.infer(missing, image)).rejects.toMatchObject({
     name: 'ModelLoadError',
     status: 404,
   });
-  await expect(worker.infer(mean, slowInputs(1))).rejects.toMatchObject({ status: 400, message: /'rounds'/ });
+  await expect(worker.infer(mean, { ...image, name: 'pictures' })).rejects.toMatchObject({
+    status: 400,
+    message: /'pictures'/,
+  });
 });
 
 it('waits for a server that is not there yet', async () => {
@@ -70,8 +67,7 @@ it('logs why its server is not ready, once, and when it is', async () => {
   await server.close();
   const lines: string[] = [];
   const log = createLogger('info', { write: (line) => lines.push(line) });
-  const worker = new RemoteWorker({ baseUrl: server.address, pollMs: 10 }, log);
-  onTestFinished(() => worker.close());
+  const worker = connectTo(server.address, { logger: log });
   const logged = () => lines.map((line) => JSON.parse(line) as { msg: string; reason?: string });
   await vi.waitUntil(() => lines.length > 0, { timeout: 20_000 });
   expect(logged()).toMatchObject([
@@ -113,9 +109,9 @@ it('loses the batch where its server goes away or does not answer', async () => 
   const { port } = server.address() as AddressInfo;
   const worker = connectTo(`http://127.0.0.1:${port}/behind/a/prefix/`, { inferTimeoutMs: 100 });
   const variant = variantOf('any', 'a'.repeat(64));
-  await expect(worker.infer(variant, [images!])).rejects.toBeInstanceOf(WorkerLostError);
+  await expect(worker.infer(variant, image)).rejects.toBeInstanceOf(WorkerLostError);
   hang = true;
-  await expect(worker.infer(variant, [images!])).rejects.toMatchObject({
+  await expect(worker.infer(variant, image)).rejects.toMatchObject({
     name: 'WorkerLostError',
     message: expect.stringContaining('within 100 ms'),
   });
@@ -135,7 +131,7 @@ it('is patient with a server that answers nobody while it loads', async () => {
     if (request.url?.endsWith('/large/ready')) response.writeHead(404);
     if (request.url?.endsWith('/infer')) inferred();
     if (/(load|infer)$/.test(request.url!)) await load;
-    const outputs = [{ name: 'means', datatype: 'FP32', shape: [1, 1], data: [0.5] }];
+    const outputs = [{ name: 'means', datatype: 'FP32', shape: [1, 3], data: [0.5, 0, 0] }];
     response.end(JSON.stringify({ model_name: 'small', outputs }));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -148,7 +144,7 @@ it('is patient with a server that answers nobody while it loads', async () => {
   const [small, large] = ['small', 'large'].map((key) => variantOf(key, 'a'.repeat(64)));
   await worker.ensureLoaded(small!);
   const loading = worker.ensureLoaded(large!);
-  const answer = worker.infer(small!, [images!]);
+  const answer = worker.infer(small!, image);
   await vi.waitUntil(() => inferred.mock.calls.length > 0, { timeout: 20_000 });
   await new Promise((resolve) => setTimeout(resolve, inferTimeoutMs + 500));
   loaded!();
@@ -165,8 +161,8 @@ it('takes a model that its server has already as it is, and times what its serve
       const outputs = ['means', 'more'].map((name) => ({
         name,
         datatype: 'FP32',
-        shape: [1, 2],
-        data: [0.25, 0.75],
+        shape: [1, 3],
+        data: [0.25, 0.75, 0],
       }));
       response.end(JSON.stringify({ model_name: 'preloaded', outputs }));
     });
@@ -177,16 +173,16 @@ it('takes a model that its server has already as it is, and times what its serve
     server.close();
   });
   const worker = connectTo(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  const answer = await worker.infer(variantOf('preloaded', 'a'.repeat(64)), [images!]);
-  expect([...elementsOf('FP32', answer.outputs[0]!.data)]).toEqual([0.25, 0.75]);
+  const answer = await worker.infer(variantOf('preloaded', 'a'.repeat(64)), image);
+  expect([...elementsOf('FP32', answer.outputs[0]!.data)]).toEqual([0.25, 0.75, 0]);
   expect(answer.outputs).toHaveLength(1);
   expect(answer.device).toBe('remote');
   expect(answer.computeMs).toBeGreaterThan(0);
   expect(asked).toContain('GET /v2/models/preloaded/ready');
   expect(asked.filter((line) => line.endsWith('/load'))).toEqual([]);
   const unknown = { kind: 'logits', tensor: 'scores', background: null } as const;
-  const other = { ...variantOf('preloaded', 'a'.repeat(64)), output: unknown };
-  await expect(worker.infer(other, [images!])).rejects.toMatchObject({
+  const other = { ...variantOf('other', 'a'.repeat(64)), output: unknown };
+  await expect(worker.infer(other, image)).rejects.toMatchObject({
     status: 502,
     message: /'scores'.*'means'/,
   });

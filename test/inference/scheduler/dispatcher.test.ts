@@ -1,12 +1,13 @@
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it } from 'vitest';
 import { ModelHealth } from '../../../src/inference/model-health.ts';
 import { elementsOf } from '../../../src/inference/oip/elements.ts';
-import { RemoteWorker } from '../../../src/inference/pool/remote-worker.ts';
+import { WorkerPool } from '../../../src/inference/pool/pool.ts';
 import { Dispatcher, type ImageOutput, type Ticket } from '../../../src/inference/scheduler/dispatcher.ts';
 import type { Variant } from '../../../src/inference/variant.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { failsOnWhiteModel } from '../../support/onnx-fixture.ts';
+import { connectTo } from '../../support/remote-worker.ts';
 import { variantOf } from '../../support/variants.ts';
 import { startWorker } from '../worker/in-process-worker.ts';
 
@@ -16,12 +17,13 @@ const white = new Uint8Array(12).fill(255);
 /** A dispatcher with one real worker, ready, and a graph that fails on white pictures. */
 async function startDispatcher() {
   const { worker: server, artifacts } = await startWorker();
-  const worker = new RemoteWorker({ baseUrl: server.address, pollMs: 20 }, createLogger('silent'));
-  onTestFinished(() => worker.close());
+  const pool = new WorkerPool();
+  const worker = connectTo(server.address);
+  pool.add(worker);
   await new Promise<void>((resolve) => worker.onReady(resolve));
   const lines: string[] = [];
   const logger = createLogger('info', { write: (line) => lines.push(line) });
-  const dispatcher = new Dispatcher([worker], systemClock, {
+  const dispatcher = new Dispatcher(pool, systemClock, {
     maxAdmitted: 100,
     health: new ModelHealth(logger, systemClock),
   });
@@ -46,21 +48,22 @@ const means = ({ outputs }: ImageOutput) => [...elementsOf('FP32', outputs[0]!.d
 
 it('fails the image that its model fails on, and none that shares a batch with it', async () => {
   const { run, picky } = await startDispatcher();
-  // While the first is under way the others gather behind it.
-  const first = run(picky, 'a', red);
+  // While two are under way the others gather behind them.
+  const first = [run(picky, 'a', red), run(picky, 'a', red)];
   const [second, culprit, third] = [run(picky, 'a', red), run(picky, 'b', white), run(picky, 'c', red)];
   await expect(culprit).rejects.toMatchObject({
     code: 'INFERENCE_FAILED',
     message: 'the model could not be run on this image',
   });
-  for (const output of await Promise.all([first, second, third])) expect(means(output)).toEqual([255, 0, 0]);
+  for (const output of await Promise.all([...first, second, third]))
+    expect(means(output)).toEqual([255, 0, 0]);
   expect((await second).batchSize).toBe(1);
 });
 
 it('runs together what nothing failed in', async () => {
   const { run, picky } = await startDispatcher();
-  const outputs = await Promise.all([red, red, red, red].map((pixels) => run(picky, 'a', pixels)));
-  expect(outputs.map(({ batchSize }) => batchSize)).toEqual([1, 3, 3, 3]);
+  const outputs = await Promise.all([red, red, red, red, red].map((pixels) => run(picky, 'a', pixels)));
+  expect(outputs.map(({ batchSize }) => batchSize)).toEqual([1, 1, 3, 3, 3]);
 });
 
 it('logs why a model failed, once a reason', async () => {
@@ -87,7 +90,7 @@ it('tells a model that cannot be loaded from one that fails on an image', async 
 });
 
 it('lets no tenant have more than half of the places, and all tenants no more than there are', () => {
-  const dispatcher = new Dispatcher([], systemClock, {
+  const dispatcher = new Dispatcher(new WorkerPool(), systemClock, {
     maxAdmitted: 100,
     health: new ModelHealth(createLogger('silent'), systemClock),
   });

@@ -103,7 +103,7 @@ it('speaks HTTPS with a certificate, and says so', async () => {
   // Who does not know the certificate does not get as far as asking.
   const client = new OipClient({ baseUrl: worker.address });
   onTestFinished(() => client.close());
-  expect(await client.whyServerNotReady()).toMatch(/self.signed/);
+  await expect(client.requireReady()).rejects.toThrow(/self.signed/);
 });
 
 it('names a certificate or key that it cannot use', async () => {
