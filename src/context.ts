@@ -8,6 +8,7 @@ import { openNotifications } from './db/notifications.ts';
 import { createGraphqlServer, type GraphqlServer } from './graphql/server.ts';
 import { ArtifactStore } from './inference/artifact-store.ts';
 import { ModelHealth } from './inference/model-health.ts';
+import type { Resolve } from './inference/pool/dns-workers.ts';
 import { LocalWorker } from './inference/pool/local-worker.ts';
 import { openWorkers } from './inference/pool/open-workers.ts';
 import { WorkerPool } from './inference/pool/pool.ts';
@@ -39,6 +40,8 @@ export interface Surroundings {
   readonly lifetime: Lifetime;
   readonly clock?: Clock;
   readonly fetch?: SafeFetch;
+  /** Resolves workers' names. */
+  readonly resolve?: Resolve;
 }
 
 /** Everything that lives as long as the process. */
@@ -68,7 +71,7 @@ const builtInModels = ['shapes', 'shapes-detect', 'shapes-segment'].map((name) =
 export async function createContext(
   config: Config,
   secrets: Secrets,
-  { logger, lifetime, clock = systemClock, fetch = createSafeFetch() }: Surroundings,
+  { logger, lifetime, clock = systemClock, fetch = createSafeFetch(), resolve }: Surroundings,
 ): Promise<Context> {
   lifetime.own({ name: 'fetch', close: () => fetch.close() });
   const url = secrets.databaseUrl ?? (await embeddedUrl());
@@ -96,7 +99,8 @@ export async function createContext(
   if (config.workers.length === 0) {
     pool.add(new LocalWorker({ artifacts: artifacts.dir, threads: config.workerThreads }, logger));
   }
-  for (const entry of config.workers) openWorkers(pool, entry, { logger });
+  for (const entry of config.workers)
+    openWorkers(pool, entry, { logger, token: secrets.workerToken, artifacts, resolve });
 
   const registry = new ModelRegistry(database, notifications);
   for (const manifest of builtInModels) {

@@ -146,6 +146,11 @@ export function readEnvironment(env: Record<string, string | undefined>): Enviro
   };
 }
 
+/** A URL's credentials left out, which belong in no setting that may be shown. */
+function shown(text: string): string {
+  return JSON.stringify(text.replace(/\/\/[^/@,\s]*@/g, '//…@'));
+}
+
 function readSettings(env: Record<string, string | undefined>): Values {
   const values: Partial<Record<keyof Settings, unknown>> = {};
   const faults: string[] = [];
@@ -155,7 +160,7 @@ function readSettings(env: Record<string, string | undefined>): Values {
     const { schema, wanted, secret }: Setting<unknown> = settings[name];
     const parsed = schema.safeParse(text);
     if (parsed.success) values[name] = parsed.data;
-    else faults.push(`  ${name}: found ${secret ? '(not shown)' : JSON.stringify(text)}, wanted ${wanted}`);
+    else faults.push(`  ${name}: found ${secret ? '(not shown)' : shown(text)}, wanted ${wanted}`);
   }
   if (faults.length > 0) throw new OperatorError(`These settings cannot be used:\n${faults.join('\n')}`, 2);
   return values as Values;

@@ -66,6 +66,37 @@ describe('environment', () => {
     expect(message).toMatch(/FOVEA_WORKERS: found "ftp:\/\/x", wanted base URLs/);
   });
 
+  it('takes workers at fixed addresses, and at each address of a name', () => {
+    const list = 'https://gpu.example/triton, dns+http://workers.internal:8001,DNS+HTTPS://workers.example';
+    expect(readEnvironment({ FOVEA_WORKERS: list }).config.workers).toEqual([
+      'https://gpu.example/triton',
+      'dns+http://workers.internal:8001',
+      'DNS+HTTPS://workers.example',
+    ]);
+  });
+
+  it.each([
+    'worker:8001',
+    'http://',
+    'http://a:8001,',
+    'http://a,http://a/',
+    'dns+http://a:8001/path',
+    'dns+tcp://a:8001',
+    'dns://a',
+    'http://a:8001?x=1',
+    'http://a:99999',
+  ])('refuses the workers %j', (list) => {
+    const { message, exitCode } = faultOf({ FOVEA_WORKERS: list });
+    expect(exitCode).toBe(2);
+    expect(message).toContain(`FOVEA_WORKERS: found ${JSON.stringify(list)}, wanted base URLs of workers`);
+    expect(message).toContain('dns+https://name:port');
+  });
+
+  it('shows no credential of a worker whose address may have none', () => {
+    const { message } = faultOf({ FOVEA_WORKERS: 'http://me:topsecret@worker:8001' });
+    expect(message).toContain('FOVEA_WORKERS: found "http://…@worker:8001", wanted');
+  });
+
   it.each(['-1', '1.5', 'http', ' 80', '0x50'])('refuses the port %j', (port) => {
     expect(faultOf({ PORT: port }).message).toContain('PORT');
   });

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { Tensor } from '../tensor.ts';
 import {
   headerLengthField,
@@ -8,7 +9,7 @@ import {
   writeRequest,
 } from './codec.ts';
 import { OipError, WorkerFaultError, WorkerLostError } from './errors.ts';
-import { HttpConnections, type HttpTarget } from './http.ts';
+import { errorText, HttpConnections, type HttpTarget } from './http.ts';
 import { isRecord } from './tensor-entries.ts';
 
 export interface InferOptions {
@@ -67,6 +68,31 @@ export class OipClient {
   async load(name: string, parameters: Parameters, signal?: AbortSignal): Promise<void> {
     const path = `/v2/repository/models/${encodeURIComponent(name)}/load`;
     await this.#http.send(path, jsonMessage({ parameters }), { signal, maxBytes: MAX_TEXT_BYTES });
+  }
+
+  /** Whether the worker's store holds an artefact, whole. An extension of our own, `fovea_artifacts`, as is the next. */
+  async hasArtifact(sha256: string, signal?: AbortSignal): Promise<boolean> {
+    const path = `/v2/repository/artifacts/${sha256}`;
+    const { status } = await this.#http.exchange({ method: 'HEAD', path, signal });
+    if (status === 200 || status === 404) return status === 200;
+    throw new OipError(status, `the worker answered ${status} where it was asked for artefact ${sha256}`);
+  }
+
+  /** Settles when the artefact is in the worker's store. `bytes`: of `content`. Throws OipError where the worker does not take it. */
+  async putArtifact(sha256: string, content: Readable, bytes: number, signal?: AbortSignal): Promise<void> {
+    const path = `/v2/repository/artifacts/${sha256}`;
+    const headers = { 'content-type': 'application/octet-stream', 'content-length': String(bytes) };
+    const request = {
+      method: 'PUT',
+      path,
+      headers,
+      body: content,
+      signal,
+      maxBytes: MAX_TEXT_BYTES,
+    } as const;
+    const { status, body } = await this.#http.exchange(request);
+    if (status === 200) return;
+    throw new OipError(status, errorText(body) ?? `the worker answered ${status} to artefact ${sha256}`);
   }
 
   /** Ends every connection; calls in flight reject with WorkerLostError. */

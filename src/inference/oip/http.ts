@@ -168,7 +168,8 @@ function failureOf(error: NodeJS.ErrnoException, asked: string): Error {
   return new WorkerLostError(`the worker did not answer ${asked}: ${message}`, { cause: error });
 }
 
-function errorText(body: Buffer): string | null {
+/** What an error's body says, by the protocol's `error`; null: nothing that could be read. */
+export function errorText(body: Buffer): string | null {
   try {
     const answer: unknown = JSON.parse(body.toString('utf8'));
     return isRecord(answer) && typeof answer.error === 'string' ? answer.error : null;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '../../lib/logger.ts';
-import { OipError, WorkerLostError } from '../oip/errors.ts';
+import { type FaultReason, OipError, type WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
 import { outputTensors, type Variant } from '../variant.ts';
 import { type Patience, patience } from './patience.ts';
@@ -48,6 +48,7 @@ export class LocalWorker implements InferenceWorker {
   readonly #supervision: Promise<void>;
   /** What a fresh process loads before it is ready. */
   readonly #held = new Map<string, Variant>();
+  readonly #faults = new Map<FaultReason, number>();
   #process: WorkerProcess | null = null;
   #restarts = 0;
 
@@ -71,6 +72,7 @@ export class LocalWorker implements InferenceWorker {
     return {
       state: closed ? 'closed' : current ? 'ready' : 'starting',
       restarts: this.#restarts,
+      faults: this.#faults,
       pid: this.#process?.pid ?? null,
       rssBytes: this.#process?.rssBytes ?? null,
       variants: current?.loader.held.size ?? 0,
@@ -93,6 +95,10 @@ export class LocalWorker implements InferenceWorker {
       worker.client.infer(variant.key, [pixels], { outputs: wanted, signal }),
     );
     return { outputs, computeMs: Number(parameters.compute_ms), device: String(parameters.device) };
+  }
+
+  fault({ reason }: WorkerFaultError): void {
+    this.#faults.set(reason, (this.#faults.get(reason) ?? 0) + 1);
   }
 
   async close(graceMs = stopGraceMs): Promise<void> {

@@ -1,18 +1,42 @@
+import { isIPv6 } from 'node:net';
 import type { Logger } from '../../lib/logger.ts';
 import { parseWorkerAddress } from '../../lib/worker-address.ts';
+import type { ArtifactStore } from '../artifact-store.ts';
+import type { RemoteTarget } from '../oip/http.ts';
+import { DnsWorkers, type Resolve } from './dns-workers.ts';
 import { OipModelServer } from './oip-model-server.ts';
 import type { WorkerPool } from './pool.ts';
 import { RemoteWorker } from './remote-worker.ts';
 
 export interface OpenWorkersOptions {
   readonly logger: Logger;
+  /** What workers ask of their callers; null: nothing. */
+  readonly token: string | null;
+  /** Where what a worker lacks is taken from. */
+  readonly artifacts: ArtifactStore;
+  /** In the system's place. */
+  readonly resolve?: Resolve | undefined;
 }
 
 /** Puts the workers that an entry of `FOVEA_WORKERS` stands for into the pool. */
-export function openWorkers(pool: WorkerPool, entry: string, { logger }: OpenWorkersOptions): void {
-  const address = parseWorkerAddress(entry);
-  if (!address) throw new Error(`'${entry}' is no worker's address`);
-  const { url } = address;
-  const server = new OipModelServer({ baseUrl: url });
-  pool.add(new RemoteWorker({ name: url, server, wanted: () => pool.wanted }, logger));
+export function openWorkers(pool: WorkerPool, entry: string, options: OpenWorkersOptions): void {
+  const { logger, token, artifacts, resolve } = options;
+  const found = parseWorkerAddress(entry);
+  if (!found) throw new Error(`'${entry}' is no worker's address`);
+  const { url: baseUrl, everyAddress } = found;
+  const open = (target: RemoteTarget, name: string) => {
+    const server = new OipModelServer({ ...target, token }, artifacts, logger.child({ worker: name }));
+    return new RemoteWorker({ name, server, wanted: () => pool.wanted }, logger);
+  };
+  if (everyAddress) {
+    const openAt = (address: string) => open({ baseUrl, address }, urlAt(baseUrl, address));
+    // An address may stand there as well, in brackets where it is of IPv6.
+    const name = new URL(baseUrl).hostname.replace(/^\[|\]$/g, '');
+    pool.follow(new DnsWorkers(pool, { name, resolve, open: openAt }, logger));
+  } else pool.add(open({ baseUrl }, baseUrl));
+}
+
+function urlAt(baseUrl: string, address: string): string {
+  const { protocol, port } = new URL(baseUrl);
+  return `${protocol}//${isIPv6(address) ? `[${address}]` : address}${port === '' ? '' : `:${port}`}`;
 }

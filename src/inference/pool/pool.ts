@@ -6,10 +6,16 @@ import type { InferenceWorker } from './worker.ts';
 /** How long a worker that leaves may take to answer what it was given. */
 const LEAVE_MS = 60_000;
 
+/** Puts workers into the pool and takes them out again, for as long as it is not closed. */
+export interface WorkerSource {
+  close(): void;
+}
+
 /** All workers there are: those of this machine, those at fixed addresses, and those that come and go. */
 export class WorkerPool {
   readonly #workers = new Set<InferenceWorker>();
   readonly #leaving = new Set<InferenceWorker>();
+  readonly #sources = new Set<WorkerSource>();
   readonly #wanted = new Map<string, Variant>();
   /** Set for a moment each time a worker becomes ready. */
   readonly #arrivals = new Readiness<InferenceWorker>();
@@ -46,6 +52,11 @@ export class WorkerPool {
     if (worker.ready) arrived();
   }
 
+  /** Takes over the end of `source`. */
+  follow(source: WorkerSource): void {
+    this.#sources.add(source);
+  }
+
   /** Gives it no more work, has what it was given answered, and closes it. */
   async remove(worker: InferenceWorker): Promise<void> {
     if (!this.#workers.delete(worker)) return;
@@ -75,6 +86,7 @@ export class WorkerPool {
 
   async close(): Promise<void> {
     this.#arrivals.close();
+    for (const source of this.#sources) source.close();
     const workers = [...this.#workers, ...this.#leaving];
     this.#workers.clear();
     await Promise.all(workers.map((worker) => worker.close()));
@@ -83,6 +95,7 @@ export class WorkerPool {
   /** Ends what would outlive this process, at once. */
   killNow(): void {
     this.#arrivals.close();
+    for (const source of this.#sources) source.close();
     for (const worker of [...this.#workers, ...this.#leaving]) worker.killNow();
   }
 }

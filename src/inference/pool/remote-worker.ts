@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../lib/logger.ts';
-import { OipError, WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
+import { type FaultReason, OipError, WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
 import { checkAnswer } from './check-answer.ts';
@@ -20,12 +20,20 @@ export interface RemoteWorkerOptions {
   readonly inferTimeoutMs?: number;
   /** Between two looks at whether it is ready. 1 s. */
   readonly pollMs?: number;
+  /** How long it is given no work once it is ejected: at first, and at most. 1 s and 30 s. */
+  readonly pauseMs?: { readonly first: number; readonly most: number };
 }
 
 /** A look waits behind the batch that another client runs or the large model that it loads: far longer than an answer takes. */
 const pollTimeoutMs = 30_000;
 const loadTimeoutMs = 120_000;
 const closeGraceMs = 5_000;
+const pauseMs = { first: 1_000, most: 30_000 };
+/** Faults in a row after which it is ejected: one may be a broken connection's, or a proxy's that restarts. */
+const MOST_STRIKES = 3;
+/** One that has been well for so long since its last pause begins with the shortest again. */
+const FORGIVEN_MS = 60_000;
+const SAID_AGAIN_MS = 60_000;
 
 type Loader = VariantLoader<OpenVariant>;
 
@@ -45,6 +53,13 @@ export class RemoteWorker implements InferenceWorker {
   #obstacle: string | null = null;
   #running = 0;
   #returns = -1;
+  readonly #faults = new Map<FaultReason, number>();
+  readonly #saidAt = new Map<FaultReason, number>();
+  /** Faults in a row. */
+  #strikes = 0;
+  #pauseMs = 0;
+  /** On the clock of `performance`. */
+  #ejectedUntil = Number.NEGATIVE_INFINITY;
 
   constructor(options: RemoteWorkerOptions, logger: Logger) {
     this.name = options.name;
@@ -64,9 +79,11 @@ export class RemoteWorker implements InferenceWorker {
 
   stats(): WorkerStats {
     const { current, closed } = this.#readiness;
+    const down = this.#isEjected ? 'ejected' : 'starting';
     return {
-      state: closed ? 'closed' : current ? 'ready' : 'starting',
+      state: closed ? 'closed' : current ? 'ready' : down,
       restarts: Math.max(0, this.#returns),
+      faults: this.#faults,
       pid: null,
       rssBytes: null,
       variants: current?.held.size ?? 0,
@@ -84,6 +101,17 @@ export class RemoteWorker implements InferenceWorker {
     const done = () => this.#batches.delete(batch);
     batch.then(done, done);
     return batch;
+  }
+
+  fault({ reason, message }: WorkerFaultError): void {
+    this.#faults.set(reason, (this.#faults.get(reason) ?? 0) + 1);
+    const now = performance.now();
+    if (now - (this.#saidAt.get(reason) ?? Number.NEGATIVE_INFINITY) > SAID_AGAIN_MS) {
+      this.#saidAt.set(reason, now);
+      this.#logger.error({ fault: reason, reason: message }, 'remote worker is at fault');
+    }
+    this.#strikes += 1;
+    if (this.#strikes >= MOST_STRIKES && !this.#isEjected) this.#eject(now);
   }
 
   async close(graceMs = closeGraceMs): Promise<void> {
@@ -109,8 +137,29 @@ export class RemoteWorker implements InferenceWorker {
   async #infer(variant: Variant, pixels: Tensor): Promise<BatchOutput> {
     const loader = await this.#readiness.wait();
     const output = await this.#inferOpen(loader, variant, pixels);
-    checkAnswer(variant, pixels.shape[0]!, output.outputs);
+    try {
+      checkAnswer(variant, pixels.shape[0]!, output.outputs);
+    } catch (error) {
+      this.fault(error as WorkerFaultError);
+      throw error;
+    }
+    this.#strikes = 0;
     return output;
+  }
+
+  get #isEjected(): boolean {
+    return performance.now() < this.#ejectedUntil;
+  }
+
+  /** For a pause that doubles each time; then one more fault is enough. */
+  #eject(now: number): void {
+    const { first, most } = this.#options.pauseMs ?? pauseMs;
+    const isFirst = now - this.#ejectedUntil > FORGIVEN_MS;
+    this.#pauseMs = isFirst ? first : Math.min(2 * this.#pauseMs, most);
+    this.#ejectedUntil = now + this.#pauseMs;
+    this.#strikes = MOST_STRIKES - 1;
+    this.#readiness.clear();
+    this.#logger.error({ pauseMs: this.#pauseMs }, 'remote worker is ejected for faults in a row');
   }
 
   /** A server that restarted between two looks has lost its models, which only its error shows: load and ask once more. */
@@ -137,10 +186,12 @@ export class RemoteWorker implements InferenceWorker {
     try {
       return await call(bound);
     } catch (error) {
+      if (error instanceof WorkerFaultError) this.fault(error);
       if (error instanceof OipError) throw error;
       this.#readiness.clear();
       if (error instanceof WorkerLostError) throw error;
       const { message } = error as Error;
+      this.fault(new WorkerFaultError('silent', message, { cause: error }));
       throw new WorkerLostError(`${this.name} was given up: ${message}`, { cause: error });
     } finally {
       bound.end();
@@ -152,7 +203,7 @@ export class RemoteWorker implements InferenceWorker {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       // While it computes for us it cannot answer, and its answer will show that it is well.
-      if (this.#running === 0) await this.#look();
+      if (this.#running === 0 && !this.#isEjected) await this.#look();
       await sleep(this.#options.pollMs ?? 1_000, undefined, { signal }).catch(() => undefined); // Aborted: as above.
     }
   }
@@ -170,6 +221,7 @@ export class RemoteWorker implements InferenceWorker {
       await this.#server.requireReady(AbortSignal.timeout(pollTimeoutMs));
       return null;
     } catch (error) {
+      if (error instanceof WorkerFaultError) this.fault(error);
       if (error instanceof OipError || error instanceof WorkerLostError) return error.message;
       return `it did not answer within ${pollTimeoutMs} ms`;
     }

@@ -1,3 +1,4 @@
+import type { FaultReason, WorkerFaultError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
 
@@ -11,9 +12,12 @@ export interface BatchOutput {
 }
 
 export interface WorkerStats {
-  readonly state: 'starting' | 'ready' | 'closed';
+  /** `ejected`: for a while, since it was at fault time and again. */
+  readonly state: 'starting' | 'ready' | 'ejected' | 'closed';
   /** How often a lost worker was replaced or came back. */
   readonly restarts: number;
+  /** How often it was at fault, by reason. */
+  readonly faults: ReadonlyMap<FaultReason, number>;
   /** null: not a process of this machine, or none runs. */
   readonly pid: number | null;
   /** Resident memory in bytes; null where it is not known. */
@@ -49,6 +53,8 @@ export interface InferenceWorker {
   infer(variant: Variant, pixels: Tensor): Promise<BatchOutput>;
   /** Called each time the worker becomes ready. */
   onReady(callback: () => void): void;
+  /** What it answered proved to be wrong, as only whoever read it can know. One that somebody else runs may be ejected for it. */
+  fault(error: WorkerFaultError): void;
   stats(): WorkerStats;
   /**
    * Ends it for good, or the connection to it where somebody else runs it. What runs is answered first where that takes no

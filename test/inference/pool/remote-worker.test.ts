@@ -37,7 +37,9 @@ it('is ready when its server is, and loads what it is asked to run', async () =>
   expect(ready).toHaveBeenCalledOnce();
   expect([...elementsOf('FP32', answer.outputs[0]!.data)]).toEqual([8, 8, 8]);
   expect(answer.device).toBe('cpu');
-  expect(worker.stats()).toEqual({ state: 'ready', restarts: 0, pid: null, rssBytes: null, variants: 1 });
+  expect(worker.stats()).toEqual({
+    ...{ state: 'ready', restarts: 0, faults: new Map(), pid: null, rssBytes: null, variants: 1 },
+  });
   const missing = variantOf('missing', 'a'.repeat(64));
   await expect(worker.infer(missing, image)).rejects.toMatchObject({
     name: 'ModelLoadError',
