@@ -27,7 +27,9 @@ const generators: Readonly<Record<string, () => void | Promise<void>>> = {
   'src/client/generated': generateClientOperations,
   'client/dist': compileClient,
   'src/db/generated': generateDatabaseClient,
-  'src/models/onnx/generated': generateOnnxMessages,
+  'src/models/onnx/generated': () => generateMessages({ folder: 'src/models/onnx', file: 'onnx.proto' }),
+  'src/models/tensorflow/generated': () =>
+    generateMessages({ folder: 'src/models/tensorflow', file: 'saved_model.proto' }),
 };
 
 /** What stands behind a type of the schema where it is not the generated type itself: resolvers answer these. */
@@ -51,11 +53,14 @@ const mappers = {
   Viewer: '../../tenants/types.ts#Principal',
 };
 
-const protocolBuffers = {
-  source: 'src/models/onnx',
-  // Its binary takes 90 MB, for a file that changes once a year: fetched where it is run, not with every install.
-  compiler: '@bufbuild/buf@1.75.0',
-};
+/** A folder with messages of Protocol Buffers, and the file that describes them. */
+interface ProtocolBuffers {
+  readonly folder: string;
+  readonly file: string;
+}
+
+/** Its binary takes 90 MB, for files that change once a year: fetched where it is run, not with every install. */
+const compiler = '@bufbuild/buf@1.75.0';
 const checking = process.argv.includes('--check');
 
 for (const [folder, generate] of Object.entries(generators)) {
@@ -167,8 +172,7 @@ function generateDatabaseClient(): void {
 }
 
 /** Where its compiler cannot be fetched, a check leaves it out, unless what it is made from has been changed. */
-function generateOnnxMessages(): void {
-  const { source, compiler } = protocolBuffers;
+function generateMessages({ folder, file }: ProtocolBuffers): void {
   const compile = (...args: string[]) =>
     execFileSync('npx', ['--yes', '--fetch-retries=1', '--fetch-timeout=60000', compiler, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -176,18 +180,18 @@ function generateOnnxMessages(): void {
   try {
     compile('--version');
   } catch (error) {
-    if (!checking || changedFiles([`${source}/onnx.proto`]) !== '') throw error;
+    if (!checking || changedFiles([`${folder}/${file}`]) !== '') throw error;
     process.stdout.write(
-      `${source}: not checked, since ${compiler} cannot be fetched from the npm registry\n`,
+      `${folder}: not checked, since ${compiler} cannot be fetched from the npm registry\n`,
     );
     return;
   }
   const plugin = {
     local: [process.execPath, 'node_modules/@bufbuild/protoc-gen-es/bin/protoc-gen-es'],
-    out: `${source}/generated`,
+    out: `${folder}/generated`,
     opt: ['target=ts', 'import_extension=ts', 'erasable_syntax=true'],
   };
-  compile('generate', source, '--template', JSON.stringify({ version: 'v2', plugins: [plugin] }));
+  compile('generate', folder, '--template', JSON.stringify({ version: 'v2', plugins: [plugin] }));
 }
 
 function requireCommitted(folders: readonly string[]): void {

@@ -4,10 +4,10 @@ import { type FileHandle, lstat, open, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { OipError } from '../oip/errors.ts';
+import type { StoredFiles } from './engine.ts';
 
-/** Files that an engine opens by itself, by their places below `folder`. */
-export interface CheckedFiles {
-  readonly folder: string;
+/** Files that an engine opens by itself. */
+export interface CheckedFiles extends StoredFiles {
   /** Throws OipError 400 where a file is not the one that was checked: for after the engine has opened them. */
   requireUnchanged(): Promise<void>;
 }
@@ -49,7 +49,7 @@ export async function checkArtifacts(folder: string, hashes: readonly string[]):
       throw new OipError(400, `artefact ${sha256}: it was changed while it was loaded`);
     }
   };
-  return { folder: join(root, 'sha256'), requireUnchanged };
+  return { folder: join(root, 'sha256'), hashes, requireUnchanged };
 }
 
 async function artifactRoot(folder: string): Promise<string> {

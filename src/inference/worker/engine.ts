@@ -4,11 +4,16 @@ import type { Tensor, TensorMetadata } from '../tensor.ts';
 export interface Engine {
   /** The `platform` of the models' metadata, e.g. `onnxruntime_onnx`. */
   readonly platform: string;
-  /**
-   * `folder` is where the files lie that the artefact points to for its weights, if it does; they stay as they are for as
-   * long as the model is loaded. Throws an Error in the engine's words where the artefact is not a graph it can run.
-   */
-  load(artifact: Uint8Array, folder: string): Promise<LoadedModel>;
+  /** Throws an Error in the engine's words where the artefact is no model that it can run. */
+  load(artifact: Uint8Array, files: StoredFiles): Promise<LoadedModel>;
+}
+
+/** The files that an artefact points to, if it does; they stay as they are for as long as the model is loaded. */
+export interface StoredFiles {
+  /** Each lies at `<first 2 digits>/<hash>` below it. */
+  readonly folder: string;
+  /** SHA-256 of those that were held against their hashes. */
+  readonly hashes: readonly string[];
 }
 
 export interface LoadedModel {

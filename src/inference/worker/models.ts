@@ -148,7 +148,7 @@ export class WorkerModels {
     files: CheckedFiles,
     maxBatch: number,
   ): Promise<LoadedModel> {
-    const model = await engine.load(artifact, files.folder);
+    const model = await engine.load(artifact, files);
     try {
       await files.requireUnchanged();
       await this.#enter(() => warmUp(model, maxBatch));

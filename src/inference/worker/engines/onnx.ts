@@ -29,7 +29,10 @@ const dataTypes = new Map<string, DataType>(
 );
 
 export function onnxEngine(threads: number): Engine {
-  return { platform: 'onnxruntime_onnx', load: (artifact, folder) => loadOnnx(artifact, folder, threads) };
+  return {
+    platform: 'onnxruntime_onnx',
+    load: (artifact, { folder }) => loadOnnx(artifact, folder, threads),
+  };
 }
 
 async function loadOnnx(artifact: Uint8Array, folder: string, threads: number): Promise<LoadedModel> {
