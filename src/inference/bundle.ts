@@ -14,6 +14,9 @@ export interface Bundle {
   readonly unbatched: readonly string[];
 }
 
+/** The name of the input of a model whose pixels the engine prepares. */
+export const PIXEL_INPUT = 'pixels';
+
 /** A place below a folder, never beside or above it. */
 const place = z.string().regex(/^(?!.*(^|\/)\.{0,2}(\/|$))[^\\\0]{1,512}$/);
 const perChannel = z.array(z.number()).min(1).max(3);

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { announce } from '../db/changes.ts';
 import type { Database, Transaction } from '../db/database.ts';
@@ -6,16 +5,15 @@ import type { ArtifactStore } from '../inference/artifact-store.ts';
 import { OperatorError } from '../lib/errors.ts';
 import type { Lifetime } from '../lib/lifetime.ts';
 import type { Logger } from '../lib/logger.ts';
-import { pointToStore, readWeightFiles, type WeightFile } from './external-data.ts';
-import { fitGraph } from './fit-graph.ts';
 import { fitOutput } from './fit-output.ts';
 import { judgeAnswers } from './judge-answers.ts';
 import { parseLabels } from './labels.ts';
 import { type Fault, ManifestError } from './manifest-error.ts';
-import { type OnnxModel, readModel, writeModel } from './onnx/model-file.ts';
 import { proveServed, runOriginal } from './prove.ts';
 import { readManifest } from './read-manifest.ts';
+import { readSource } from './read-source.ts';
 import { type ModelRow, type ServedModel, servedModel } from './served-model.ts';
+import type { SourceModel } from './source-model.ts';
 import { type Trial, withTrialStore } from './trial.ts';
 import { type Candidate, findVersion, insertVersion, type ProvenGraph } from './version-rows.ts';
 
@@ -33,11 +31,7 @@ export interface ImportOptions {
 
 /** A candidate with what is to be proven and stored of it. */
 interface ReadCandidate extends Candidate {
-  readonly model: OnnxModel;
-  /** The model's bytes: as they were brought, but that files of weights go by their hashes. */
-  readonly file: Uint8Array;
-  /** By their SHA-256. */
-  readonly weights: ReadonlyMap<string, WeightFile>;
+  readonly source: SourceModel;
 }
 
 /**
@@ -59,17 +53,18 @@ export async function importModel(manifestPath: string, options: ImportOptions):
     logger.info({ model: `${name}@${version}` }, 'this model is imported already; nothing was changed');
     return servedModel(before);
   }
-  const { externalData, weights } = candidate;
+  const { externalData, source } = candidate;
+  const { files } = source;
   const row = await withTrialStore(artifacts, async (store) => {
-    for (const { path, sha256 } of weights.values()) {
+    for (const { path, sha256 } of files.values()) {
       tell(`copying ${path}`);
       await store.putFile(path, sha256);
     }
-    const trial = { store, externalData, lifetime, tell };
+    const trial = { format: source.format, store, externalData, lifetime, tell };
     const proven = await proveCandidate(manifestPath, candidate, trial, logger);
     tell('storing the model');
-    const artifactSha256 = await store.put(proven.graph);
-    const sizeBytes = [...weights.values()].reduce((sum, { bytes }) => sum + bytes, proven.graph.length);
+    const artifactSha256 = await store.put(proven.artifact);
+    const sizeBytes = [...files.values()].reduce((sum, { bytes }) => sum + bytes, proven.artifact.length);
     const missing = await missingOf([artifactSha256, ...externalData], artifacts);
     return transact(async (tx) => {
       // Two imports of one name go one after the other: either could be the one that stays live.
@@ -112,68 +107,49 @@ async function missingOf(files: readonly string[], artifacts: ArtifactStore): Pr
 
 async function readCandidate(manifestPath: string, tell: (step: string) => void): Promise<ReadCandidate> {
   const { manifest, modelPath, labelsPath } = await readManifest(manifestPath);
+  const { format, file } = manifest;
   const faults: Fault[] = [];
   const labels = parseLabels(await readFile(labelsPath), faults);
-  const file = await readFile(modelPath);
-  const sha256 = createHash('sha256').update(file).digest('hex');
-  if (manifest.sha256 !== undefined && manifest.sha256 !== sha256) {
+  const hashing = (path: string) => tell(`hashing ${path}`);
+  const source = await readSource(format, { manifestPath, file, modelPath, tell: hashing }, faults);
+  if (source && manifest.sha256 !== undefined && manifest.sha256 !== source.sha256) {
     faults.push({
       path: 'sha256',
       found: manifest.sha256,
-      wanted: `${sha256}, the SHA-256 of ${manifest.file}`,
+      wanted: `${source.sha256}, the SHA-256 of ${file}`,
     });
   }
-  const model = readGraph(file, faults);
-  const hashing = (path: string) => tell(`hashing ${path}`);
-  const located = model && (await readWeightFiles(manifestPath, manifest.file, model, faults, hashing));
-  if (!model || !located || faults.length > 0) throw new ManifestError(manifestPath, faults);
-  pointToStore(model, located);
-  const weights = new Map([...located.values()].map((each) => [each.sha256, each]));
-  return {
-    ...{ manifest: { ...manifest, sha256 }, labels, externalData: [...weights.keys()] },
-    ...{ model, file: weights.size > 0 ? writeModel(model) : file, weights },
-  };
+  if (!source || faults.length > 0) throw new ManifestError(manifestPath, faults);
+  const { sha256, files } = source;
+  return { manifest: { ...manifest, sha256 }, labels, externalData: [...files.keys()], source };
 }
 
 async function proveCandidate(
   manifestPath: string,
-  { manifest, labels, model, file }: ReadCandidate,
+  { manifest, labels, source }: ReadCandidate,
   trial: Trial,
   logger: Logger,
 ): Promise<ProvenGraph> {
   const faults: Fault[] = [];
   const refuse = () => new ManifestError(manifestPath, faults);
-  const fit = fitGraph(manifest.input, model, faults);
+  const fit = source.fitInput(manifest.input, faults);
   if (!fit) throw refuse();
 
-  const original = await runOriginal(file, fit, faults, trial);
+  const original = await runOriginal(source, fit, faults, trial);
   if (original === null) throw refuse();
   const { width, height } = manifest.input;
   const head = fitOutput(manifest.output, { answers: original.pictures, width, height, labels }, faults);
   if (head === null) throw refuse();
-  judgeAnswers(model.graph, fit.input.name, head, original, faults);
+  judgeAnswers(source, fit.input.name, head, original, faults);
   if (faults.length > 0) throw refuse();
 
-  const served = await proveServed(file, fit, head, original.pictures, faults, trial);
+  const served = await proveServed(source, fit, head, original.pictures, faults, trial);
   if (served === null) throw refuse();
-  const { graph, inputTensor, maxBatch, oneByOne } = served;
+  const { artifact, inputTensor, maxBatch, oneByOne } = served;
   if (oneByOne !== null)
     logger.info({ model: manifest.name, reason: oneByOne }, 'served one picture at a time');
   return {
-    ...{ graph, inputTensor, output: head.output, maxBatch, labels: head.labels },
+    ...{ artifact, inputTensor, output: head.output, maxBatch, labels: head.labels },
     preprocessing: fit.preprocessing,
   };
-}
-
-function readGraph(file: Uint8Array, faults: Fault[]): OnnxModel | null {
-  try {
-    return readModel(file);
-  } catch (error) {
-    faults.push({
-      path: 'file',
-      found: error instanceof Error ? error.message : String(error),
-      wanted: 'an ONNX model',
-    });
-    return null;
-  }
 }

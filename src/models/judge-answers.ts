@@ -2,8 +2,7 @@ import type { Tensor } from '../inference/tensor.ts';
 import { outputTensors } from '../inference/variant.ts';
 import type { Head, Part } from './heads/head.ts';
 import type { Fault } from './manifest-error.ts';
-import { dependentsOf } from './onnx/dependents.ts';
-import type { GraphProto } from './onnx/generated/onnx_pb.ts';
+import type { SourceModel } from './source-model.ts';
 
 /** A file's graph, run on the proof pictures one at a time: all its outputs each time. */
 export interface OriginalAnswers {
@@ -30,10 +29,10 @@ const SWAPPED_ROWS = 0.02;
  * Whether a graph's answers to pictures that differ can be a model's at all.
  *
  * Noise shows no object and may be one class all over: a list of objects, or a map of classes, that is the same for every
- * picture is a good model's too. Of such a graph the nodes must say that it looks at its input.
+ * picture is a good model's too. Of such a graph the nodes must say that it looks at its input, where they can be read.
  */
 export function judgeAnswers(
-  graph: GraphProto,
+  source: Pick<SourceModel, 'dependsOn'>,
   input: string,
   head: Head,
   { pictures, again }: OriginalAnswers,
@@ -52,9 +51,8 @@ export function judgeAnswers(
     const found = `two answers to one picture, the second ${change}`;
     faults.push({ path: 'file', found, wanted: 'a graph without random numbers, exported for inference' });
   }
-  const dependents = dependentsOf(graph, input);
   const constant = first.some(({ compare }) => compare !== 'values')
-    ? outputTensors(head.output).every((name) => !dependents.has(name))
+    ? source.dependsOn(input, outputTensors(head.output)) === false
     : others.every((parts) => parts.every(({ values }, index) => areSame(first[index]!.values, values)));
   if (!constant) return;
   const found = `the same numbers in ${tensorsOf(first)} for ${answers.length} pictures that differ`;

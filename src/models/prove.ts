@@ -1,23 +1,16 @@
 import { MAX_TENSOR_BYTES } from '../inference/oip/limits.ts';
 import type { Tensor } from '../inference/tensor.ts';
 import { outputTensors } from '../inference/variant.ts';
-import type { InputFit } from './fit-graph.ts';
+import type { InputFit } from './fit-input.ts';
 import { formatAnswer, type Head, type Part } from './heads/head.ts';
 import { differenceOf, type OriginalAnswers } from './judge-answers.ts';
 import type { Fault } from './manifest-error.ts';
-import { describeGraph } from './onnx/describe.ts';
-import { fixBatch, freeBatch } from './onnx/free-batch.ts';
-import { readModel, writeModel } from './onnx/model-file.ts';
-import { addBatchAxis, castOutputs, keepOutputs } from './onnx/outputs.ts';
-import { wrapInput } from './onnx/wrap-input.ts';
 import { originalTensor, pixelTensor, proofPictures } from './proof-pictures.ts';
+import type { ServedArtifact, SourceModel } from './source-model.ts';
 import { type Run, type Trial, TrialError, tryGraph } from './trial.ts';
 
-/** What is to be served of a file, shown to answer as the file does. */
-export interface Served {
-  readonly graph: Uint8Array;
-  readonly inputTensor: string;
-  readonly maxBatch: number;
+/** What is to be served of a model, shown to answer as the model does. */
+export interface Served extends ServedArtifact {
   /** Why pictures are served one at a time; null: they are not. */
   readonly oneByOne: string | null;
 }
@@ -25,12 +18,12 @@ export interface Served {
 const MOST_AT_ONCE = 8;
 
 /**
- * Runs a file's graph as it was brought. null, with a fault, where it does not load or run.
+ * Runs a model as it was brought. null, with a fault, where it does not load or run.
  *
  * What it is fed is computed from the manifest, apart from the nodes that an import adds: an error in those cannot hide.
  */
 export async function runOriginal(
-  file: Uint8Array,
+  source: SourceModel,
   { input, preprocessing }: InputFit,
   faults: Fault[],
   trial: Trial,
@@ -38,10 +31,8 @@ export async function runOriginal(
   trial.tell('trying the graph as it was brought');
   const { name } = input;
   const datatype = input.type === 'UINT8' ? 'UINT8' : 'FP32';
-  const model = readModel(file);
-  const graph = castOutputs(model) ? writeModel(model) : file;
   try {
-    return await tryGraph(graph, 1, trial, async (run) => {
+    return await tryGraph(source.original(), 1, trial, async (run) => {
       const pictures: Tensor[][] = [];
       const feed = (picture: Uint8Array) => run(originalTensor({ name, datatype }, [picture], preprocessing));
       const all = proofPictures(preprocessing.width, preprocessing.height);
@@ -56,12 +47,12 @@ export async function runOriginal(
 }
 
 /**
- * Makes of a file the graph that is served: it takes pixels, answers the outputs that are read, each with a batch axis,
- * and takes as many pictures at once as it can be shown to. `wanted` is what the file's own graph answered to each proof
- * picture: the served one must answer the same, to each alone and among others. null, with a fault, where none does.
+ * Finds the artefact that is served of a model, with as many pictures at once as it can be shown to take. `wanted` is what
+ * the model itself answered to each proof picture: the served one must answer the same, to each alone and among others.
+ * null, with a fault, where none does.
  */
 export async function proveServed(
-  file: Uint8Array,
+  source: SourceModel,
   fit: InputFit,
   head: Head,
   wanted: OriginalAnswers['pictures'],
@@ -72,12 +63,10 @@ export async function proveServed(
   if (most === null) return null;
   const isTold = areToldApart(head, wanted);
   let oneByOne = isTold ? null : 'not shown to keep pictures apart: it answers all proof pictures alike';
-  for (const batch of batchesToTry(file, fit, head, isTold ? most : 1)) {
-    const candidate = buildServed(file, fit, head, batch);
-    const maxBatch = batch === 'fixed' ? 1 : most;
+  for (const candidate of source.served(fit, head, isTold ? most : 1)) {
     trial.tell('trying the graph that takes pixels');
-    const problem = await problemOf(candidate, maxBatch, { fit, head, wanted, trial });
-    if (problem === null) return { ...candidate, maxBatch, oneByOne };
+    const problem = await problemOf(candidate, { fit, head, wanted, trial });
+    if (problem === null) return { ...candidate, oneByOne };
     oneByOne = problem;
   }
   faults.push({
@@ -95,18 +84,6 @@ export async function proveServed(
 function areToldApart(head: Head, [first = [], ...others]: OriginalAnswers['pictures']): boolean {
   const parts = head.parts(first);
   return others.some((other) => differenceOf(parts, head.parts(other)) !== null);
-}
-
-/** What becomes of the batch dimension: it stays free as it is, is freed, or fixed at one picture. */
-type BatchDimension = 'as it is' | 'freed' | 'fixed';
-
-/** The best first. A graph whose outputs have no batch axis tells no pictures apart. */
-function batchesToTry(file: Uint8Array, { input }: InputFit, head: Head, most: number): BatchDimension[] {
-  if (most === 1 || head.unbatched.length > 0) return ['fixed'];
-  const read = outputTensors(head.output);
-  const outputs = describeGraph(readModel(file)).outputs.filter(({ name }) => read.includes(name));
-  const isFree = [input, ...outputs].every(({ shape }) => typeof shape?.[0] !== 'number');
-  return isFree ? ['as it is', 'freed', 'fixed'] : ['freed', 'fixed'];
 }
 
 /** A batch goes to a worker as one message, and its answer comes back as one. */
@@ -128,22 +105,6 @@ function largestBatch(
   return null;
 }
 
-function buildServed(
-  file: Uint8Array,
-  { input, preprocessing }: InputFit,
-  head: Head,
-  batch: BatchDimension,
-): Pick<Served, 'graph' | 'inputTensor'> {
-  const model = readModel(file);
-  const changed = [castOutputs(model), keepOutputs(model, outputTensors(head.output))].some(Boolean);
-  addBatchAxis(model, head.unbatched);
-  if (batch === 'freed') freeBatch(model, input.name);
-  if (batch === 'fixed') fixBatch(model, input.name);
-  const inputTensor = wrapInput(model, input, preprocessing);
-  const isAsBrought = !changed && batch === 'as it is' && inputTensor === input.name;
-  return { graph: isAsBrought ? file : writeModel(model), inputTensor };
-}
-
 interface Proof {
   readonly fit: InputFit;
   readonly head: Head;
@@ -151,17 +112,16 @@ interface Proof {
   readonly trial: Trial;
 }
 
-/** Why a graph cannot be served in batches of up to `maxBatch`; null: it can. */
+/** Why a graph cannot be served so; null: it can. */
 async function problemOf(
-  { graph, inputTensor }: Pick<Served, 'graph' | 'inputTensor'>,
-  maxBatch: number,
+  { artifact, inputTensor, maxBatch }: ServedArtifact,
   { fit: { preprocessing }, head, wanted, trial }: Proof,
 ): Promise<string | null> {
   const pictures = proofPictures(preprocessing.width, preprocessing.height);
   const ask = async (run: Run, some: readonly Uint8Array[]) =>
     slicesOf(await run(pixelTensor(inputTensor, some, preprocessing)), some.length);
   try {
-    return await tryGraph(graph, maxBatch, trial, async (run) => {
+    return await tryGraph(artifact, maxBatch, trial, async (run) => {
       const alone: (readonly Part[])[] = [];
       for (const [index, picture] of pictures.entries()) {
         const [found = []] = await ask(run, [picture]);

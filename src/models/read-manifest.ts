@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { MAX_TENSOR_BYTES } from '../inference/oip/limits.ts';
 import { locateFile } from './locate-file.ts';
@@ -11,6 +12,8 @@ import {
 } from './manifest.ts';
 import { type Fault, ManifestError, show } from './manifest-error.ts';
 import { faultsOfIssue, field } from './manifest-issues.ts';
+
+const SAVED_MODEL_FILE = 'saved_model.pb';
 
 export interface ReadManifest {
   readonly manifest: Manifest;
@@ -26,14 +29,22 @@ export interface ReadManifest {
 export async function readManifest(manifestPath: string): Promise<ReadManifest> {
   const raw = await readJson(manifestPath);
   const parsed = manifestSchema.safeParse(raw, { reportInput: true });
-  const faults = [...(parsed.error?.issues ?? []).flatMap(faultsOfIssue), ...unsupported(raw)];
+  const faults = [...(parsed.error?.issues ?? []).flatMap(faultsOfIssue)];
   if (parsed.success) faults.push(...contradictions(parsed.data));
-  const modelPath = await locateFile(manifestPath, 'file', field(raw, 'file'), faults);
+  const modelPath = await locateFile(manifestPath, 'file', await modelFile(manifestPath, raw), faults);
   const labelsPath = await locateFile(manifestPath, 'labels', field(raw, 'labels'), faults);
   if (!parsed.success || modelPath === null || labelsPath === null || faults.length > 0) {
     throw new ManifestError(manifestPath, faults);
   }
   return { manifest: parsed.data, modelPath, labelsPath };
+}
+
+/** A SavedModel may be named by its folder. */
+async function modelFile(manifestPath: string, raw: unknown): Promise<unknown> {
+  const file = field(raw, 'file');
+  if (field(raw, 'format') !== 'saved-model' || typeof file !== 'string' || file === '') return file;
+  const found = await stat(resolve(dirname(manifestPath), file)).catch(() => null); // told where it is located
+  return found?.isDirectory() ? join(file, SAVED_MODEL_FILE) : file;
 }
 
 async function readJson(path: string): Promise<unknown> {
@@ -47,13 +58,6 @@ async function readJson(path: string): Promise<unknown> {
   } catch (error) {
     throw refuse(error instanceof Error ? error.message : String(error));
   }
-}
-
-/** What the format allows and this version cannot import: judged apart from the rest, so that both are told at once. */
-function unsupported(raw: unknown): Fault[] {
-  const format = field(raw, 'format');
-  if (!['saved-model', 'tfjs-graph', 'tfjs-layers'].some((each) => each === format)) return [];
-  return [{ path: 'format', found: show(format), wanted: '"onnx": no other can be imported yet' }];
 }
 
 /** The original graph, which an import is proven against, may take three float32 a pixel, all in one request. */

@@ -5,6 +5,7 @@ import type { ArtifactStore } from '../inference/artifact-store.ts';
 import { OipError, WorkerLostError } from '../inference/oip/errors.ts';
 import { WorkerProcess } from '../inference/pool/worker-process.ts';
 import type { Tensor } from '../inference/tensor.ts';
+import type { ModelFormat } from '../inference/variant.ts';
 import type { Lifetime } from '../lib/lifetime.ts';
 
 /** The graph on trial does not load, run or end; the message says how. */
@@ -15,6 +16,7 @@ export type Run = (input: Tensor) => Promise<Tensor[]>;
 
 /** What the graphs of one import are tried with. */
 export interface Trial {
+  readonly format: ModelFormat;
   /** Holds the files of weights that the graphs point to, and takes the graphs. */
   readonly store: ArtifactStore;
   /** SHA-256 of each of those files. */
@@ -38,7 +40,7 @@ const PATIENCE_MS = 120_000;
 export async function tryGraph<T>(
   graph: Uint8Array,
   maxBatch: number,
-  { store, externalData, lifetime }: Trial,
+  { format, store, externalData, lifetime }: Trial,
   work: (run: Run) => Promise<T>,
 ): Promise<T> {
   const main = fileURLToPath(new URL('../main.ts', import.meta.url));
@@ -57,7 +59,7 @@ export async function tryGraph<T>(
     const parameters = {
       sha256: await store.put(graph),
       external_data: externalData.join(','),
-      format: 'onnx',
+      format,
       warmup_batch: maxBatch,
     };
     await blamed(worker.client.load('model', parameters, AbortSignal.timeout(PATIENCE_MS)));

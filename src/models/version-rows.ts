@@ -20,7 +20,7 @@ export interface Candidate {
 
 /** What will be served of a candidate, shown to work. */
 export interface ProvenGraph {
-  readonly graph: Uint8Array;
+  readonly artifact: Uint8Array;
   readonly preprocessing: Preprocessing;
   readonly inputTensor: string;
   readonly output: VariantOutput;

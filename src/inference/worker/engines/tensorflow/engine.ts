@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import tf from '@tensorflow/tfjs-core';
-import { type Bundle, readBundle } from '../../../bundle.ts';
+import { type Bundle, PIXEL_INPUT, readBundle } from '../../../bundle.ts';
 import { bytesOf, elementsOf } from '../../../oip/elements.ts';
 import type { DataType, Tensor, TensorMetadata } from '../../../tensor.ts';
 import type { ModelFormat } from '../../../variant.ts';
@@ -12,9 +12,6 @@ import { loadSavedModel } from './saved-model.ts';
 import { loadGraphModel, loadLayersModel } from './tfjs-model.ts';
 
 export type TensorFlowFormat = Exclude<ModelFormat, 'onnx'>;
-
-/** The name of the input of a model whose pixels are prepared here. */
-const PIXELS = 'pixels';
 
 const platforms: Readonly<Record<TensorFlowFormat, string>> = {
   'saved-model': 'tensorflow_savedmodel',
@@ -66,7 +63,7 @@ async function prepareModel(raw: RawModel, bundle: Bundle, device: string): Prom
   const { preprocessing, unbatched } = bundle;
   const [batch = -1, ...rest] = raw.input.shape;
   const input: TensorMetadata = preprocessing
-    ? { name: PIXELS, datatype: 'UINT8', shape: [batch, preprocessing.height, preprocessing.width, 3] }
+    ? { name: PIXEL_INPUT, datatype: 'UINT8', shape: [batch, preprocessing.height, preprocessing.width, 3] }
     : { name: raw.input.name, datatype: raw.input.takesBytes ? 'UINT8' : 'FP32', shape: [batch, ...rest] };
   const feed = ({ shape, data }: Tensor): tf.Tensor => {
     if (preprocessing) return preparePixels(data, shape[0]!, preprocessing, raw.input);

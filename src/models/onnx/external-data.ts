@@ -1,28 +1,15 @@
 import { stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
-import { hashFile, placeOf } from '../inference/artifact-store.ts';
-import { locateFile } from './locate-file.ts';
-import { type Fault, show } from './manifest-error.ts';
-import {
-  type TensorProto,
-  TensorProto_DataLocation,
-  TensorProto_DataType,
-} from './onnx/generated/onnx_pb.ts';
-import type { OnnxModel } from './onnx/model-file.ts';
-import { storedTensors } from './onnx/walk.ts';
+import { hashFile, placeOf } from '../../inference/artifact-store.ts';
+import { locateFile } from '../locate-file.ts';
+import { type Fault, show } from '../manifest-error.ts';
+import type { ModelFile, SourceOptions } from '../source-model.ts';
+import { type TensorProto, TensorProto_DataLocation, TensorProto_DataType } from './generated/onnx_pb.ts';
+import type { OnnxModel } from './model-file.ts';
+import { storedTensors } from './walk.ts';
 
-/** A file that a graph keeps weights in. */
-export interface WeightFile {
-  readonly path: string;
-  readonly sha256: string;
-  readonly bytes: number;
-}
-
-/** By the `location` that the graph names it by. */
-export type WeightFiles = ReadonlyMap<string, WeightFile>;
-
-/** Said before each file, since hashing a large one takes seconds. */
-export type TellFile = (path: string) => void;
+/** Files that a graph keeps weights in, by the `location` that it names each by. */
+export type WeightFiles = ReadonlyMap<string, ModelFile>;
 
 const types = TensorProto_DataType;
 
@@ -42,15 +29,11 @@ const bitsPerElement = new Map<number, number>([
  * Finds and hashes the files that the graph keeps weights in; empty where it has them all inside. A location is relative
  * to the graph's own file, and neither it nor a link may lead out of the manifest's folder. Every tensor must lie within
  * its file with the length that its type and shape give. null where it pushed faults.
- *
- * @param file the graph's own, as the manifest names it
  */
 export async function readWeightFiles(
-  manifestPath: string,
-  file: string,
+  { manifestPath, file, tell }: Omit<SourceOptions, 'modelPath'>,
   model: OnnxModel,
   faults: Fault[],
-  tell: TellFile = () => {},
 ): Promise<WeightFiles | null> {
   const before = faults.length;
   const located = new Map<string, { path: string; bytes: number } | null>();
@@ -65,7 +48,7 @@ export async function readWeightFiles(
     if (found) checkEnd(tensor, place, found.bytes, faults);
   }
   if (faults.length > before) return null;
-  const files = new Map<string, WeightFile>();
+  const files = new Map<string, ModelFile>();
   for (const [location, found] of located) {
     tell(found!.path);
     files.set(location, { ...found!, sha256: (await hashFile(found!.path)) ?? '' });

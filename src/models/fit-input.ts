@@ -1,37 +1,29 @@
 import type { Preprocessing } from '../inference/preprocessing.ts';
 import type { ManifestInput } from './manifest.ts';
 import { type Fault, show } from './manifest-error.ts';
-import { type Dimension, describeGraph, formatTensor, type GraphTensor } from './onnx/describe.ts';
-import { type OnnxModel, opsetOf } from './onnx/model-file.ts';
+import { type Dimension, formatTensor, type GraphTensor } from './onnx/describe.ts';
 
-/** Where a manifest's picture enters its graph. */
+/** Where a manifest's picture enters its model. */
 export interface InputFit {
   readonly input: GraphTensor;
   readonly preprocessing: Preprocessing;
 }
 
-/** The oldest operators under which those that an import adds mean what they mean today. */
-const OLDEST_OPSET = 7;
-
 /**
- * Holds what a manifest says of the picture against the graph it describes; null where it pushed faults. What the graph
- * answers is not looked at here: it need not be declared, and a run shows it (`fitOutput`).
+ * Holds what a manifest says of the picture against the inputs of the model it describes; null where it pushed faults. What
+ * the model answers is not looked at here: it need not be declared, and a run shows it (`fitOutput`).
  */
-export function fitGraph(wish: ManifestInput, model: OnnxModel, faults: Fault[]): InputFit | null {
+export function fitInput(
+  wish: ManifestInput,
+  inputs: readonly GraphTensor[],
+  faults: Fault[],
+): InputFit | null {
   const before = faults.length;
-  checkOpset(model, faults);
-  const input = onlyInput(describeGraph(model).inputs, faults);
+  const input = onlyInput(inputs, faults);
   const layout = input && layoutOf(input, wish, faults);
   if (input && layout) checkInput(input, layout, wish, faults);
   if (!input || !layout || faults.length > before) return null;
   return { input, preprocessing: preprocessingOf(wish, layout) };
-}
-
-function checkOpset(model: OnnxModel, faults: Fault[]): void {
-  const opset = opsetOf(model);
-  if (opset < OLDEST_OPSET) {
-    faults.push({ path: 'file', found: `opset ${opset}`, wanted: `opset ${OLDEST_OPSET} or newer` });
-  }
 }
 
 function onlyInput(inputs: readonly GraphTensor[], faults: Fault[]): GraphTensor | null {
