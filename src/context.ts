@@ -97,7 +97,8 @@ export async function createContext(
   const pool = new WorkerPool();
   lifetime.own({ name: 'workers', close: () => pool.close(), killNow: () => pool.killNow() });
   if (config.workers.length === 0) {
-    pool.add(new LocalWorker({ artifacts: artifacts.dir, threads: config.workerThreads }, logger));
+    const { workerThreads: threads, tensorFlow } = config;
+    pool.add(new LocalWorker({ artifacts: artifacts.dir, threads, tensorFlow }, logger));
   }
   for (const entry of config.workers)
     openWorkers(pool, entry, { logger, token: secrets.workerToken, artifacts, resolve });

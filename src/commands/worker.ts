@@ -26,7 +26,10 @@ export async function worker(
   const logger = createLogger(config.logLevel);
   const artifacts = options.artifacts ?? config.artifactsDir;
   const token = secrets.workerToken;
-  const running = await runWorker({ listen: options.listen, artifacts, threads, token, tls }, logger);
+  const running = await runWorker(
+    { listen: options.listen, artifacts, threads, tensorFlow: config.tensorFlow, token, tls },
+    logger,
+  );
   print(options, `fovea worker ready ${running.address}`, { event: 'ready', address: running.address });
   await untilStopped(running, { exitWithParent: options.exitWithParent ?? false }, logger);
   process.exit(0);

@@ -1,3 +1,5 @@
+export type TensorFlowChoice = 'auto' | 'native' | 'wasm';
+
 /** What the process was told, validated. Made by `readEnvironment`; tests make their own. */
 export interface Config {
   /** null: 4000, or the next free port above it. 0: any free one. */
@@ -15,6 +17,8 @@ export interface Config {
   readonly workers: readonly string[];
   /** Threads of the local worker's engine. */
   readonly workerThreads: number;
+  /** Which TensorFlow runs models of its formats. auto: native where it is installed, else WebAssembly. */
+  readonly tensorFlow: TensorFlowChoice;
   /** Images admitted and not yet answered, at most, half of them of one tenant; one more is OVERLOADED. */
   readonly maxQueuedImages: number;
   readonly introspection: boolean;

@@ -67,6 +67,7 @@ const settings = {
   ),
   FOVEA_WORKER_TOKEN: secret(z.string().regex(/^[!-~]{16,512}$/), '16..512 visible ASCII characters'),
   FOVEA_WORKER_THREADS: setting(integer(1, 256), 'a number of threads, 1..256'),
+  FOVEA_TENSORFLOW: setting(z.enum(['auto', 'native', 'wasm']), 'auto, native or wasm'),
   FOVEA_MAX_QUEUED_IMAGES: setting(integer(32, 1_000_000), 'a number of images, 32..1000000'),
   FOVEA_INTROSPECTION: setting(
     z.enum(['on', 'off', 'true', 'false']).transform((value) => value === 'on' || value === 'true'),
@@ -124,6 +125,7 @@ export function readEnvironment(env: Record<string, string | undefined>): Enviro
       publicUrl: read.FOVEA_PUBLIC_URL ?? null,
       workers: read.FOVEA_WORKERS ?? [],
       workerThreads: read.FOVEA_WORKER_THREADS ?? availableParallelism(),
+      tensorFlow: read.FOVEA_TENSORFLOW ?? 'auto',
       maxQueuedImages: read.FOVEA_MAX_QUEUED_IMAGES ?? 1_024,
       introspection: read.FOVEA_INTROSPECTION ?? true,
       trustProxy: read.FOVEA_TRUST_PROXY ?? 0,

@@ -47,7 +47,7 @@ export async function tryGraph<T>(
   const worker = new WorkerProcess(
     [process.execPath, '--disable-warning=ExperimentalWarning', main],
     // What goes wrong is told to the caller.
-    { artifacts: store.dir, threads: 1, logLevel: 'silent' },
+    { artifacts: store.dir, threads: 1, tensorFlow: 'auto', logLevel: 'silent' },
   );
   const kill = async () => {
     worker.kill();

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -193,11 +193,19 @@ describe('the output of a manifest', () => {
   });
 });
 
-describe('what the format allows and cannot be imported yet is refused with what can', () => {
-  it.each(['saved-model', 'tfjs-graph', 'tfjs-layers'])('format %s', async (format) => {
-    expect(await faultsOf({ ...minimal, format })).toEqual([
-      { path: 'format', found: `"${format}"`, wanted: '"onnx": no other can be imported yet' },
-    ]);
+describe('a SavedModel', () => {
+  it('may be named by its folder', async () => {
+    mkdirSync(join(folder, 'exported'), { recursive: true });
+    writeFileSync(join(folder, 'exported/saved_model.pb'), '');
+    for (const file of ['exported', 'exported/', 'exported/saved_model.pb']) {
+      const { modelPath } = await read({ ...minimal, format: 'saved-model', file });
+      expect(modelPath).toBe(realpathSync(join(folder, 'exported/saved_model.pb')));
+    }
+  });
+
+  it('is looked for within the folder of the manifest alone', async () => {
+    const faults = await faultsOf({ ...minimal, format: 'saved-model', file: '..' });
+    expect(faults).toMatchObject([{ path: 'file' }]);
   });
 });
 

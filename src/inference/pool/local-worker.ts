@@ -4,6 +4,7 @@ import type { Logger } from '../../lib/logger.ts';
 import { type FaultReason, OipError, type WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
 import { outputTensors, type Variant } from '../variant.ts';
+import type { TensorFlowChoice } from '../worker/engines/tensorflow/runtime.ts';
 import { type Patience, patience } from './patience.ts';
 import { Readiness } from './readiness.ts';
 import { loadParameters, VariantLoader } from './variant-loader.ts';
@@ -19,6 +20,8 @@ export interface LocalWorkerOptions {
   readonly artifacts: string;
   /** Threads one inference computes with. */
   readonly threads: number;
+  /** As the setting FOVEA_TENSORFLOW has it; auto. */
+  readonly tensorFlow?: TensorFlowChoice;
   /** What `worker --listen …` is appended to; this program by default. */
   readonly command?: readonly string[];
   /** A batch that takes longer has hung: the process is killed and replaced. 60 s. */
@@ -154,9 +157,15 @@ export class LocalWorker implements InferenceWorker {
       const {
         artifacts,
         threads,
+        tensorFlow = 'auto',
         command = [process.execPath, '--disable-warning=ExperimentalWarning', main],
       } = this.#options;
-      const worker = new WorkerProcess(command, { artifacts, threads, logLevel: this.#logger.level });
+      const worker = new WorkerProcess(command, {
+        artifacts,
+        threads,
+        tensorFlow,
+        logLevel: this.#logger.level,
+      });
       this.#process = worker;
       const loader = new VariantLoader((variant) =>
         this.#bounded(worker, patience(loadTimeoutMs), (signal) =>

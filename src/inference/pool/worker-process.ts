@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OipClient } from '../oip/client.ts';
 import { WorkerLostError } from '../oip/errors.ts';
+import type { TensorFlowChoice } from '../worker/engines/tensorflow/runtime.ts';
 import { workerEnvironment } from './worker-environment.ts';
 
 export interface WorkerProcessOptions {
@@ -12,6 +13,8 @@ export interface WorkerProcessOptions {
   readonly artifacts: string;
   /** Threads one inference computes with. */
   readonly threads: number;
+  /** As the setting FOVEA_TENSORFLOW has it. */
+  readonly tensorFlow: TensorFlowChoice;
   /** Of what it writes to this process' standard error. */
   readonly logLevel: string;
 }
@@ -28,7 +31,10 @@ export class WorkerProcess {
   readonly #folder: string;
   #running = true;
 
-  constructor(command: readonly string[], { artifacts, threads, logLevel }: WorkerProcessOptions) {
+  constructor(
+    command: readonly string[],
+    { artifacts, threads, tensorFlow, logLevel }: WorkerProcessOptions,
+  ) {
     // Unguessable and 0700: whoever may connect may run models.
     this.#folder = mkdtempSync(join(tmpdir(), 'fovea-'));
     const socketPath = join(this.#folder, 'worker');
@@ -45,7 +51,11 @@ export class WorkerProcess {
       ],
       {
         detached: true,
-        env: { ...workerEnvironment(process.env), FOVEA_LOG_LEVEL: logLevel },
+        env: {
+          ...workerEnvironment(process.env),
+          FOVEA_LOG_LEVEL: logLevel,
+          FOVEA_TENSORFLOW: tensorFlow,
+        },
         // Its line on standard output is for those who start a worker by hand.
         stdio: ['pipe', 'ignore', 'inherit'],
       },

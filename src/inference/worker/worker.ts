@@ -6,6 +6,7 @@ import { ArtifactStore } from '../artifact-store.ts';
 import { MAX_BODY_BYTES } from '../oip/limits.ts';
 import { AttentiveClock } from './attentive-clock.ts';
 import { engines } from './engines/index.ts';
+import type { TensorFlowChoice } from './engines/tensorflow/runtime.ts';
 import { answer } from './http/routes.ts';
 import { createWorkerServer, type ServerOptions } from './http/server.ts';
 import { listen } from './listen.ts';
@@ -18,6 +19,8 @@ export interface WorkerOptions {
   readonly artifacts: string;
   /** Threads one inference computes with. */
   readonly threads: number;
+  /** As the setting FOVEA_TENSORFLOW has it; auto. */
+  readonly tensorFlow?: TensorFlowChoice;
   /** What every request must carry but those that ask whether the process lives. None where it is left out. */
   readonly token?: string | null;
   /** Plain HTTP where it is left out. */
@@ -40,6 +43,8 @@ const SWEEP_MS = 60 * 60_000;
 /** Starts a worker that holds no model yet. Throws OperatorError where it cannot listen or has no place for artefacts. */
 export async function runWorker(options: WorkerOptions, logger: Logger): Promise<RunningWorker> {
   const {
+    threads,
+    tensorFlow = 'auto',
     token = null,
     tls = null,
     maxBodyBytes = MAX_BODY_BYTES,
@@ -49,7 +54,7 @@ export async function runWorker(options: WorkerOptions, logger: Logger): Promise
   await mkdir(artifacts.dir, { recursive: true }).catch((error: Error) => {
     throw new OperatorError(`--artifacts ${artifacts.dir}: it cannot be made: ${error.message}`);
   });
-  const models = new WorkerModels(artifacts.dir, engines(options.threads), logger);
+  const models = new WorkerModels(artifacts.dir, engines({ threads, tensorFlow }, logger), logger);
   const clock = new AttentiveClock();
   const served = { models, artifacts, maxArtifactBytes, takesArtifacts: false, isDraining: false };
   const server = createWorkerServer(

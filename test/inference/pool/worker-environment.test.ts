@@ -20,7 +20,12 @@ it('a worker is told where things are and how to run, and no secret', async () =
   });
   const { dir } = artifactFolder();
   const command = [process.execPath, '-e', tellEnvironment];
-  const worker = new WorkerProcess(command, { artifacts: dir, threads: 1, logLevel: 'warn' });
+  const worker = new WorkerProcess(command, {
+    artifacts: dir,
+    threads: 1,
+    tensorFlow: 'auto',
+    logLevel: 'warn',
+  });
   expect(await worker.ended).toBe('exit code 0');
   expect(existsSync(`${dir}/environment`)).toBe(true);
   const told = JSON.parse(readFileSync(`${dir}/environment`, 'utf8'));

@@ -1,23 +1,37 @@
+import type { Logger } from '../../../lib/logger.ts';
 import type { ModelFormat } from '../../variant.ts';
 import type { EngineLoader } from '../engine.ts';
 import type { TensorFlowFormat } from './tensorflow/engine.ts';
-import type { TensorFlowRuntime } from './tensorflow/runtime.ts';
+import type { TensorFlowChoice, TensorFlowRuntime } from './tensorflow/runtime.ts';
 
-/** The engines by artefact format. `threads`: how many one run computes with. */
-export function engines(threads: number): ReadonlyMap<string, EngineLoader> {
+export interface EngineOptions {
+  /** How many one run computes with. */
+  readonly threads: number;
+  readonly tensorFlow: TensorFlowChoice;
+}
+
+/** The engines by artefact format. */
+export function engines(
+  { threads, tensorFlow }: EngineOptions,
+  logger: Logger,
+): ReadonlyMap<string, EngineLoader> {
   let runtime: Promise<TensorFlowRuntime> | undefined;
-  const tensorFlow = (format: TensorFlowFormat): [ModelFormat, EngineLoader] => [
+  const engineOf = (format: TensorFlowFormat): [ModelFormat, EngineLoader] => [
     format,
     async () => {
       const { tensorFlowEngine } = await import('./tensorflow/engine.ts');
-      runtime ??= import('./tensorflow/runtime.ts').then(({ startTensorFlow }) => startTensorFlow(threads));
+      runtime ??= import('./tensorflow/runtime.ts').then(({ startTensorFlow }) =>
+        startTensorFlow(tensorFlow, threads),
+      );
+      const { device, obstacles } = await runtime;
+      logger.info({ device, obstacles }, 'TensorFlow computes');
       return tensorFlowEngine(format, await runtime);
     },
   ];
   return new Map<string, EngineLoader>([
     ['onnx', async () => (await import('./onnx.ts')).onnxEngine(threads)],
-    tensorFlow('saved-model'),
-    tensorFlow('tfjs-graph'),
-    tensorFlow('tfjs-layers'),
+    engineOf('saved-model'),
+    engineOf('tfjs-graph'),
+    engineOf('tfjs-layers'),
   ]);
 }

@@ -7,7 +7,7 @@ import type { ModelFormat } from '../../../variant.ts';
 import type { Engine, LoadedModel, StoredFiles } from '../../engine.ts';
 import { preparePixels } from './prepare-pixels.ts';
 import type { RawModel } from './raw-model.ts';
-import type { TensorFlowRuntime } from './runtime.ts';
+import { INSTALL_NATIVE, type TensorFlowRuntime } from './runtime.ts';
 import { loadSavedModel } from './saved-model.ts';
 import { loadGraphModel, loadLayersModel } from './tfjs-model.ts';
 
@@ -53,10 +53,7 @@ function loadRaw(
   if (format === 'tfjs-graph') return loadGraphModel(bundle, pathOf);
   if (format === 'tfjs-layers') return loadLayersModel(bundle, pathOf);
   if (native) return loadSavedModel(native, bundle, pathOf);
-  throw new Error(
-    'a SavedModel needs native TensorFlow: run `npm run build:tensorflow`, or `npm install @tensorflow/tfjs-node-gpu` ' +
-      `or @tensorflow/tfjs-node with its install script (${obstacles.join('; ')})`,
-  );
+  throw new Error(`a SavedModel needs native TensorFlow: ${INSTALL_NATIVE} (${obstacles.join('; ')})`);
 }
 
 async function prepareModel(raw: RawModel, bundle: Bundle, device: string): Promise<LoadedModel> {

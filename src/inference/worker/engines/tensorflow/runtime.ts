@@ -2,6 +2,9 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import tf from '@tensorflow/tfjs-core';
 
+/** native: nothing but that, wasm: the same; auto: native where it is installed, else WebAssembly. */
+export type TensorFlowChoice = 'auto' | 'native' | 'wasm';
+
 /** The TensorFlow that computes in this process. */
 export interface TensorFlowRuntime {
   /** `cpu`, `cuda:0`, or `wasm`. */
@@ -42,22 +45,32 @@ export interface SavedModel {
 
 const require = createRequire(import.meta.url);
 
+/** What puts native TensorFlow there. */
+export const INSTALL_NATIVE =
+  'run `npm run build:tensorflow`, or install @tensorflow/tfjs-node-gpu or @tensorflow/tfjs-node with its install script';
+
 /**
  * The first that is installed of `@tensorflow/tfjs-node-gpu` and `@tensorflow/tfjs-node`, else WebAssembly, which comes with
  * Fovea. Once a process: TensorFlow.js keeps its backend in one place. Afterwards its core computes there.
  */
-export async function startTensorFlow(threads: number): Promise<TensorFlowRuntime> {
+export async function startTensorFlow(choice: TensorFlowChoice, threads: number): Promise<TensorFlowRuntime> {
   // Read when the library is loaded. It logs what it finds of the processor otherwise, on every start.
   process.env.TF_NUM_INTRAOP_THREADS ??= String(threads);
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
-  const obstacles: string[] = [];
-  for (const name of ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node']) {
+  // The binding calls what Node has given up since, and this process runs nothing that could be mended.
+  process.noDeprecation = true;
+  const obstacles = choice === 'wasm' ? ['FOVEA_TENSORFLOW is wasm'] : [];
+  for (const name of choice === 'wasm' ? [] : ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node']) {
     const native = loadNative(name, obstacles);
     if (native === null) continue;
     await tf.ready();
     const { isUsingGpuDevice } = tf.backend() as tf.KernelBackend & { isUsingGpuDevice?: boolean };
     return { device: isUsingGpuDevice ? 'cuda:0' : 'cpu', native, obstacles: [] };
   }
+  if (choice === 'native')
+    throw new Error(
+      `FOVEA_TENSORFLOW is native, and there is none: ${INSTALL_NATIVE} (${obstacles.join('; ')})`,
+    );
   const wasm = await import('@tensorflow/tfjs-backend-wasm');
   const entry = require.resolve('@tensorflow/tfjs-backend-wasm/package.json');
   wasm.setWasmPaths(join(dirname(entry), 'dist/'));

@@ -40,18 +40,20 @@ export async function loadLayersModel(bundle: Bundle, pathOf: (sha256: string) =
   const artifacts = await readArtifacts(bundle, pathOf);
   const modelTopology = toKeras2(artifacts.modelTopology!);
   const model = await layers.loadLayersModel(tf.io.fromMemory({ ...artifacts, modelTopology }));
+  // A model that is a sequence knows its tensors' names by their layers alone.
   const [name, { shape, dtype }] = onlyInput(
-    Object.fromEntries(model.inputs.map((input, index) => [model.inputNames[index]!, input])),
+    Object.fromEntries(model.inputs.map((input) => [input.sourceLayer.name, input])),
   );
+  const names = model.outputs.map((output) => output.sourceLayer.name);
   return {
     input: { name, shape: shape.map(lengthOf), takesBytes: dtype !== 'float32' },
-    outputs: model.outputNames,
+    outputs: names,
     run: async (input, outputs) => {
       const all = [model.predictOnBatch(input)].flat();
-      model.outputNames.forEach((each, index) => {
+      names.forEach((each, index) => {
         if (!outputs.includes(each)) all[index]!.dispose();
       });
-      return outputs.map((each) => all[model.outputNames.indexOf(each)]!);
+      return outputs.map((each) => all[names.indexOf(each)]!);
     },
     dispose: () => {
       model.dispose();
