@@ -115,7 +115,8 @@ export function tinyLayers(form: LayersForm): TinyFiles {
     backend: 'tensorflow',
     model_config: { class_name: form === 'keras 3 functional' ? 'Functional' : 'Sequential', config },
   };
-  const weights = [{ name: 'scores/kernel', shape: [3, 4], dtype: 'float32' }];
+  const name = form === 'keras 3 sequential' ? 'tiny/scores/kernel' : 'scores/kernel';
+  const weights = [{ name, shape: [3, 4], dtype: 'float32' }];
   return {
     'model.json': json({
       format: 'layers-model',

@@ -37,9 +37,8 @@ export async function loadGraphModel(bundle: Bundle, pathOf: (sha256: string) =>
 /** Loads a TensorFlow.js layers model: Keras' own architecture, of Keras 2 or 3. Throws an Error in its words. */
 export async function loadLayersModel(bundle: Bundle, pathOf: (sha256: string) => string): Promise<RawModel> {
   const { default: layers } = await import('@tensorflow/tfjs-layers');
-  const artifacts = await readArtifacts(bundle, pathOf);
-  const modelTopology = toKeras2(artifacts.modelTopology!);
-  const model = await layers.loadLayersModel(tf.io.fromMemory({ ...artifacts, modelTopology }));
+  const artifacts = toKeras2(await readArtifacts(bundle, pathOf));
+  const model = await layers.loadLayersModel(tf.io.fromMemory(artifacts));
   // A model that is a sequence knows its tensors' names by their layers alone.
   const [name, { shape, dtype }] = onlyInput(
     Object.fromEntries(model.inputs.map((input) => [input.sourceLayer.name, input])),

@@ -1,11 +1,25 @@
+import type tf from '@tensorflow/tfjs-core';
+
 /**
  * TensorFlow.js 4.22 reads the architecture of Keras 2 alone, while its converter writes that of Keras 3 where the model
- * comes from there. This says the same in Keras 2's words: how an input's shape and a data type are written, and how a layer
- * names those that it reads. Other topologies are left as they are.
+ * comes from there. This says the same in Keras 2's words: how an input's shape and a data type are written, how a layer
+ * names those that it reads, and how weights are called. Other models are left as they are.
  */
-export function toKeras2(topology: object): object {
-  const { keras_version: version } = topology as { keras_version?: unknown };
-  return typeof version === 'string' && version.startsWith('3.') ? (convert(topology) as object) : topology;
+export function toKeras2(artifacts: tf.io.ModelArtifacts): tf.io.ModelArtifacts {
+  const topology = artifacts.modelTopology as Topology;
+  if (!topology.keras_version?.startsWith('3.')) return artifacts;
+  // A model that is a sequence stands before its layers' names.
+  const prefix = `${topology.model_config.config.name}/`;
+  const weightSpecs = artifacts.weightSpecs!.map((weight) => ({
+    ...weight,
+    name: weight.name.startsWith(prefix) ? weight.name.slice(prefix.length) : weight.name,
+  }));
+  return { ...artifacts, modelTopology: convert(topology) as object, weightSpecs };
+}
+
+interface Topology {
+  readonly keras_version?: string;
+  readonly model_config: { readonly config: { readonly name: string } };
 }
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };

@@ -1,0 +1,92 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sharp } from '../../src/inference/images/libvips.ts';
+import { importManifest } from '../support/imported-models.ts';
+import { hasNativeTensorFlow } from '../support/native-tensorflow.ts';
+import { python } from '../support/python.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+
+const interpreter = python('tensorflow', 'keras', 'tensorflowjs');
+const size = 224;
+
+describe.skipIf(interpreter === null)(
+  'a CNN that Keras trained and saved answers over HTTP as in Keras (needs Python with TensorFlow)',
+  () => {
+    let folder: string;
+    let pictures: { base64: string }[];
+    let wanted: number[][];
+    beforeAll(async () => {
+      folder = mkdtempSync(join(tmpdir(), 'fovea-keras-'));
+      const script = resolve(import.meta.dirname, '../support/keras_cnn.py');
+      execFileSync(interpreter!, [script, folder], { stdio: ['ignore', 'ignore', 'pipe'] });
+      wanted = JSON.parse(readFileSync(join(folder, 'answers.json'), 'utf8'));
+      const pixels = readFileSync(join(folder, 'pictures.bin'));
+      const raw = { width: size, height: size, channels: 3 } as const;
+      pictures = await Promise.all(
+        wanted.map(async (_, index) => {
+          const picture = pixels.subarray(index * size * size * 3, (index + 1) * size * size * 3);
+          return { base64: (await sharp(picture, { raw }).png().toBuffer()).toString('base64') };
+        }),
+      );
+    }, 120_000);
+    afterAll(() => rmSync(folder, { recursive: true }));
+
+    /** Imports one of its forms, and compares every probability of every picture. */
+    async function compare(
+      server: TestServer,
+      { format, file }: { format: string; file: string },
+      { device, tolerance }: { device: string; tolerance: number },
+    ): Promise<void> {
+      const manifest = join(folder, `${format}.json`);
+      writeFileSync(
+        join(folder, 'labels.txt'),
+        Array.from({ length: 10 }, (_, index) => `c${index}`).join('\n'),
+      );
+      writeFileSync(
+        manifest,
+        JSON.stringify({
+          ...{ name: `keras-${format}`, version: 1, task: 'CLASSIFY', format, file, labels: 'labels.txt' },
+          ...{ input: { width: size, height: size, scale: 1 / 255 }, output: { kind: 'probabilities' } },
+        }),
+      );
+      const model = await importManifest(manifest, { server });
+      expect(model.variants[0]).toMatchObject({ format, maxBatch: 8 });
+      const input = { model: model.name, images: pictures, topK: 10 };
+      const { errors, data } = await server.operator.classify(input);
+      expect(errors).toEqual([]);
+      const { results, receipt } = data!.classify;
+      expect(receipt).toMatchObject({ device, images: pictures.length, units: pictures.length });
+      results.forEach((result, picture) => {
+        if (!('labels' in result)) throw new Error(result.message);
+        expect(result.labels).toHaveLength(10);
+        for (const { index, score } of result.labels)
+          expect(Math.abs(score - wanted[picture]![index]!)).toBeLessThan(tolerance);
+      });
+      await server.expectExactLedger();
+    }
+
+    it('learned something: its answers to pictures of different classes differ', () => {
+      const best = wanted.map((scores) => scores.indexOf(Math.max(...scores)));
+      expect(new Set(best).size).toBeGreaterThan(1);
+    });
+
+    it.skipIf(!hasNativeTensorFlow())(
+      'as a SavedModel on native TensorFlow, within 1e-4 (needs npm run build:tensorflow)',
+      async () => {
+        const server = await startServer({ FOVEA_TENSORFLOW: 'native' });
+        const exported = { format: 'saved-model', file: 'saved' };
+        await compare(server, exported, { device: 'cpu', tolerance: 1e-4 }).finally(() => server.close());
+      },
+      120_000,
+    );
+
+    it('converted to layers of TensorFlow.js, on WebAssembly, within 1e-3', async () => {
+      const server = await startServer({ FOVEA_TENSORFLOW: 'wasm' });
+      const converted = { format: 'tfjs-layers', file: 'layers/model.json' };
+      await compare(server, converted, { device: 'wasm', tolerance: 1e-3 }).finally(() => server.close());
+    }, 120_000);
+  },
+);
