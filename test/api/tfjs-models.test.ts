@@ -79,7 +79,7 @@ describe.each(['wasm', 'native'] as const)('TensorFlow.js graph models on %s', (
           const { results, receipt } = data!.segment;
           expect(receipt.device).toBe(device);
           expect(results[0]).toMatchObject({ segments: [{ label: 'person' }] });
-          const [segmentation] = results as readonly { segments: { areaFraction: number }[] }[];
+          const [segmentation] = results as readonly { segments: readonly { areaFraction: number }[] }[];
           const { areaFraction } = segmentation!.segments[0]!;
           expect(Math.abs(areaFraction - wanted.person_fraction)).toBeLessThan(0.01);
         },
