@@ -75,9 +75,12 @@ describe('a TensorFlow.js model is served as it was brought, several pictures at
     onTestFinished(() => worker.close());
     const pictures = [picture(1), picture(2), picture(3)];
     const pixels = Buffer.concat(pictures);
-    const { outputs, device } = await worker.infer(variant!, [
-      { name: 'pixels', datatype: 'UINT8', shape: [3, 4, 6, 3], data: pixels },
-    ]);
+    const { outputs, device } = await worker.infer(variant!, {
+      name: 'pixels',
+      datatype: 'UINT8',
+      shape: [3, 4, 6, 3],
+      data: pixels,
+    });
     expect(device).toBe('wasm');
     const [scores] = outputs;
     expect(scores).toMatchObject({ name: 'scores', datatype: 'FP32', shape: [3, 4] });
