@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { sharp } from '../../src/inference/images/libvips.ts';
 import { importManifest } from '../support/imported-models.ts';
 import { hasNativeTensorFlow } from '../support/native-tensorflow.ts';
@@ -11,6 +11,18 @@ import { startServer, type TestServer } from '../support/server.ts';
 
 const interpreter = python('tensorflow', 'keras', 'tensorflowjs');
 const size = 224;
+
+function writeManifest(folder: string, { format, file }: { format: string; file: string }): string {
+  const labels = Array.from({ length: 10 }, (_, index) => `c${index}`);
+  writeFileSync(join(folder, 'labels.txt'), labels.join('\n'));
+  const manifest = join(folder, `${format}.json`);
+  const described = {
+    ...{ name: `keras-${format}`, version: 1, task: 'CLASSIFY', format, file, labels: 'labels.txt' },
+    ...{ input: { width: size, height: size, scale: 1 / 255 }, output: { kind: 'probabilities' } },
+  };
+  writeFileSync(manifest, JSON.stringify(described));
+  return manifest;
+}
 
 describe.skipIf(interpreter === null)(
   'a CNN that Keras trained and saved answers over HTTP as in Keras (needs Python with TensorFlow)',
@@ -40,18 +52,7 @@ describe.skipIf(interpreter === null)(
       { format, file }: { format: string; file: string },
       { device, tolerance }: { device: string; tolerance: number },
     ): Promise<void> {
-      const manifest = join(folder, `${format}.json`);
-      writeFileSync(
-        join(folder, 'labels.txt'),
-        Array.from({ length: 10 }, (_, index) => `c${index}`).join('\n'),
-      );
-      writeFileSync(
-        manifest,
-        JSON.stringify({
-          ...{ name: `keras-${format}`, version: 1, task: 'CLASSIFY', format, file, labels: 'labels.txt' },
-          ...{ input: { width: size, height: size, scale: 1 / 255 }, output: { kind: 'probabilities' } },
-        }),
-      );
+      const manifest = writeManifest(folder, { format, file });
       const model = await importManifest(manifest, { server });
       expect(model.variants[0]).toMatchObject({ format, maxBatch: 8 });
       const input = { model: model.name, images: pictures, topK: 10 };
@@ -79,6 +80,36 @@ describe.skipIf(interpreter === null)(
         const server = await startServer({ FOVEA_TENSORFLOW: 'native' });
         const exported = { format: 'saved-model', file: 'saved' };
         await compare(server, exported, { device: 'cpu', tolerance: 1e-4 }).finally(() => server.close());
+      },
+      120_000,
+    );
+
+    it.skipIf(!hasNativeTensorFlow())(
+      'damaged, it is refused in the words of TensorFlow, and others are served (needs npm run build:tensorflow)',
+      async () => {
+        const server = await startServer({ FOVEA_TENSORFLOW: 'native' });
+        onTestFinished(() => server.close());
+        const refusal = async (name: string, damage: (saved: string) => void) => {
+          const saved = join(folder, name);
+          cpSync(join(folder, 'saved'), saved, { recursive: true });
+          damage(saved);
+          const error = await importManifest(writeManifest(folder, { format: 'saved-model', file: name }), {
+            server,
+          }).catch((thrown: unknown) => thrown);
+          expect(error).toMatchObject({ name: 'ManifestError' });
+          return (error as Error).message;
+        };
+        const graph = (saved: string) => join(saved, 'saved_model.pb');
+        const unknown = await refusal('unknown', (saved) => {
+          const bytes = readFileSync(graph(saved)).toString('latin1');
+          writeFileSync(graph(saved), Buffer.from(bytes.replaceAll('Softmax', 'Hardmax'), 'latin1'));
+        });
+        expect(unknown).toContain("Op type not registered 'Hardmax'");
+        const data = 'variables/variables.data-00000-of-00001';
+        const cut = await refusal('cut', (saved) => truncateSync(join(saved, data), 1_000));
+        expect(cut).toMatch(/variables\.data-00000-of-00001|Read less bytes|OutOfRange/);
+        const { errors } = await server.operator.classify({ model: 'shapes', images: pictures.slice(0, 1) });
+        expect(errors).toEqual([]);
       },
       120_000,
     );
