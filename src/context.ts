@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Invoices } from './billing/invoices.ts';
 import type { Config, Secrets } from './config/config.ts';
@@ -12,6 +13,7 @@ import type { Resolve } from './inference/pool/dns-workers.ts';
 import { LocalWorker } from './inference/pool/local-worker.ts';
 import { openWorkers } from './inference/pool/open-workers.ts';
 import { WorkerPool } from './inference/pool/pool.ts';
+import { placeWorkers } from './inference/providers/place-workers.ts';
 import { Dispatcher } from './inference/scheduler/dispatcher.ts';
 import { InferenceService } from './inference/service.ts';
 import { OutputReader } from './inference/tasks/output-reader.ts';
@@ -73,6 +75,8 @@ export async function createContext(
   secrets: Secrets,
   { logger, lifetime, clock = systemClock, fetch = createSafeFetch(), resolve }: Surroundings,
 ): Promise<Context> {
+  const places =
+    config.workers.length > 0 ? [] : await placeWorkers(config.providers, config.workersPerDevice);
   lifetime.own({ name: 'fetch', close: () => fetch.close() });
   const url = secrets.databaseUrl ?? (await embeddedUrl());
   await migrateInstallation(url, secrets.migrateUrl);
@@ -96,9 +100,15 @@ export async function createContext(
   const artifacts = new ArtifactStore(config.artifactsDir);
   const pool = new WorkerPool();
   lifetime.own({ name: 'workers', close: () => pool.close(), killNow: () => pool.killNow() });
-  if (config.workers.length === 0) {
-    const { workerThreads: threads, tensorFlow } = config;
-    pool.add(new LocalWorker({ artifacts: artifacts.dir, threads, tensorFlow }, logger));
+  const threads = config.workerThreads ?? Math.max(1, Math.floor(availableParallelism() / places.length));
+  for (const [index, compute] of places.entries()) {
+    const name = places.length === 1 ? 'local' : `local-${index}`;
+    pool.add(
+      new LocalWorker(
+        { name, artifacts: artifacts.dir, threads, compute, tensorFlow: config.tensorFlow },
+        logger,
+      ),
+    );
   }
   for (const entry of config.workers)
     openWorkers(pool, entry, { logger, token: secrets.workerToken, artifacts, resolve });

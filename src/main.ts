@@ -27,9 +27,21 @@ program
   .option('--threads <n>', 'threads of the engine (default: one a core)')
   .option('--tls-cert <file>', 'serve HTTPS with this certificate (PEM, its chain below it)')
   .option('--tls-key <file>', "the certificate's key (PEM)")
+  .option(
+    '--providers <names>',
+    'what computes, in order: cpu, webgpu, cuda, tensorrt (default: FOVEA_PROVIDERS)',
+  )
+  .option('--device <n>', 'which GPU, for cuda and tensorrt', '0')
   .option('--exit-with-parent', 'end when standard input closes')
   .option('--json', 'print what a program needs as lines of JSON')
   .action(async (options) => (await import('./commands/worker.ts')).worker(options));
+
+program
+  .command('providers')
+  .description('Try what ONNX Runtime can compute with on this machine; exit 1 where a named one cannot.')
+  .argument('[names...]', 'of cpu, webgpu, cuda, tensorrt (default: all)')
+  .option('--json', 'print JSON')
+  .action(async (names, options) => (await import('./commands/providers.ts')).listProviders(names, options));
 
 program
   .command('migrate')

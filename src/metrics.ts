@@ -61,6 +61,19 @@ export function createMetrics(dispatcher: Dispatcher, pool: WorkerPool, health: 
     'Model variants that the worker holds for this process.',
     (worker) => worker.stats().variants,
   );
+  new Gauge({
+    name: 'fovea_worker_info',
+    help: 'Always 1: what a worker computes on, as its last batch told.',
+    labelNames: ['worker', 'device'],
+    registers,
+    collect() {
+      this.reset();
+      for (const worker of pool.workers) {
+        const { device } = worker.stats();
+        if (device !== null) this.set({ worker: worker.name, device }, 1);
+      }
+    },
+  });
   new Counter({
     name: 'fovea_worker_restarts_total',
     help: 'How often a lost worker was replaced or came back.',

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { readEnvironment } from '../config/environment.ts';
+import { placeOn } from '../inference/providers/place-workers.ts';
 import { untilStopped } from '../inference/worker/lifetime.ts';
 import { readTls } from '../inference/worker/tls.ts';
 import { runWorker } from '../inference/worker/worker.ts';
@@ -12,6 +13,8 @@ export async function worker(
     listen: string;
     artifacts?: string;
     threads?: string;
+    providers?: string;
+    device: string;
     tlsCert?: string;
     tlsKey?: string;
     exitWithParent?: boolean;
@@ -21,13 +24,24 @@ export async function worker(
   if (!Number.isInteger(threads) || threads < 1) {
     throw new OperatorError(`--threads: found ${options.threads}, wanted a number of threads from 1.`, 2);
   }
-  const { config, secrets } = readEnvironment(process.env);
+  if (!/^\d{1,3}$/.test(options.device)) {
+    throw new OperatorError(`--device: found ${options.device}, wanted the number of a GPU, from 0.`, 2);
+  }
+  const deviceId = Number(options.device);
+  const { config, secrets } = readEnvironment({
+    ...process.env,
+    ...(options.providers !== undefined && { FOVEA_PROVIDERS: options.providers }),
+  });
   const tls = await tlsOf(options);
   const logger = createLogger(config.logLevel);
+  // A parent that keeps it running has tried them itself.
+  const compute = options.exitWithParent
+    ? { providers: config.providers, deviceId }
+    : await placeOn(deviceId, config.providers);
   const artifacts = options.artifacts ?? config.artifactsDir;
   const token = secrets.workerToken;
   const running = await runWorker(
-    { listen: options.listen, artifacts, threads, tensorFlow: config.tensorFlow, token, tls },
+    { listen: options.listen, artifacts, threads, compute, tensorFlow: config.tensorFlow, token, tls },
     logger,
   );
   print(options, `fovea worker ready ${running.address}`, { event: 'ready', address: running.address });

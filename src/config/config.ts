@@ -1,3 +1,6 @@
+/** Execution providers of ONNX Runtime. */
+export const providers = ['cpu', 'webgpu', 'cuda', 'tensorrt'] as const;
+export type Provider = (typeof providers)[number];
 export type TensorFlowChoice = 'auto' | 'native' | 'wasm';
 
 /** What the process was told, validated. Made by `readEnvironment`; tests make their own. */
@@ -15,8 +18,12 @@ export interface Config {
   readonly publicUrl: string | null;
   /** Workers' addresses, as `parseWorkerAddress` reads them; none: one local worker. */
   readonly workers: readonly string[];
-  /** Threads of the local worker's engine. */
-  readonly workerThreads: number;
+  /** What local workers compute with, the most wanted first. */
+  readonly providers: readonly Provider[];
+  /** Local workers on each device. */
+  readonly workersPerDevice: number;
+  /** Threads of each local worker's engine; null: the cores, divided among them. */
+  readonly workerThreads: number | null;
   /** Which TensorFlow runs models of its formats. auto: native where it is installed, else WebAssembly. */
   readonly tensorFlow: TensorFlowChoice;
   /** Images admitted and not yet answered, at most, half of them of one tenant; one more is OVERLOADED. */

@@ -1,10 +1,9 @@
 import { isIP } from 'node:net';
-import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { OperatorError } from '../lib/errors.ts';
 import { parseWorkerAddress, WORKER_ADDRESS_WANTED } from '../lib/worker-address.ts';
-import type { Config, Secrets } from './config.ts';
+import { type Config, providers, type Secrets } from './config.ts';
 
 const integer = (low: number, high: number) =>
   z
@@ -66,6 +65,15 @@ const settings = {
     WORKER_ADDRESS_WANTED,
   ),
   FOVEA_WORKER_TOKEN: secret(z.string().regex(/^[!-~]{16,512}$/), '16..512 visible ASCII characters'),
+  FOVEA_PROVIDERS: setting(
+    z
+      .string()
+      .transform((list) => list.split(',').map((name) => name.trim()))
+      .pipe(z.array(z.enum(providers)))
+      .refine((names) => new Set(names).size === names.length),
+    `${providers.join(', ')}, or several of them, each once, separated by commas`,
+  ),
+  FOVEA_WORKERS_PER_DEVICE: setting(integer(1, 16), 'a number of local workers, 1..16'),
   FOVEA_WORKER_THREADS: setting(integer(1, 256), 'a number of threads, 1..256'),
   FOVEA_TENSORFLOW: setting(z.enum(['auto', 'native', 'wasm']), 'auto, native or wasm'),
   FOVEA_MAX_QUEUED_IMAGES: setting(integer(32, 1_000_000), 'a number of images, 32..1000000'),
@@ -124,7 +132,9 @@ export function readEnvironment(env: Record<string, string | undefined>): Enviro
       uploadsDir: join(dataDir, 'uploads'),
       publicUrl: read.FOVEA_PUBLIC_URL ?? null,
       workers: read.FOVEA_WORKERS ?? [],
-      workerThreads: read.FOVEA_WORKER_THREADS ?? availableParallelism(),
+      providers: read.FOVEA_PROVIDERS ?? ['cpu'],
+      workersPerDevice: read.FOVEA_WORKERS_PER_DEVICE ?? 1,
+      workerThreads: read.FOVEA_WORKER_THREADS ?? null,
       tensorFlow: read.FOVEA_TENSORFLOW ?? 'auto',
       maxQueuedImages: read.FOVEA_MAX_QUEUED_IMAGES ?? 1_024,
       introspection: read.FOVEA_INTROSPECTION ?? true,

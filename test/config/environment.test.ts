@@ -54,6 +54,28 @@ describe('environment', () => {
       expect(faultOf({ FOVEA_PUBLIC_URL: url }).message).toContain('wanted the base URL');
   });
 
+  it('takes providers in their order, each once', () => {
+    const { config } = readEnvironment({
+      FOVEA_PROVIDERS: 'tensorrt, cuda,cpu',
+      FOVEA_WORKERS_PER_DEVICE: '2',
+    });
+    expect(config).toMatchObject({ providers: ['tensorrt', 'cuda', 'cpu'], workersPerDevice: 2 });
+    expect(readEnvironment({}).config).toMatchObject({
+      providers: ['cpu'],
+      workersPerDevice: 1,
+      workerThreads: null,
+    });
+    for (const FOVEA_PROVIDERS of ['gpu', 'CUDA', 'cuda,cuda', 'cpu,', ',', 'cuda;cpu']) {
+      const fault = faultOf({ FOVEA_PROVIDERS });
+      expect(fault.exitCode).toBe(2);
+      expect(fault.message).toMatch(/FOVEA_PROVIDERS: found ".*", wanted cpu, webgpu, cuda, tensorrt, or/);
+    }
+    for (const FOVEA_WORKERS_PER_DEVICE of ['0', '17'])
+      expect(faultOf({ FOVEA_WORKERS_PER_DEVICE }).message).toContain(
+        'wanted a number of local workers, 1..16',
+      );
+  });
+
   it('reports every fault together: the variable, what was found, what is wanted', () => {
     const { message, exitCode } = faultOf({
       PORT: '65536',

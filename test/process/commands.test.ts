@@ -48,6 +48,7 @@ describe('the command line', () => {
         'migrate',
         'models import',
         'models list',
+        'providers',
         'start',
         'tenants create',
         'tenants set-origins',

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '../../lib/logger.ts';
 import { type FaultReason, OipError, type WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
+import { type Compute, deviceName, onCpu } from '../providers/provider.ts';
 import type { Tensor } from '../tensor.ts';
 import { outputTensors, type Variant } from '../variant.ts';
 import type { TensorFlowChoice } from '../worker/engines/tensorflow/runtime.ts';
@@ -20,6 +21,8 @@ export interface LocalWorkerOptions {
   readonly artifacts: string;
   /** Threads one inference computes with. */
   readonly threads: number;
+  /** The CPU unless told otherwise. */
+  readonly compute?: Compute;
   /** As the setting FOVEA_TENSORFLOW has it; auto. */
   readonly tensorFlow?: TensorFlowChoice;
   /** What `worker --listen …` is appended to; this program by default. */
@@ -28,9 +31,12 @@ export interface LocalWorkerOptions {
   readonly inferTimeoutMs?: number;
 }
 
-/** Bounds in milliseconds. Loading includes warming up, and a large graph takes seconds to optimise. */
+/**
+ * Bounds in milliseconds. Loading includes warming up, and a large graph takes seconds to optimise; TensorRT builds an engine
+ * a shape, for minutes.
+ */
 const startTimeoutMs = 30_000;
-const loadTimeoutMs = 120_000;
+const loadTimeoutMs = { onCpu: 120_000, elsewhere: 600_000 };
 const stopGraceMs = 5_000;
 const backOffMs = { first: 100, most: 5_000, forgottenAfter: 30_000 };
 
@@ -54,11 +60,14 @@ export class LocalWorker implements InferenceWorker {
   readonly #faults = new Map<FaultReason, number>();
   #process: WorkerProcess | null = null;
   #restarts = 0;
+  #device: string;
 
   constructor(options: LocalWorkerOptions, logger: Logger) {
     this.#options = options;
     this.#logger = logger;
     this.name = options.name ?? 'local';
+    const { providers, deviceId } = options.compute ?? onCpu;
+    this.#device = deviceName(providers[0]!, deviceId);
     this.#supervision = this.#supervise();
   }
 
@@ -78,6 +87,7 @@ export class LocalWorker implements InferenceWorker {
       faults: this.#faults,
       pid: this.#process?.pid ?? null,
       rssBytes: this.#process?.rssBytes ?? null,
+      device: this.#device,
       variants: current?.loader.held.size ?? 0,
     };
   }
@@ -97,7 +107,8 @@ export class LocalWorker implements InferenceWorker {
     const { outputs, parameters } = await this.#bounded(worker, bound, (signal) =>
       worker.client.infer(variant.key, [pixels], { outputs: wanted, signal }),
     );
-    return { outputs, computeMs: Number(parameters.compute_ms), device: String(parameters.device) };
+    this.#device = String(parameters.device);
+    return { outputs, computeMs: Number(parameters.compute_ms), device: this.#device };
   }
 
   fault({ reason }: WorkerFaultError): void {
@@ -157,18 +168,21 @@ export class LocalWorker implements InferenceWorker {
       const {
         artifacts,
         threads,
+        compute = onCpu,
         tensorFlow = 'auto',
         command = [process.execPath, '--disable-warning=ExperimentalWarning', main],
       } = this.#options;
       const worker = new WorkerProcess(command, {
         artifacts,
         threads,
+        compute,
         tensorFlow,
         logLevel: this.#logger.level,
       });
       this.#process = worker;
+      const loadMs = compute.providers[0] === 'cpu' ? loadTimeoutMs.onCpu : loadTimeoutMs.elsewhere;
       const loader = new VariantLoader((variant) =>
-        this.#bounded(worker, patience(loadTimeoutMs), (signal) =>
+        this.#bounded(worker, patience(loadMs), (signal) =>
           worker.client.load(variant.key, loadParameters(variant), signal),
         ),
       );

@@ -53,6 +53,7 @@ export class RemoteWorker implements InferenceWorker {
   #obstacle: string | null = null;
   #running = 0;
   #returns = -1;
+  #device: string | null = null;
   readonly #faults = new Map<FaultReason, number>();
   readonly #saidAt = new Map<FaultReason, number>();
   /** Faults in a row. */
@@ -86,6 +87,7 @@ export class RemoteWorker implements InferenceWorker {
       faults: this.#faults,
       pid: null,
       rssBytes: null,
+      device: this.#device,
       variants: current?.held.size ?? 0,
     };
   }
@@ -144,6 +146,7 @@ export class RemoteWorker implements InferenceWorker {
       throw error;
     }
     this.#strikes = 0;
+    this.#device = output.device;
     return output;
   }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OipClient } from '../oip/client.ts';
 import { WorkerLostError } from '../oip/errors.ts';
+import { type Compute, onCpu } from '../providers/provider.ts';
 import type { TensorFlowChoice } from '../worker/engines/tensorflow/runtime.ts';
 import { workerEnvironment } from './worker-environment.ts';
 
@@ -13,6 +14,8 @@ export interface WorkerProcessOptions {
   readonly artifacts: string;
   /** Threads one inference computes with. */
   readonly threads: number;
+  /** The CPU unless told otherwise. */
+  readonly compute?: Compute;
   /** As the setting FOVEA_TENSORFLOW has it. */
   readonly tensorFlow: TensorFlowChoice;
   /** Of what it writes to this process' standard error. */
@@ -33,7 +36,7 @@ export class WorkerProcess {
 
   constructor(
     command: readonly string[],
-    { artifacts, threads, tensorFlow, logLevel }: WorkerProcessOptions,
+    { artifacts, threads, compute = onCpu, tensorFlow, logLevel }: WorkerProcessOptions,
   ) {
     // Unguessable and 0700: whoever may connect may run models.
     this.#folder = mkdtempSync(join(tmpdir(), 'fovea-'));
@@ -47,6 +50,8 @@ export class WorkerProcess {
         ...['--listen', `unix:${socketPath}`],
         ...['--artifacts', artifacts],
         ...['--threads', String(threads)],
+        ...['--providers', compute.providers.join(',')],
+        ...['--device', String(compute.deviceId)],
         '--exit-with-parent',
       ],
       {

@@ -22,6 +22,8 @@ export interface WorkerStats {
   readonly pid: number | null;
   /** Resident memory in bytes; null where it is not known. */
   readonly rssBytes: number | null;
+  /** What it computes on, e.g. `cuda:0`: what its last batch did, before one what it was started for; null: not known. */
+  readonly device: string | null;
   /** How many variants it has loaded; a worker that somebody else runs may hold more. */
   readonly variants: number;
 }

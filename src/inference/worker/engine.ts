@@ -19,8 +19,10 @@ export interface StoredFiles {
 export interface LoadedModel {
   readonly inputs: readonly TensorMetadata[];
   readonly outputs: readonly TensorMetadata[];
-  /** What computes, e.g. `cpu`. */
+  /** What computes, e.g. `cpu` or `cuda:0`; where nodes may run elsewhere, what its first run has shown. */
   readonly device: string;
+  /** What its first run has shown that an operator should know, a sentence each. */
+  readonly remarks?: readonly string[];
   /**
    * Runs once. `inputs` fit the metadata; `outputs` names those wanted, all of them known. One run at a time: the caller
    * sees to it. The tensors may share the engine's memory.

@@ -138,7 +138,10 @@ export class WorkerModels {
     });
     const former = this.#loaded.get(name);
     this.#loaded.set(name, { sha256, platform: engine.platform, model });
-    this.#logger.info({ model: name, sha256, ms: Math.round(performance.now() - start) }, 'model loaded');
+    const { device, remarks = [] } = model;
+    const ms = Math.round(performance.now() - start);
+    this.#logger.info({ model: name, sha256, device, ms }, 'model loaded');
+    for (const remark of remarks) this.#logger.warn({ model: name, device }, remark);
     if (former) await this.#enter(() => former.model.dispose());
   }
 

@@ -4,6 +4,7 @@ import type { Logger } from '../../lib/logger.ts';
 import { repeat } from '../../lib/repeating.ts';
 import { ArtifactStore } from '../artifact-store.ts';
 import { MAX_BODY_BYTES } from '../oip/limits.ts';
+import { type Compute, onCpu } from '../providers/provider.ts';
 import { AttentiveClock } from './attentive-clock.ts';
 import { engines } from './engines/index.ts';
 import type { TensorFlowChoice } from './engines/tensorflow/runtime.ts';
@@ -19,6 +20,8 @@ export interface WorkerOptions {
   readonly artifacts: string;
   /** Threads one inference computes with. */
   readonly threads: number;
+  /** The CPU unless told otherwise. */
+  readonly compute?: Compute;
   /** As the setting FOVEA_TENSORFLOW has it; auto. */
   readonly tensorFlow?: TensorFlowChoice;
   /** What every request must carry but those that ask whether the process lives. None where it is left out. */
@@ -44,6 +47,7 @@ const SWEEP_MS = 60 * 60_000;
 export async function runWorker(options: WorkerOptions, logger: Logger): Promise<RunningWorker> {
   const {
     threads,
+    compute = onCpu,
     tensorFlow = 'auto',
     token = null,
     tls = null,
@@ -54,7 +58,7 @@ export async function runWorker(options: WorkerOptions, logger: Logger): Promise
   await mkdir(artifacts.dir, { recursive: true }).catch((error: Error) => {
     throw new OperatorError(`--artifacts ${artifacts.dir}: it cannot be made: ${error.message}`);
   });
-  const models = new WorkerModels(artifacts.dir, engines({ threads, tensorFlow }, logger), logger);
+  const models = new WorkerModels(artifacts.dir, engines({ threads, compute, tensorFlow }, logger), logger);
   const clock = new AttentiveClock();
   const served = { models, artifacts, maxArtifactBytes, takesArtifacts: false, isDraining: false };
   const server = createWorkerServer(

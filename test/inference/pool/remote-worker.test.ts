@@ -38,7 +38,8 @@ it('is ready when its server is, and loads what it is asked to run', async () =>
   expect([...elementsOf('FP32', answer.outputs[0]!.data)]).toEqual([8, 8, 8]);
   expect(answer.device).toBe('cpu');
   expect(worker.stats()).toEqual({
-    ...{ state: 'ready', restarts: 0, faults: new Map(), pid: null, rssBytes: null, variants: 1 },
+    ...{ state: 'ready', restarts: 0, faults: new Map(), pid: null, rssBytes: null },
+    ...{ device: 'cpu', variants: 1 },
   });
   const missing = variantOf('missing', 'a'.repeat(64));
   await expect(worker.infer(missing, image)).rejects.toMatchObject({

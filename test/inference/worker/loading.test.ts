@@ -140,7 +140,7 @@ it('finds out before serving that a graph takes one image alone', async () => {
   const sha256 = artifacts.put(singleImageModel(2));
   await expect(client.load('single', { sha256, warmup_batch: 8 })).rejects.toMatchObject({
     status: 400,
-    message: expect.stringMatching(/fails on 8 images of zeros/),
+    message: expect.stringMatching(/fails on 8 images of noise/),
   });
   await client.load('single', { sha256, warmup_batch: 1 });
   expect(await fourTimesGain(client, 'single')).toBe(4);

@@ -1,18 +1,17 @@
 import type { Logger } from '../../../lib/logger.ts';
 import type { ModelFormat } from '../../variant.ts';
 import type { EngineLoader } from '../engine.ts';
+import type { ComputeSettings } from './onnx/session.ts';
 import type { TensorFlowFormat } from './tensorflow/engine.ts';
 import type { TensorFlowChoice, TensorFlowRuntime } from './tensorflow/runtime.ts';
 
-export interface EngineOptions {
-  /** How many one run computes with. */
-  readonly threads: number;
+export interface EngineOptions extends ComputeSettings {
   readonly tensorFlow: TensorFlowChoice;
 }
 
 /** The engines by artefact format. */
 export function engines(
-  { threads, tensorFlow }: EngineOptions,
+  { threads, compute, tensorFlow }: EngineOptions,
   logger: Logger,
 ): ReadonlyMap<string, EngineLoader> {
   let runtime: Promise<TensorFlowRuntime> | undefined;
@@ -29,7 +28,7 @@ export function engines(
     },
   ];
   return new Map<string, EngineLoader>([
-    ['onnx', async () => (await import('./onnx.ts')).onnxEngine(threads)],
+    ['onnx', async () => (await import('./onnx.ts')).onnxEngine({ threads, compute })],
     engineOf('saved-model'),
     engineOf('tfjs-graph'),
     engineOf('tfjs-layers'),

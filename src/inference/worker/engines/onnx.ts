@@ -1,104 +1,12 @@
-import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
-import { bytesOf, elementsOf } from '../../oip/elements.ts';
-import type { DataType, Tensor, TensorMetadata } from '../../tensor.ts';
-import type { Engine, LoadedModel } from '../engine.ts';
+import type { Engine } from '../engine.ts';
+import { loadAccelerated } from './onnx/accelerated.ts';
+import { loadOnCpu } from './onnx/model.ts';
+import type { ComputeSettings } from './onnx/session.ts';
 
-/**
- * The official builds for Linux and macOS report models and hardware to Microsoft unless this is set before the runtime's
- * first session. What an operator serves is nobody else's business.
- */
-process.env.ORT_DISABLE_TELEMETRY = '1';
-
-/** FP16 is missing on purpose: the runtime's Node binding refuses it on Node 24, so stored graphs keep it inside. */
-const ortTypes = {
-  BOOL: 'bool',
-  UINT8: 'uint8',
-  UINT16: 'uint16',
-  UINT32: 'uint32',
-  UINT64: 'uint64',
-  INT8: 'int8',
-  INT16: 'int16',
-  INT32: 'int32',
-  INT64: 'int64',
-  FP32: 'float32',
-  FP64: 'float64',
-} as const satisfies Partial<Record<DataType, OrtTensor.Type>>;
-
-const dataTypes = new Map<string, DataType>(
-  Object.entries(ortTypes).map(([dataType, ortType]) => [ortType, dataType as DataType]),
-);
-
-export function onnxEngine(threads: number): Engine {
+export function onnxEngine(settings: ComputeSettings): Engine {
+  const load = settings.compute.providers[0] === 'cpu' ? loadOnCpu : loadAccelerated;
   return {
     platform: 'onnxruntime_onnx',
-    load: (artifact, { folder }) => loadOnnx(artifact, folder, threads),
-  };
-}
-
-async function loadOnnx(artifact: Uint8Array, folder: string, threads: number): Promise<LoadedModel> {
-  const session = await InferenceSession.create(artifact, {
-    executionProviders: ['cpu'],
-    graphOptimizationLevel: 'all',
-    intraOpNumThreads: threads,
-    interOpNumThreads: 1,
-    // Fatal alone: every error is thrown as well, to whom it concerns.
-    logSeverityLevel: 4,
-    extra: {
-      session: {
-        // Spinning threads take from the API process the cores it decodes on: 14.4 ms a run instead of 7.4 where they share.
-        intra_op: { allow_spinning: '0' },
-        // Else a graph given as bytes has its weights looked for in this process' working directory. The runtime follows
-        // no path and no link out of the folder.
-        model_external_initializers_file_folder_path: folder,
-      },
-    },
-  });
-  try {
-    return {
-      inputs: session.inputMetadata.map((input) => readMetadata('input', input)),
-      outputs: session.outputMetadata.map((output) => readMetadata('output', output)),
-      device: 'cpu',
-      run: (inputs, outputs) => run(session, inputs, outputs),
-      dispose: () => session.release(),
-    };
-  } catch (error) {
-    await session.release();
-    throw error;
-  }
-}
-
-async function run(
-  session: InferenceSession,
-  inputs: readonly Tensor[],
-  outputs: readonly string[],
-): Promise<Tensor[]> {
-  const feeds = Object.fromEntries(inputs.map((input) => [input.name, toOrt(input)]));
-  const results = await session.run(feeds, outputs);
-  return outputs.map((name): Tensor => {
-    const { type, dims, data } = results[name] as OrtTensor;
-    const datatype = dataTypes.get(type);
-    if (!datatype || Array.isArray(data))
-      throw new Error(`output '${name}' has the unsupported type ${type}`);
-    return { name, datatype, shape: dims, data: bytesOf(data) };
-  });
-}
-
-function toOrt({ datatype, shape, data }: Tensor): OrtTensor {
-  if (datatype === 'FP16') throw new Error('FP16 inputs are not supported: expected FP32');
-  return new OrtTensor(ortTypes[datatype], elementsOf(datatype, data), shape);
-}
-
-function readMetadata(kind: 'input' | 'output', value: InferenceSession.ValueMetadata): TensorMetadata {
-  const datatype = value.isTensor ? dataTypes.get(value.type) : undefined;
-  if (!value.isTensor || !datatype) {
-    const found = value.isTensor ? value.type : 'no tensor';
-    throw new Error(
-      `${kind} '${value.name}': expected a tensor of ${[...dataTypes.keys()].join(', ')}, found ${found}`,
-    );
-  }
-  return {
-    name: value.name,
-    datatype,
-    shape: value.shape.map((length) => (typeof length === 'number' && length >= 0 ? length : -1)),
+    load: (artifact, { folder }) => load({ artifact, folder }, settings),
   };
 }
