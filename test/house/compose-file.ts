@@ -3,13 +3,17 @@ import { parse } from 'yaml';
 
 export interface ComposeService {
   readonly image?: string;
-  readonly build?: string;
+  /** A folder with a Dockerfile, or which file of it. */
+  readonly build?: string | { readonly context: string; readonly dockerfile: string };
   readonly command?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly volumes?: readonly string[];
   readonly depends_on?: Readonly<Record<string, { condition: string }>>;
   readonly profiles?: readonly string[];
   readonly ports?: readonly string[];
+  readonly deploy?: {
+    readonly resources?: { readonly reservations?: { readonly devices?: readonly unknown[] } };
+  };
 }
 
 export interface ComposeFile {

@@ -44,11 +44,13 @@ test('the file keeps to the Compose Specification', () => {
 });
 
 test('whatever the file names is there', () => {
-  expect(Object.keys(services).sort()).toEqual(['api', 'postgres', 'redis', 'worker']);
+  expect(Object.keys(services).sort()).toEqual(['api', 'gpu-worker', 'postgres', 'redis', 'worker']);
   for (const [name, service] of Object.entries(services)) {
     for (const other of Object.keys(service.depends_on ?? {})) expect(services, name).toHaveProperty(other);
     for (const volume of service.volumes ?? []) expect(volumes, name).toHaveProperty(volume.split(':')[0]!);
-    if (service.build) expect(existsSync(join(root, service.build, 'Dockerfile')), name).toBe(true);
+    const { build } = service;
+    if (typeof build === 'string') expect(existsSync(join(root, build, 'Dockerfile')), name).toBe(true);
+    else if (build) expect(existsSync(join(root, build.context, build.dockerfile)), name).toBe(true);
     else expect(service.image, name).toMatch(/^[a-z/]+:\d+(-[a-z]+)?$/);
   }
 });
@@ -67,6 +69,32 @@ test('the API is told of the services where they listen, in settings that exist'
   expect(database.host).toBe('postgres:5432');
   expect([database.username, database.password]).toEqual([POSTGRES_USER, POSTGRES_PASSWORD]);
   expect(database.pathname).toBe(`/${POSTGRES_DB}`);
+});
+
+test('on request alone, a worker has a GPU and computes on it, in place of the other', () => {
+  const { profiles, deploy, build, command, volumes, environment } = services['gpu-worker']!;
+  expect(profiles).toEqual(['gpu']);
+  expect(deploy!.resources!.reservations!.devices).toEqual([
+    { driver: 'nvidia', count: 1, capabilities: ['gpu'] },
+  ]);
+  expect({ command, volumes }).toEqual({
+    command: services.worker!.command,
+    volumes: services.worker!.volumes,
+  });
+  const image = readImage(join(root, (build as { dockerfile: string }).dockerfile));
+  const settings = readEnvironment({ ...image.environment, ...environment });
+  expect(settings.unknown).toEqual([]);
+  expect(settings.config.providers).toEqual(['cuda']);
+
+  const asked = readCompose(file, {
+    FOVEA_WORKERS: 'http://gpu-worker:8001',
+    FOVEA_PROVIDERS: 'tensorrt,cuda',
+  });
+  const { FOVEA_WORKERS } = asked.services.api!.environment!;
+  expect(readEnvironment({ FOVEA_WORKERS: FOVEA_WORKERS! }).config.workers).toEqual([
+    'http://gpu-worker:8001',
+  ]);
+  expect(asked.services['gpu-worker']!.environment).toEqual({ FOVEA_PROVIDERS: 'tensorrt,cuda' });
 });
 
 test("the services' commands and settings, as processes on what the image holds, serve a picture", async () => {
