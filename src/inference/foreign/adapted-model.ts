@@ -1,0 +1,79 @@
+import { OipError } from '../oip/errors.ts';
+import type { OpenVariant } from '../pool/model-server.ts';
+import type { BatchOutput } from '../pool/worker.ts';
+import type { Tensor } from '../tensor.ts';
+import type { Variant } from '../variant.ts';
+import { checkAnswer, joinAnswers } from './checked-answer.ts';
+import type { DeclaredModel } from './declared-model.ts';
+import { feedInput, type InputFeed } from './input-feed.ts';
+import type { TensorThreads } from './tensor-threads.ts';
+import { matchOutputs, type OutputMatch } from './wanted-outputs.ts';
+
+/** A model as a server that somebody else runs has it, in whatever protocol. */
+export interface ForeignModel {
+  /** For messages: where it is and what it goes by. */
+  readonly title: string;
+  readonly declared: DeclaredModel;
+  /** One request, as `OpenVariant.infer`; `outputs`: the names of those wanted. */
+  infer(input: Tensor, outputs: readonly string[], signal: AbortSignal): Promise<readonly Tensor[]>;
+}
+
+/**
+ * Feeds a variant's pixels to another server's model of it, and holds its answers against what it declared.
+ *
+ * @throws OipError 422 where the variant cannot be fed to it or read from it
+ */
+export function adapt(model: ForeignModel, variant: Variant, threads: TensorThreads): OpenVariant {
+  try {
+    return new AdaptedModel(
+      model,
+      feedInput(model.declared, variant),
+      matchOutputs(model.declared, variant),
+      threads,
+    );
+  } catch (error) {
+    if (!(error instanceof OipError)) throw error;
+    throw new OipError(error.status, `${model.title} is not the model that is served here: ${error.message}`);
+  }
+}
+
+class AdaptedModel implements OpenVariant {
+  readonly #model: ForeignModel;
+  readonly #feed: InputFeed;
+  readonly #outputs: readonly OutputMatch[];
+  readonly #threads: TensorThreads;
+
+  constructor(model: ForeignModel, feed: InputFeed, outputs: readonly OutputMatch[], threads: TensorThreads) {
+    this.#model = model;
+    this.#feed = feed;
+    this.#outputs = outputs;
+    this.#threads = threads;
+  }
+
+  /** One after the other where the model does not take as many pictures at once: it would queue them anyway. */
+  async infer(pixels: Tensor, signal: AbortSignal): Promise<BatchOutput> {
+    const start = performance.now();
+    const names = this.#outputs.map(({ declared }) => declared.name);
+    const pictures = pixels.shape[0]!;
+    const answers: Tensor[][] = [];
+    for (let from = 0; from < pictures; from += this.#feed.most) {
+      const count = Math.min(this.#feed.most, pictures - from);
+      const input = await this.#inputOf(pixels, from, count, signal);
+      answers.push(checkAnswer(await this.#model.infer(input, names, signal), this.#outputs, count));
+    }
+    return { outputs: joinAnswers(answers), computeMs: performance.now() - start, device: 'remote' };
+  }
+
+  async #inputOf(pixels: Tensor, from: number, count: number, signal: AbortSignal): Promise<Tensor> {
+    const { tensor: name, datatype, shape, preparation } = this.#feed;
+    const bytes = pixels.data.byteLength / pixels.shape[0]!;
+    const data = pixels.data.subarray(from * bytes, (from + count) * bytes);
+    return {
+      ...{ name, datatype, shape: [count, ...shape] },
+      data:
+        preparation === null
+          ? data
+          : await this.#threads.prepare({ pixels: data, preparation, datatype }, signal),
+    };
+  }
+}
