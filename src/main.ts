@@ -108,6 +108,15 @@ models
   .option('--tenant <name>', "with this tenant's own")
   .option('--json', 'print JSON')
   .action(async (options) => (await import('./commands/models.ts')).listModels(options));
+models
+  .command('export')
+  .description('Write every variant of a model into the model repository of another inference server.')
+  .argument('<model>', 'its name, or name@version')
+  .option('--triton <dir>', 'the repository of a Triton Inference Server')
+  .option('--tfserving <dir>', 'the model folder of a TensorFlow Serving')
+  .option('--tenant <name>', "of this tenant's own models, too")
+  .option('--json', 'print JSON')
+  .action(async (model, options) => (await import('./commands/models.ts')).exportToServer(model, options));
 
 // Whoever read what is told may be gone (a closed terminal, `| head`): no reason to end without order.
 process.stdout.on('error', () => {});

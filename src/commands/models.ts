@@ -1,5 +1,7 @@
+import { join, resolve } from 'node:path';
 import { ArtifactStore } from '../inference/artifact-store.ts';
 import { OperatorError } from '../lib/errors.ts';
+import { type ExportTarget, exportModel } from '../models/export/export-model.ts';
 import { importModel } from '../models/import.ts';
 import { ModelRegistry, type ServedModel } from '../models/registry.ts';
 import { askForRollout } from '../models/rollout.ts';
@@ -50,6 +52,41 @@ export async function listModels(options: OutputOptions & { tenant?: string }): 
     ]);
     print(options, table(['MODEL', 'TASK', 'VARIANTS', 'OFFERED', 'LICENSE'], rows), models.map(asJson));
   });
+}
+
+export async function exportToServer(
+  reference: string,
+  options: OutputOptions & { tenant?: string; triton?: string; tfserving?: string },
+): Promise<void> {
+  const [target, folder] = targetOf(options);
+  await withInstallation(async (installation) => {
+    const { config, database, notifications } = installation;
+    const tenant = options.tenant === undefined ? null : await tenantNamed(installation, options.tenant);
+    const model = await new ModelRegistry(database, notifications).find(tenant?.id ?? null, reference);
+    if (model === null) {
+      const whose =
+        tenant === null ? 'public models, and --tenant for its own' : `what '${options.tenant}' sees`;
+      throw new OperatorError(`There is no model '${reference}'. \`fovea models list\` names ${whose}.`);
+    }
+    const artifacts = new ArtifactStore(config.artifactsDir);
+    const repository = resolve(folder);
+    const exported = await exportModel(model, { target, repository, artifacts });
+    const lines = exported.map(({ compression, name, version, written }) => {
+      const place = join(repository, name, String(version));
+      return `${compression}: ${place}${written ? '' : ', which was there already'}`;
+    });
+    const own =
+      model.tenantId === null
+        ? ''
+        : "\nIt goes by its key, which no other tenant's model has: Fovea asks for it by that name.";
+    print(options, `Exported ${describe(model)}.\n${lines.join('\n')}${own}`, { repository, exported });
+  });
+}
+
+function targetOf({ triton, tfserving }: { triton?: string; tfserving?: string }): [ExportTarget, string] {
+  if (triton !== undefined && tfserving === undefined) return ['triton', triton];
+  if (tfserving !== undefined && triton === undefined) return ['tfserving', tfserving];
+  throw new OperatorError('Say for which server: --triton <dir> or --tfserving <dir>.', 2);
 }
 
 function describe({ name, version, task, labels }: ServedModel): string {

@@ -35,11 +35,14 @@ export class ModelRegistry {
 
   /** `name` (its live version) or `name@version`; null: this tenant has no such model. Cached. */
   async resolve(tenantId: string, reference: string): Promise<ServedModel | null> {
+    if (parseReference(reference) === null) return null;
+    return this.#cache.get(`${tenantId} ${reference}`, () => this.find(tenantId, reference));
+  }
+
+  /** As `resolve`, from the database. Without a tenant public models alone are there. */
+  async find(tenantId: string | null, reference: string): Promise<ServedModel | null> {
     const wish = parseReference(reference);
-    if (wish === null) return null;
-    return this.#cache.get(`${tenantId} ${reference}`, () =>
-      this.#database.asTenant(tenantId, (tx) => findVisible(tx, wish)),
-    );
+    return wish && this.#read(tenantId, (tx) => findVisible(tx, wish));
   }
 
   /** By id; null: there is none, or it is another tenant's. Without a tenant public models alone are there. */

@@ -46,6 +46,7 @@ describe('the command line', () => {
         'keys create',
         'ledger check',
         'migrate',
+        'models export',
         'models import',
         'models list',
         'providers',
@@ -67,6 +68,11 @@ describe('the command line', () => {
       [['start', '--prot', '1'], /unknown option '--prot'/],
       [['tenants', 'create'], /required option '--name <name>' not specified/],
       [['models', 'import'], /missing required argument 'manifest'/],
+      [['models', 'export', 'shapes'], /--triton <dir> or --tfserving <dir>/],
+      [
+        ['models', 'export', 'shapes', '--triton', 'a', '--tfserving', 'b'],
+        /--triton <dir> or --tfserving <dir>/,
+      ],
       [
         ['keys', 'create', '--tenant', 'Acme', '--scopes', 'INFER,FLY'],
         /--scopes: found FLY, wanted some of INFER, /,
@@ -128,6 +134,22 @@ it('commands without a server start the database for their own duration; the nex
   expect(await json(place, 'models', 'list', '--tenant', 'Acme')).toMatchObject([
     { name: 'tiny', isPublic: false },
   ]);
+  const repository = join(place.dataDir, 'triton');
+  const exported = await json(
+    place,
+    'models',
+    'export',
+    'tiny@1',
+    '--tenant',
+    'Acme',
+    '--triton',
+    repository,
+  );
+  expect(exported).toMatchObject({
+    repository,
+    exported: [{ compression: 'NONE', version: 1, written: true }],
+  });
+  expect(existsSync(join(repository, exported.exported[0].name, 'config.pbtxt'))).toBe(true);
   expect(await json(place, 'ledger', 'check')).toEqual({ exact: true, drifts: [] });
   expect(processesOf(place.dataDir)).toEqual([]);
 
@@ -189,6 +211,8 @@ describe('commands beside a running server', () => {
       [['keys', 'create', '--tenant', 'Nobody'], /^No tenant is named "Nobody": /],
       [['models', 'import', '/nowhere/manifest.json'], /\/nowhere\/manifest\.json/],
       [['models', 'import', wrong], /nothing\.txt/],
+      [['models', 'export', 'nothing', '--triton', place.dataDir], /^There is no model 'nothing'/],
+      [['models', 'export', 'shapes', '--tfserving', place.dataDir], /SavedModels alone/],
       [['models', 'list', '--tenant', 'Nobody'], /^No tenant is named "Nobody": /],
     ];
     for (const [args, message] of faults) expectRefused(await place.run(...args, '--json').ended, 1, message);
