@@ -30,6 +30,8 @@ const generators: Readonly<Record<string, () => void | Promise<void>>> = {
   'src/models/onnx/generated': () => generateMessages({ folder: 'src/models/onnx', file: 'onnx.proto' }),
   'src/models/tensorflow/generated': () =>
     generateMessages({ folder: 'src/models/tensorflow', file: 'saved_model.proto' }),
+  'src/inference/foreign/tensorflow-serving/generated': () =>
+    generateMessages({ folder: 'src/inference/foreign/tensorflow-serving', file: '*.proto' }),
 };
 
 /** What stands behind a type of the schema where it is not the generated type itself: resolvers answer these. */

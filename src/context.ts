@@ -8,6 +8,7 @@ import { migrateInstallation } from './db/migrate-installation.ts';
 import { openNotifications } from './db/notifications.ts';
 import { createGraphqlServer, type GraphqlServer } from './graphql/server.ts';
 import { ArtifactStore } from './inference/artifact-store.ts';
+import { TensorThreads } from './inference/foreign/tensor-threads.ts';
 import { ModelHealth } from './inference/model-health.ts';
 import type { Resolve } from './inference/pool/dns-workers.ts';
 import { LocalWorker } from './inference/pool/local-worker.ts';
@@ -98,6 +99,8 @@ export async function createContext(
   await uploads.start();
 
   const artifacts = new ArtifactStore(config.artifactsDir);
+  const tensorThreads = new TensorThreads(logger);
+  lifetime.own({ name: "threads for other servers' tensors", close: () => tensorThreads.close() });
   const pool = new WorkerPool();
   lifetime.own({ name: 'workers', close: () => pool.close(), killNow: () => pool.killNow() });
   const threads = config.workerThreads ?? Math.max(1, Math.floor(availableParallelism() / places.length));
@@ -111,7 +114,13 @@ export async function createContext(
     );
   }
   for (const entry of config.workers)
-    openWorkers(pool, entry, { logger, token: secrets.workerToken, artifacts, resolve });
+    openWorkers(pool, entry, {
+      logger,
+      token: secrets.workerToken,
+      artifacts,
+      threads: tensorThreads,
+      resolve,
+    });
 
   const registry = new ModelRegistry(database, notifications);
   for (const manifest of builtInModels) {

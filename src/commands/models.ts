@@ -1,7 +1,8 @@
 import { join, resolve } from 'node:path';
 import { ArtifactStore } from '../inference/artifact-store.ts';
 import { OperatorError } from '../lib/errors.ts';
-import { type ExportTarget, exportModel } from '../models/export/export-model.ts';
+import { exportModel } from '../models/export/export-model.ts';
+import type { ExportTarget } from '../models/export/lay-out.ts';
 import { importModel } from '../models/import.ts';
 import { ModelRegistry, type ServedModel } from '../models/registry.ts';
 import { askForRollout } from '../models/rollout.ts';
@@ -78,7 +79,7 @@ export async function exportToServer(
     const own =
       model.tenantId === null
         ? ''
-        : "\nIt goes by its key, which no other tenant's model has: Fovea asks for it by that name.";
+        : "\nFovea asks for a tenant's own model by this name, since others may have one of its own name.";
     print(options, `Exported ${describe(model)}.\n${lines.join('\n')}${own}`, { repository, exported });
   });
 }

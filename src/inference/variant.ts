@@ -101,6 +101,17 @@ export function outputTensors(output: VariantOutput): readonly string[] {
   }
 }
 
+/**
+ * What servers that others run know a variant by: its public name, or one made of the key of a tenant's own. No compression
+ * is called so, which keeps the two kinds apart.
+ */
+export function nameElsewhere({ publicName, key }: Variant): {
+  readonly name: string;
+  readonly version: number;
+} {
+  return publicName ?? { name: `own~${key}`, version: 1 };
+}
+
 export interface Variant {
   /** The name it goes by in a worker; names the artefact and how it is fed, so two that differ never share it. */
   readonly key: string;

@@ -1,5 +1,6 @@
 import { onTestFinished } from 'vitest';
 import { ArtifactStore } from '../../src/inference/artifact-store.ts';
+import { TensorThreads } from '../../src/inference/foreign/tensor-threads.ts';
 import { OipModelServer } from '../../src/inference/pool/oip-model-server.ts';
 import { RemoteWorker, type RemoteWorkerOptions } from '../../src/inference/pool/remote-worker.ts';
 import { createLogger, type Logger } from '../../src/lib/logger.ts';
@@ -10,12 +11,22 @@ export function connectTo(
   options: Partial<RemoteWorkerOptions> & { logger?: Logger; token?: string; artifacts?: string } = {},
 ): RemoteWorker {
   const { logger = createLogger('silent'), token = null, artifacts = '/nonexistent', ...rest } = options;
+  const threads = tensorThreads();
+  const store = new ArtifactStore(artifacts);
   const server = new OipModelServer(
     { baseUrl, token },
-    new ArtifactStore(artifacts),
-    logger.child({ worker: baseUrl }),
+    {
+      ...{ artifacts: store, threads, logger: logger.child({ worker: baseUrl }) },
+    },
   );
   const worker = new RemoteWorker({ name: baseUrl, server, pollMs: 20, ...rest }, logger);
   onTestFinished(() => worker.close());
   return worker;
+}
+
+/** Closed after the test. */
+export function tensorThreads(): TensorThreads {
+  const threads = new TensorThreads(createLogger('silent'));
+  onTestFinished(() => threads.close());
+  return threads;
 }

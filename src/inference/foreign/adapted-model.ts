@@ -3,8 +3,8 @@ import type { OpenVariant } from '../pool/model-server.ts';
 import type { BatchOutput } from '../pool/worker.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
-import { checkAnswer, joinAnswers } from './checked-answer.ts';
-import type { DeclaredModel } from './declared-model.ts';
+import { joinOutputs, takeOutputs } from './declared-answer.ts';
+import type { DeclaredModel, DeclaredTensor } from './declared-model.ts';
 import { feedInput, type InputFeed } from './input-feed.ts';
 import type { TensorThreads } from './tensor-threads.ts';
 import { matchOutputs, type OutputMatch } from './wanted-outputs.ts';
@@ -14,8 +14,10 @@ export interface ForeignModel {
   /** For messages: where it is and what it goes by. */
   readonly title: string;
   readonly declared: DeclaredModel;
-  /** One request, as `OpenVariant.infer`; `outputs`: the names of those wanted. */
-  infer(input: Tensor, outputs: readonly string[], signal: AbortSignal): Promise<readonly Tensor[]>;
+  /** One request, as `OpenVariant.infer`; `outputs`: those wanted. */
+  infer(input: Tensor, outputs: readonly DeclaredTensor[], signal: AbortSignal): Promise<readonly Tensor[]>;
+  /** As `OpenVariant.isHeld`. */
+  isHeld(signal: AbortSignal): Promise<boolean>;
 }
 
 /**
@@ -53,15 +55,19 @@ class AdaptedModel implements OpenVariant {
   /** One after the other where the model does not take as many pictures at once: it would queue them anyway. */
   async infer(pixels: Tensor, signal: AbortSignal): Promise<BatchOutput> {
     const start = performance.now();
-    const names = this.#outputs.map(({ declared }) => declared.name);
+    const wanted = this.#outputs.map(({ declared }) => declared);
     const pictures = pixels.shape[0]!;
     const answers: Tensor[][] = [];
     for (let from = 0; from < pictures; from += this.#feed.most) {
       const count = Math.min(this.#feed.most, pictures - from);
       const input = await this.#inputOf(pixels, from, count, signal);
-      answers.push(checkAnswer(await this.#model.infer(input, names, signal), this.#outputs, count));
+      answers.push(takeOutputs(await this.#model.infer(input, wanted, signal), this.#outputs, count));
     }
-    return { outputs: joinAnswers(answers), computeMs: performance.now() - start, device: 'remote' };
+    return { outputs: joinOutputs(answers), computeMs: performance.now() - start, device: 'remote' };
+  }
+
+  isHeld(signal: AbortSignal): Promise<boolean> {
+    return this.#model.isHeld(signal);
   }
 
   async #inputOf(pixels: Tensor, from: number, count: number, signal: AbortSignal): Promise<Tensor> {

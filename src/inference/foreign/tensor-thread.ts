@@ -1,7 +1,12 @@
 import { move } from 'piscina';
+import { OipError } from '../oip/errors.ts';
 import type { Preprocessing } from '../preprocessing.ts';
+import type { Tensor } from '../tensor.ts';
+import type { DeclaredTensor } from './declared-model.ts';
 import type { FedType } from './input-feed.ts';
 import { preparePixels } from './prepare-pixels.ts';
+import * as grpc from './tensorflow-serving/predict-messages.ts';
+import * as rest from './tensorflow-serving/rest-messages.ts';
 
 export interface PreparingJob {
   readonly pixels: Uint8Array;
@@ -9,7 +14,44 @@ export interface PreparingJob {
   readonly datatype: FedType;
 }
 
+export interface WritingJob {
+  readonly signature: string;
+  readonly tensor: Tensor;
+}
+
+export interface ReadingJob {
+  readonly body: Uint8Array;
+  readonly wanted: readonly DeclaredTensor[];
+}
+
+/** What comes back of reading an answer. An OipError would come back as a plain Error: its status goes by itself. */
+export type ReadAnswer =
+  | { readonly tensors: Tensor[] }
+  | { readonly status: number; readonly message: string };
+
 /** As `preparePixels`; its bytes go back without a copy. */
 export function prepare({ pixels, preparation, datatype }: PreparingJob): unknown {
   return move(preparePixels(pixels, preparation, datatype));
+}
+
+export function readPrediction(message: Uint8Array): ReadAnswer {
+  return answerOf(() => grpc.readPrediction(message));
+}
+
+/** As the function of that name; its bytes go back without a copy. */
+export function writeInstances({ signature, tensor }: WritingJob): unknown {
+  return move(rest.writeInstances(signature, tensor));
+}
+
+export function readPredictions({ body, wanted }: ReadingJob): ReadAnswer {
+  return answerOf(() => rest.readPredictions(body, wanted));
+}
+
+function answerOf(read: () => Tensor[]): ReadAnswer {
+  try {
+    return { tensors: read() };
+  } catch (error) {
+    if (error instanceof OipError) return { status: error.status, message: error.message };
+    throw error;
+  }
 }

@@ -1,6 +1,7 @@
 import { OipError } from '../oip/errors.ts';
+import { readableOutputs } from '../readable-outputs.ts';
 import type { DataType } from '../tensor.ts';
-import { outputTensors, type Variant, type VariantOutput } from '../variant.ts';
+import { outputTensors, type Variant } from '../variant.ts';
 import {
   allows,
   type DeclaredModel,
@@ -16,12 +17,6 @@ export interface OutputMatch {
   readonly declared: DeclaredTensor & { readonly datatype: DataType };
 }
 
-/** What can be read of one tensor; -1 stands for any length. */
-interface Readable {
-  readonly types: readonly DataType[];
-  readonly shapes: readonly (readonly number[])[];
-}
-
 /**
  * Finds each of a variant's outputs among those declared, by its name; where there is one on either side, the name may
  * differ, as a TensorFlow export names its outputs anew.
@@ -31,7 +26,7 @@ interface Readable {
 export function matchOutputs({ outputs }: DeclaredModel, variant: Variant): OutputMatch[] {
   const names = outputTensors(variant.output);
   const isOnly = names.length === 1 && outputs.length === 1;
-  return readableOf(variant.output, variant.labels.length).map(({ types, shapes }, index) => {
+  return readableOutputs(variant.output, variant.labels.length).map(({ types, shapes }, index) => {
     const name = names[index]!;
     const declared = isOnly ? outputs[0] : outputs.find((each) => each.name === name);
     const wanted = `'${name}' ${types.join(' or ')} ${shapes.map(formatShape).join(' or ')}`;
@@ -42,38 +37,6 @@ export function matchOutputs({ outputs }: DeclaredModel, variant: Variant): Outp
       throw new OipError(422, `it answers the output ${formatDeclared(declared)}; wanted ${wanted}`);
     return { name, declared: { ...declared, datatype } };
   });
-}
-
-/** By head, in the order of `outputTensors`. */
-function readableOf(output: VariantOutput, classes: number): Readable[] {
-  const floats = (...shapes: number[][]): Readable => ({ types: ['FP32'], shapes });
-  const numbers = (...shapes: number[][]): Readable => ({ types: ['FP32', 'INT32', 'INT64'], shapes });
-  switch (output.kind) {
-    case 'logits':
-    case 'probabilities':
-      return [floats([-1, classes], [-1, classes, 1, 1])];
-    case 'boxes-scores':
-      return [floats([-1, -1, 4]), floats([-1, -1, classes])];
-    case 'ssd':
-      return [floats([-1, -1, 4]), floats([-1, -1]), numbers([-1, -1]), numbers([-1], [-1, 1])];
-    case 'detections':
-      return [floats([-1, -1, output.columns.length])];
-    case 'mask-logits':
-    case 'mask-probabilities':
-      return [floats(output.layout === 'NCHW' ? [-1, classes, -1, -1] : [-1, -1, -1, classes])];
-    case 'labels':
-      return [
-        {
-          types: ['INT64', 'INT32', 'UINT8', 'FP32'],
-          shapes: [
-            [-1, -1, -1],
-            [-1, 1, -1, -1],
-          ],
-        },
-      ];
-    default:
-      return [floats([-1, -1, -1])];
-  }
 }
 
 function isOneOf(types: readonly DataType[], datatype: string): datatype is DataType {

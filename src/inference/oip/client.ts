@@ -18,6 +18,9 @@ export interface InferOptions {
   readonly outputs?: readonly string[];
 }
 
+/** A model's name on the server, perhaps with a version of it. */
+export type ModelReference = string | { readonly name: string; readonly version: number };
+
 /** Of an answer that carries no tensors. */
 const MAX_TEXT_BYTES = 2 ** 20;
 
@@ -42,8 +45,18 @@ export class OipClient {
     return isYes(this.requireReady(signal));
   }
 
-  modelReady(name: string, signal?: AbortSignal): Promise<boolean> {
-    return isYes(this.#get(`/v2/models/${encodeURIComponent(name)}/ready`, signal));
+  modelReady(model: ModelReference, signal?: AbortSignal): Promise<boolean> {
+    return isYes(this.#get(`${pathOf(model)}/ready`, signal));
+  }
+
+  /** What the server says of a model, as it came. */
+  async metadata(model: ModelReference, signal?: AbortSignal): Promise<unknown> {
+    return parseJson((await this.#get(pathOf(model), signal)).body);
+  }
+
+  /** How a model is configured, as it came: an extension of Triton's. */
+  async config(model: ModelReference, signal?: AbortSignal): Promise<unknown> {
+    return parseJson((await this.#get(`${pathOf(model)}/config`, signal)).body);
   }
 
   /** What the server says it can do beside the protocol, e.g. `binary_tensor_data`. */
@@ -54,8 +67,12 @@ export class OipClient {
     return Array.isArray(listed) ? listed.filter((name) => typeof name === 'string') : [];
   }
 
-  async infer(model: string, inputs: readonly Tensor[], options: InferOptions = {}): Promise<InferResponse> {
-    const path = `/v2/models/${encodeURIComponent(model)}/infer`;
+  async infer(
+    model: ModelReference,
+    inputs: readonly Tensor[],
+    options: InferOptions = {},
+  ): Promise<InferResponse> {
+    const path = `${pathOf(model)}/infer`;
     const { headers, body } = await this.#http.send(path, writeRequest(inputs, options), options);
     const headerLength = headers[headerLengthField];
     const answer = parseResponse(body, typeof headerLength === 'string' ? headerLength : undefined);
@@ -103,6 +120,11 @@ export class OipClient {
   #get(path: string, signal: AbortSignal | undefined) {
     return this.#http.call({ method: 'GET', path, signal, maxBytes: MAX_TEXT_BYTES });
   }
+}
+
+function pathOf(model: ModelReference): string {
+  if (typeof model === 'string') return `/v2/models/${encodeURIComponent(model)}`;
+  return `${pathOf(model.name)}/versions/${model.version}`;
 }
 
 /** Whether a question was answered without an error; throws what is neither, such as the signal's reason. */

@@ -45,6 +45,11 @@ export class WorkerFaultError extends OipError {
   }
 }
 
+/** A plain no, whatever its status: servers differ in how they say that something is not there. */
+export function isNo(error: unknown): error is OipError {
+  return error instanceof OipError && !(error instanceof WorkerFaultError);
+}
+
 /**
  * The worker went away before it answered. Inference has no effects, so asking a fresh worker once more is safe; twice is
  * not wise, since the batch itself may be what kills it.

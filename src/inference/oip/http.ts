@@ -143,7 +143,7 @@ function alwaysTo(address: string): LookupFunction {
 let authorities: string[] | undefined;
 
 /** Node's own, those of NODE_EXTRA_CA_CERTS, and the system's, where an operator puts those of the house. */
-function certificateAuthorities(): string[] {
+export function certificateAuthorities(): string[] {
   authorities ??= [...new Set([...tls.getCACertificates('default'), ...tls.getCACertificates('system')])];
   return authorities;
 }

@@ -1,5 +1,6 @@
 import { WorkerFaultError } from '../oip/errors.ts';
-import { bytesPerElement, type DataType, elementCount, type Tensor } from '../tensor.ts';
+import { readableOutputs } from '../readable-outputs.ts';
+import { bytesPerElement, elementCount, type Tensor } from '../tensor.ts';
 import { outputTensors, type Variant } from '../variant.ts';
 
 /**
@@ -11,10 +12,11 @@ export function checkAnswer(variant: Variant, images: number, outputs: readonly 
   const names = outputTensors(variant.output);
   if (outputs.length !== names.length)
     throw new WorkerFaultError('shape', `the worker answered ${outputs.length} tensors for ${names.length}`);
+  const readable = readableOutputs(variant.output, variant.labels.length);
   outputs.forEach((output, index) => {
     const { datatype, shape, data } = output;
     const name = names[index]!;
-    const types = typesOf(variant, name);
+    const { types } = readable[index]!;
     if (!types.includes(datatype)) {
       throw new WorkerFaultError(
         'datatype',
@@ -31,15 +33,6 @@ export function checkAnswer(variant: Variant, images: number, outputs: readonly 
       );
     }
   });
-}
-
-const scores: readonly DataType[] = ['FP32'];
-const wholeNumbers: readonly DataType[] = ['FP32', 'INT32', 'INT64'];
-const classIndices: readonly DataType[] = ['INT64', 'INT32', 'UINT8', 'FP32'];
-
-function typesOf({ output }: Variant, name: string): readonly DataType[] {
-  if (output.kind === 'ssd' && (name === output.classes || name === output.count)) return wholeNumbers;
-  return output.kind === 'labels' ? classIndices : scores;
 }
 
 function fitsLabels({ task, labels }: Variant, [, ...row]: readonly number[]): boolean {

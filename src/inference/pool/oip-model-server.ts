@@ -1,37 +1,58 @@
 import type { Logger } from '../../lib/logger.ts';
 import type { ArtifactStore } from '../artifact-store.ts';
+import { openByName } from '../foreign/oip-model.ts';
+import type { TensorThreads } from '../foreign/tensor-threads.ts';
 import { OipClient } from '../oip/client.ts';
-import { OipError, WorkerFaultError } from '../oip/errors.ts';
+import { isNo, OipError } from '../oip/errors.ts';
 import type { RemoteTarget } from '../oip/http.ts';
 import type { Tensor } from '../tensor.ts';
-import { outputTensors, type Variant } from '../variant.ts';
+import { nameElsewhere, outputTensors, type Variant } from '../variant.ts';
 import type { ModelServer, OpenVariant } from './model-server.ts';
 import type { Patience } from './patience.ts';
 import { pushArtifact } from './push-artifact.ts';
 import { loadParameters } from './variant-loader.ts';
 import type { BatchOutput } from './worker.ts';
 
+/** What a worker of the Open Inference Protocol may be brought, and what its answers are worked on with. */
+export interface OipServerOptions {
+  /** Where what a `fovea worker` lacks is taken from. */
+  readonly artifacts: ArtifactStore;
+  readonly threads: TensorThreads;
+  readonly logger: Logger;
+}
+
 /**
- * A `fovea worker`, which loads what it is asked for: a model's name there is the variant's key. What its artefact store lacks
- * is brought to it, by its hash.
+ * A `fovea worker`, which loads what it is asked for: a model's name there is the variant's key, and what its artefact store
+ * lacks is brought to it, by its hash. Or a server of others, which has the model under its public name or not at all.
  */
 export class OipModelServer implements ModelServer {
   readonly #client: OipClient;
-  readonly #artifacts: ArtifactStore;
-  readonly #logger: Logger;
+  readonly #options: OipServerOptions;
 
-  constructor(target: RemoteTarget, artifacts: ArtifactStore, logger: Logger) {
+  constructor(target: RemoteTarget, options: OipServerOptions) {
     this.#client = new OipClient(target);
-    this.#artifacts = artifacts;
-    this.#logger = logger;
+    this.#options = options;
   }
 
   requireReady(signal: AbortSignal): Promise<void> {
     return this.#client.requireReady(signal);
   }
 
-  /** A variant's key names its artefact: a model of that name, whoever loaded it, is the one that is meant. */
   async open(variant: Variant, patience: Patience): Promise<OpenVariant> {
+    try {
+      return await this.#openByKey(variant, patience);
+    } catch (refusal) {
+      if (!isNo(refusal) || (await this.#isFovea(patience.signal))) throw refusal;
+      return this.#openByName(variant, patience, refusal);
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#client.close();
+  }
+
+  /** A variant's key names its artefact: a model of that name, whoever loaded it, is the one that is meant. */
+  async #openByKey(variant: Variant, patience: Patience): Promise<OpenVariant> {
     const { signal } = patience;
     if (!(await this.#client.modelReady(variant.key, signal))) {
       const load = () => this.#client.load(variant.key, loadParameters(variant), signal);
@@ -44,20 +65,42 @@ export class OipModelServer implements ModelServer {
     return new OipVariant(this.#client, variant);
   }
 
-  close(): Promise<void> {
-    return this.#client.close();
+  async #openByName(variant: Variant, { signal }: Patience, refusal: OipError): Promise<OpenVariant> {
+    const { threads } = this.#options;
+    try {
+      return await openByName(this.#client, variant, { signal, threads });
+    } catch (error) {
+      // What is there and does not fit tells more than why nothing else can be brought there.
+      if (!isNo(error) || error.status === 422) throw error;
+      const { name, version } = nameElsewhere(variant);
+      throw new OipError(
+        refusal.status,
+        `it cannot be loaded: ${refusal.message}; and '${name}' version ${version} is not there: ${error.message}`,
+      );
+    }
+  }
+
+  /** Whether it is a worker of ours, which takes artefacts and knows models by their keys alone. */
+  async #isFovea(signal: AbortSignal): Promise<boolean> {
+    try {
+      return (await this.#client.extensions(signal)).includes('fovea_artifacts');
+    } catch (error) {
+      if (isNo(error)) return false;
+      throw error;
+    }
   }
 
   /** Answers whether anything was lacking. */
   async #bring({ artifactSha256, externalData }: Variant, patience: Patience): Promise<boolean> {
     const { signal } = patience;
-    if (!(await this.#client.extensions(signal)).includes('fovea_artifacts')) return false;
+    const { artifacts, logger } = this.#options;
+    if (!(await this.#isFovea(signal))) return false;
     let brought = false;
     for (const sha256 of [artifactSha256, ...externalData]) {
       // It reads and hashes what it has, to tell.
       patience.renew();
       if (await this.#client.hasArtifact(sha256, signal)) continue;
-      await pushArtifact(this.#client, this.#artifacts, sha256, { patience, logger: this.#logger });
+      await pushArtifact(this.#client, artifacts, sha256, { patience, logger });
       brought = true;
     }
     return brought;
@@ -66,7 +109,7 @@ export class OipModelServer implements ModelServer {
 
 /** Whether a worker says so of what its store has not. */
 function isLack(error: unknown): boolean {
-  return error instanceof OipError && !(error instanceof WorkerFaultError) && error.status === 404;
+  return isNo(error) && error.status === 404;
 }
 
 class OipVariant implements OpenVariant {

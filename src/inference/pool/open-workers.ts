@@ -1,9 +1,14 @@
 import { isIPv6 } from 'node:net';
 import type { Logger } from '../../lib/logger.ts';
-import { parseWorkerAddress } from '../../lib/worker-address.ts';
+import { parseWorkerAddress, type WorkerAddress } from '../../lib/worker-address.ts';
 import type { ArtifactStore } from '../artifact-store.ts';
+import type { TensorThreads } from '../foreign/tensor-threads.ts';
+import { GrpcServingClient } from '../foreign/tensorflow-serving/grpc-client.ts';
+import { RestServingClient } from '../foreign/tensorflow-serving/rest-client.ts';
+import { ServingModelServer } from '../foreign/tensorflow-serving/serving-model-server.ts';
 import type { RemoteTarget } from '../oip/http.ts';
 import { DnsWorkers, type Resolve } from './dns-workers.ts';
+import type { ModelServer } from './model-server.ts';
 import { OipModelServer } from './oip-model-server.ts';
 import type { WorkerPool } from './pool.ts';
 import { RemoteWorker } from './remote-worker.ts';
@@ -14,18 +19,19 @@ export interface OpenWorkersOptions {
   readonly token: string | null;
   /** Where what a worker lacks is taken from. */
   readonly artifacts: ArtifactStore;
+  readonly threads: TensorThreads;
   /** In the system's place. */
   readonly resolve?: Resolve | undefined;
 }
 
 /** Puts the workers that an entry of `FOVEA_WORKERS` stands for into the pool. */
 export function openWorkers(pool: WorkerPool, entry: string, options: OpenWorkersOptions): void {
-  const { logger, token, artifacts, resolve } = options;
+  const { logger, resolve } = options;
   const found = parseWorkerAddress(entry);
   if (!found) throw new Error(`'${entry}' is no worker's address`);
-  const { url: baseUrl, everyAddress } = found;
+  const { protocol, url: baseUrl, everyAddress } = found;
   const open = (target: RemoteTarget, name: string) => {
-    const server = new OipModelServer({ ...target, token }, artifacts, logger.child({ worker: name }));
+    const server = serverAt(protocol, target, { ...options, logger: logger.child({ worker: name }) });
     return new RemoteWorker({ name, server, wanted: () => pool.wanted }, logger);
   };
   if (everyAddress) {
@@ -34,6 +40,21 @@ export function openWorkers(pool: WorkerPool, entry: string, options: OpenWorker
     const name = new URL(baseUrl).hostname.replace(/^\[|\]$/g, '');
     pool.follow(new DnsWorkers(pool, { name, resolve, open: openAt }, logger));
   } else pool.add(open({ baseUrl }, baseUrl));
+}
+
+function serverAt(
+  protocol: WorkerAddress['protocol'],
+  target: RemoteTarget,
+  { token, artifacts, threads, logger }: OpenWorkersOptions,
+): ModelServer {
+  switch (protocol) {
+    case 'oip':
+      return new OipModelServer({ ...target, token }, { artifacts, threads, logger });
+    case 'tfserving-grpc':
+      return new ServingModelServer(new GrpcServingClient(target, threads), threads);
+    case 'tfserving-rest':
+      return new ServingModelServer(new RestServingClient(target, threads), threads);
+  }
 }
 
 function urlAt(baseUrl: string, address: string): string {

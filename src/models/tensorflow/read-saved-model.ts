@@ -5,7 +5,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { hashFile } from '../../inference/artifact-store.ts';
 import { locateFile } from '../locate-file.ts';
 import type { Fault } from '../manifest-error.ts';
-import type { GraphTensor } from '../onnx/describe.ts';
+import type { GraphSignature, GraphTensor } from '../onnx/describe.ts';
 import type { ModelFile, SourceModel, SourceOptions } from '../source-model.ts';
 import {
   DataType,
@@ -35,12 +35,16 @@ export async function readSavedModel(options: SourceOptions, faults: Fault[]): P
   return tensorFlowSource('saved-model', {
     sha256: createHash('sha256').update(bytes).digest('hex'),
     files,
-    inputs: Object.entries(signature.inputs).map(([name, tensor]) => describe(name, tensor)),
+    inputs: signature.inputs,
   });
 }
 
-/** The signature that it is served by: `serving_default`, else the only one. */
-function readSignature(bytes: Uint8Array, faults: Fault[]): SignatureDef | null {
+/**
+ * What it is fed and answers by the signature that it is served by: `serving_default`, else the only one.
+ *
+ * @param bytes of its `saved_model.pb`
+ */
+export function readSignature(bytes: Uint8Array, faults: Fault[]): GraphSignature | null {
   const refuse = (found: string, wanted: string) => {
     faults.push({ path: 'file', found, wanted });
     return null;
@@ -66,7 +70,7 @@ function readSignature(bytes: Uint8Array, faults: Fault[]): SignatureDef | null 
   }
   if (Object.keys(signature.outputs).length === 0)
     return refuse(`the signature '${name}' without outputs`, 'a signature that answers something');
-  return signature;
+  return { inputs: describeAll(signature.inputs), outputs: describeAll(signature.outputs) };
 }
 
 async function listFiles(
@@ -118,6 +122,10 @@ function checkShards(places: readonly string[], faults: Fault[]): void {
     found: `a SavedModel without ${missing.join(', ')}`,
     wanted: 'all of its files',
   });
+}
+
+function describeAll(tensors: SignatureDef['inputs']): GraphTensor[] {
+  return Object.entries(tensors).map(([name, tensor]) => describe(name, tensor));
 }
 
 function describe(name: string, { dtype, tensorShape }: TensorInfo): GraphTensor {

@@ -1,15 +1,15 @@
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { adapt } from '../../../src/inference/foreign/adapted-model.ts';
 import type { DeclaredModel, DeclaredTensor } from '../../../src/inference/foreign/declared-model.ts';
-import { TensorThreads } from '../../../src/inference/foreign/tensor-threads.ts';
 import { bytesOf, elementsOf } from '../../../src/inference/oip/elements.ts';
 import type { Preprocessing } from '../../../src/inference/preprocessing.ts';
 import type { Tensor } from '../../../src/inference/tensor.ts';
 import type { Variant, VariantOutput } from '../../../src/inference/variant.ts';
-import { createLogger } from '../../../src/lib/logger.ts';
 import { originalTensor, pixelTensor, proofPictures } from '../../../src/models/proof-pictures.ts';
+import { tensorThreads } from '../../support/remote-worker.ts';
 import { variantOf } from '../../support/variants.ts';
 
+const isHeld = async () => true;
 const never = new AbortController().signal;
 const preprocessing: Preprocessing = {
   ...{ layout: 'NCHW', width: 4, height: 3, color: 'RGB' },
@@ -38,22 +38,20 @@ async function asked(
   pictures = proofPictures(4, 3).slice(0, 4),
 ) {
   const requests: Tensor[] = [];
-  const threads = new TensorThreads(createLogger('silent'));
-  onTestFinished(() => threads.close());
   const open = adapt(
     {
-      ...{ title: "'shapes' of a test", declared: model },
+      ...{ title: "'shapes' of a test", declared: model, isHeld },
       async infer(input, outputs) {
         requests.push(input);
         const [pictures] = input.shape;
         const rows = Float32Array.from({ length: pictures! * 3 }, (_, at) => requests.length * 100 + at);
-        return outputs.map((name) => ({
+        return outputs.map(({ name }) => ({
           ...{ name, datatype: 'FP32', shape: [pictures!, 3], data: bytesOf(rows) },
         }));
       },
     },
     of,
-    threads,
+    tensorThreads(),
   );
   const answer = await open.infer(pixelTensor('pixels', pictures, preprocessing), never);
   return { requests, answer, pictures };
@@ -234,11 +232,14 @@ describe('is refused', () => {
     ['fewer bytes', [{ ...row, data: new Uint8Array(44) }], /in 44 bytes, not in 48/],
     ['nothing', [], /answered none/],
   ])('%s in an answer', async (_, answer, message) => {
-    const threads = new TensorThreads(createLogger('silent'));
-    onTestFinished(() => threads.close());
-    const model = { title: 'a', declared: declared('UINT8', [-1, 3, 4, 3]), infer: async () => answer };
+    const model = {
+      title: 'a',
+      declared: declared('UINT8', [-1, 3, 4, 3]),
+      infer: async () => answer,
+      isHeld,
+    };
     const pixels = pixelTensor('pixels', proofPictures(4, 3).slice(0, 4), preprocessing);
-    await expect(adapt(model, variant, threads).infer(pixels, never)).rejects.toMatchObject({
+    await expect(adapt(model, variant, tensorThreads()).infer(pixels, never)).rejects.toMatchObject({
       status: 502,
       message,
     });
@@ -251,18 +252,17 @@ it('reads the only output there is by whatever name it has, and gives it the nam
 });
 
 it('ends with the signal while a thread prepares', async () => {
-  const threads = new TensorThreads(createLogger('silent'));
-  onTestFinished(() => threads.close());
   const large = { ...preprocessing, width: 640, height: 640 };
   const of = { ...variant, preprocessing: large, input: { ...variant.input, width: 640, height: 640 } };
   const reached: string[] = [];
   const model = {
     ...{ title: 'a', declared: declared('FP32', [-1, 3, 640, 640]) },
     infer: async () => reached.push('infer') as never,
+    isHeld,
   };
   const controller = new AbortController();
   const pixels = pixelTensor('pixels', [new Uint8Array(640 * 640 * 3)], large);
-  const answer = adapt(model, of, threads).infer(pixels, controller.signal);
+  const answer = adapt(model, of, tensorThreads()).infer(pixels, controller.signal);
   controller.abort(new Error('given up'));
   await expect(answer).rejects.toThrow('given up');
   expect(reached).toEqual([]);

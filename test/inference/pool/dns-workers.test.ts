@@ -7,7 +7,7 @@ import { runWorker } from '../../../src/inference/worker/worker.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { artifactFolder } from '../../support/artifact-folder.ts';
 import { slowOnBrightModel } from '../../support/onnx-fixture.ts';
-import { connectTo } from '../../support/remote-worker.ts';
+import { connectTo, tensorThreads } from '../../support/remote-worker.ts';
 import { pixelsOf, variantOf } from '../../support/variants.ts';
 
 const patience = { timeout: 20_000 };
@@ -100,6 +100,7 @@ it('finds the worker of this machine by the name that every system resolves', as
     logger: createLogger('silent'),
     token: null,
     artifacts: new ArtifactStore(artifacts.dir),
+    threads: tensorThreads(),
   });
   await vi.waitUntil(() => pool.ready, patience);
   expect(pool.workers.map(({ name }) => name)).toContain(server.address);

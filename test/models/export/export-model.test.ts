@@ -1,12 +1,16 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { placeOf } from '../../../src/inference/artifact-store.ts';
-import { type ExportTarget, exportModel } from '../../../src/models/export/export-model.ts';
+import { writeBundle } from '../../../src/inference/bundle.ts';
+import { exportModel } from '../../../src/models/export/export-model.ts';
+import type { ExportTarget } from '../../../src/models/export/lay-out.ts';
 import { tritonConfig } from '../../../src/models/export/triton-config.ts';
 import type { ServedModel } from '../../../src/models/registry.ts';
+import { DataType, SavedModelSchema } from '../../../src/models/tensorflow/generated/saved_model_pb.ts';
 import { moveWeightsOut } from '../../support/external-data.ts';
 import { parsePbtxt } from '../../support/pbtxt.ts';
 import { type ImportScene, openImportScene } from '../import-scene.ts';
@@ -115,13 +119,13 @@ describe('for Triton', () => {
     ]);
   });
 
-  it("gives a tenant's own model its key for a name", async () => {
+  it("gives a tenant's own model a name that others' cannot have", async () => {
     const tenant = await scene.createTenant('exporting');
     const model = await scene.import(modelFolder({ manifest: { name: 'own', version: 7 } }), tenant);
     const repository = repositoryFolder();
-    const { key } = model.variants[0]!;
-    expect(await exportTo(repository, model)).toMatchObject([{ name: key, version: 1 }]);
-    expect(filesBelow(repository)).toEqual([`${key}/1/model.onnx`, `${key}/config.pbtxt`]);
+    const name = `own~${model.variants[0]!.key}`;
+    expect(await exportTo(repository, model)).toMatchObject([{ name, version: 1 }]);
+    expect(filesBelow(repository)).toEqual([`${name}/1/model.onnx`, `${name}/config.pbtxt`]);
   });
 
   it('leaves what is there and the same, and adds another version to it', async () => {
@@ -163,6 +167,75 @@ describe('for Triton', () => {
     const repository = repositoryFolder();
     await expect(exportTo(repository, model)).rejects.toThrow(/damaged .*missing or damaged/);
     expect(readdirSync(repository)).toEqual([]);
+  });
+});
+
+/** A SavedModel's files, of two outputs, stored as an import stores them; no engine reads them here. */
+async function savedModel(): Promise<ServedModel> {
+  const tensor = (dtype: DataType, ...lengths: number[]) => ({
+    ...{ name: 'any:0', dtype, tensorShape: { dim: lengths.map((size) => ({ size: BigInt(size) })) } },
+  });
+  const signatureDef = {
+    __saved_model_init_op: {},
+    serving_default: {
+      inputs: { pictures: tensor(DataType.DT_FLOAT, -1, 4, 6, 3) },
+      outputs: { scores: tensor(DataType.DT_FLOAT, -1, 4), counts: tensor(DataType.DT_INT64, -1) },
+    },
+  };
+  const metaGraphs = [{ metaInfoDef: { tags: ['serve'] }, signatureDef }];
+  const files: Record<string, string> = {};
+  for (const [place, content] of [
+    ['saved_model.pb', toBinary(SavedModelSchema, create(SavedModelSchema, { metaGraphs }))],
+    ['variables/variables.index', Buffer.from('index')],
+    ['variables/variables.data-00000-of-00001', Buffer.from('weights')],
+  ] as const)
+    files[place] = await scene.artifacts.put(content);
+  const artifactSha256 = await scene.artifacts.put(
+    writeBundle({ files, preprocessing: null, unbatched: [] }),
+  );
+  const onnx = await scene.import(modelFolder({ manifest: { name: 'saved' } }));
+  const variant = { ...onnx.variants[0]!, format: 'saved-model' as const, artifactSha256, maxBatch: 8 };
+  return { ...onnx, variants: [{ ...variant, externalData: Object.values(files) }] };
+}
+
+describe('a SavedModel', () => {
+  it('is laid out for TensorFlow Serving as its exporter wrote it', async () => {
+    const repository = repositoryFolder();
+    expect(await exportTo(repository, await savedModel(), 'tfserving')).toMatchObject([
+      { name: 'saved', version: 1 },
+    ]);
+    expect(filesBelow(repository)).toEqual([
+      'saved/1/saved_model.pb',
+      'saved/1/variables/variables.data-00000-of-00001',
+      'saved/1/variables/variables.index',
+    ]);
+    expect(readFileSync(join(repository, 'saved/1/variables/variables.index'), 'utf8')).toBe('index');
+  });
+
+  it('is laid out for Triton with what its signature says', async () => {
+    const repository = repositoryFolder();
+    await exportTo(repository, await savedModel());
+    expect(filesBelow(repository)).toContain('saved/1/model.savedmodel/variables/variables.index');
+    expect(parsePbtxt(readFileSync(join(repository, 'saved/config.pbtxt'), 'utf8'))).toMatchObject({
+      ...{ name: ['saved'], platform: ['tensorflow_savedmodel'], max_batch_size: ['8'] },
+      input: [{ name: ['pictures'], data_type: ['TYPE_FP32'], dims: ['4', '6', '3'] }],
+      output: expect.arrayContaining([
+        { name: ['scores'], data_type: ['TYPE_FP32'], dims: ['4'] },
+        { name: ['counts'], data_type: ['TYPE_INT64'], dims: ['1'], reshape: [{ shape: [] }] },
+      ]),
+    });
+  });
+
+  it('in the form of TensorFlow.js is refused for either', async () => {
+    const model = await savedModel();
+    const variants = model.variants.map((variant) => ({ ...variant, format: 'tfjs-graph' as const }));
+    for (const target of ['triton', 'tfserving'] as const) {
+      const repository = repositoryFolder();
+      await expect(exportTo(repository, { ...model, variants }, target)).rejects.toThrow(
+        /tfjs-graph.*TensorFlow\.js/,
+      );
+      expect(readdirSync(repository)).toEqual([]);
+    }
   });
 });
 

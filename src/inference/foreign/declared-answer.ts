@@ -1,4 +1,4 @@
-import { OipError } from '../oip/errors.ts';
+import { OipError, WorkerFaultError } from '../oip/errors.ts';
 import { joinPieces } from '../oip/join-pieces.ts';
 import { bytesPerElement, elementCount, type Tensor } from '../tensor.ts';
 import { allows, formatDeclared } from './declared-model.ts';
@@ -7,9 +7,9 @@ import type { OutputMatch } from './wanted-outputs.ts';
 /**
  * The tensors that a variant is read by, out of a server's answer to one request, under the variant's names.
  *
- * @throws OipError 502 where one is missing, or is not what the server declared or not of so many pictures
+ * @throws WorkerFaultError where one is missing, or is not what the server declared or not of so many pictures
  */
-export function checkAnswer(
+export function takeOutputs(
   answer: readonly Tensor[],
   matches: readonly OutputMatch[],
   pictures: number,
@@ -19,20 +19,20 @@ export function checkAnswer(
     const wanted = `the output ${formatDeclared(declared)}, as it was declared`;
     if (tensor === undefined) {
       const found = answer.map((each) => `'${each.name}'`).join(', ') || 'none';
-      throw new OipError(502, `the server was asked for ${wanted}, and answered ${found}`);
+      throw new WorkerFaultError('protocol', `the server was asked for ${wanted}, and answered ${found}`);
     }
     const { datatype, shape, data } = tensor;
     const fits = datatype === declared.datatype && allows(declared.shape, shape) && shape[0] === pictures;
     if (!fits) {
-      throw new OipError(
-        502,
+      throw new WorkerFaultError(
+        datatype === declared.datatype ? 'shape' : 'datatype',
         `the server was asked for ${wanted}, for ${pictures} pictures, and answered ${formatDeclared(tensor)}`,
       );
     }
     const bytes = elementCount(shape) * bytesPerElement[datatype];
     if (data.byteLength !== bytes)
-      throw new OipError(
-        502,
+      throw new WorkerFaultError(
+        'shape',
         `the server answered ${formatDeclared(tensor)} in ${data.byteLength} bytes, not in ${bytes}`,
       );
     return { ...tensor, name };
@@ -40,7 +40,7 @@ export function checkAnswer(
 }
 
 /** Answers to requests in turn as the one answer to all their pictures. Throws OipError 502 where their shapes differ. */
-export function joinAnswers(answers: readonly (readonly Tensor[])[]): Tensor[] {
+export function joinOutputs(answers: readonly (readonly Tensor[])[]): Tensor[] {
   const [first = [], ...others] = answers;
   if (others.length === 0) return [...first];
   return first.map((tensor, index) => {

@@ -1,0 +1,168 @@
+import { isIPv6 } from 'node:net';
+import {
+  create,
+  type DescMethodUnary,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from '@bufbuild/protobuf';
+import { anyUnpack } from '@bufbuild/protobuf/wkt';
+import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { OipError, WorkerLostError } from '../../oip/errors.ts';
+import { certificateAuthorities, type RemoteTarget } from '../../oip/http.ts';
+import { MAX_ANSWER_BYTES } from '../../oip/limits.ts';
+import type { Tensor } from '../../tensor.ts';
+import type { TensorThreads } from '../tensor-threads.ts';
+import {
+  ModelService,
+  ModelVersionStatus_State,
+  PredictionService,
+  SignatureDefMapSchema,
+} from './generated/serving_pb.ts';
+import type { TensorInfo } from './generated/tensorflow_pb.ts';
+import { specOf, writeQuestion } from './predict-messages.ts';
+import {
+  NOBODY,
+  type Question,
+  type ServedVersion,
+  type ServingClient,
+  type Signature,
+} from './serving-client.ts';
+import { declaredOf } from './tensors.ts';
+
+/** The HTTP status that a refusal goes by. Of what is not here the model gave no answer: it may be asked of another server. */
+const refusals = new Map<status, number>([
+  [status.INVALID_ARGUMENT, 400],
+  [status.FAILED_PRECONDITION, 400],
+  [status.OUT_OF_RANGE, 400],
+  [status.UNAUTHENTICATED, 401],
+  [status.PERMISSION_DENIED, 403],
+  [status.NOT_FOUND, 404],
+  [status.UNIMPLEMENTED, 501],
+  [status.UNKNOWN, 502],
+  [status.INTERNAL, 502],
+  [status.DATA_LOSS, 502],
+  [status.RESOURCE_EXHAUSTED, 502],
+]);
+
+export class GrpcServingClient implements ServingClient {
+  readonly #client: Client;
+  readonly #threads: TensorThreads;
+
+  constructor({ baseUrl, address }: RemoteTarget, threads: TensorThreads) {
+    this.#threads = threads;
+    const { protocol, host, hostname, port } = new URL(baseUrl);
+    const tls = protocol === 'https:';
+    const place = address === undefined ? hostname : isIPv6(address) ? `[${address}]` : address;
+    const authorities = tls ? Buffer.from(certificateAuthorities().join('\n')) : null;
+    const secured = tls ? credentials.createSsl(authorities) : credentials.createInsecure();
+    this.#client = new Client(`${place}:${port || (tls ? 443 : 80)}`, secured, {
+      'grpc.default_authority': host,
+      ...(tls && { 'grpc.ssl_target_name_override': hostname }),
+      'grpc.max_receive_message_length': MAX_ANSWER_BYTES,
+      // Other calls here go where they are sent, whatever the environment says of proxies.
+      'grpc.enable_http_proxy': 0,
+      // Whoever is asked every second whether he is back must not wait for two minutes to be tried again.
+      'grpc.max_reconnect_backoff_ms': 5_000,
+    });
+  }
+
+  async requireReady(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#call(ModelService.method.getModelStatus, { modelSpec: { name: NOBODY } }, signal);
+    } catch (error) {
+      if (!(error instanceof OipError && error.status === 404)) throw error;
+    }
+  }
+
+  async isAvailable(model: ServedVersion, signal: AbortSignal): Promise<boolean> {
+    const request = { modelSpec: specOf(model) };
+    const { modelVersionStatus } = await this.#call(ModelService.method.getModelStatus, request, signal);
+    return modelVersionStatus.some(({ state }) => state === ModelVersionStatus_State.AVAILABLE);
+  }
+
+  async signatures(model: ServedVersion, signal: AbortSignal): Promise<ReadonlyMap<string, Signature>> {
+    const field = 'signature_def';
+    const request = { modelSpec: specOf(model), metadataField: [field] };
+    const { metadata } = await this.#call(PredictionService.method.getModelMetadata, request, signal);
+    const packed = metadata[field];
+    const map = packed && anyUnpack(packed, SignatureDefMapSchema);
+    if (!map) throw new OipError(502, `the server was asked for the metadata '${field}' and answered none`);
+    return new Map(
+      Object.entries(map.signatureDef).map(([name, { inputs, outputs }]) => [
+        name,
+        { inputs: declaredIn(inputs), outputs: declaredIn(outputs) },
+      ]),
+    );
+  }
+
+  async predict(model: ServedVersion, question: Question, signal: AbortSignal): Promise<Tensor[]> {
+    const { predict } = PredictionService.method;
+    const answer = await this.#send(predict, writeQuestion(model, question), signal);
+    return this.#threads.readPrediction(answer, signal);
+  }
+
+  async close(): Promise<void> {
+    this.#client.close();
+  }
+
+  async #call<M extends DescMethodUnary>(
+    method: M,
+    request: MessageInitShape<M['input']>,
+    signal: AbortSignal,
+  ): Promise<MessageShape<M['output']>> {
+    const bytes = Buffer.from(toBinary(method.input, create(method.input, request)));
+    const answer = await this.#send(method, bytes, signal);
+    try {
+      return fromBinary(method.output, answer) as MessageShape<M['output']>;
+    } catch (error) {
+      throw new OipError(502, `the server's answer cannot be read: ${(error as Error).message}`);
+    }
+  }
+
+  /** Messages as bytes: the large ones are read in a thread. */
+  async #send(method: DescMethodUnary, request: Buffer, signal: AbortSignal): Promise<Buffer> {
+    signal.throwIfAborted();
+    const path = `/${method.parent.typeName}/${method.name}`;
+    let abort = () => {};
+    try {
+      return await new Promise<Buffer>((resolve, reject) => {
+        const call = this.#client.makeUnaryRequest(
+          path,
+          asTheyAre,
+          asTheyAre,
+          request,
+          new Metadata(),
+          {},
+          (error, answer) => (error ? reject(error) : resolve(answer!)),
+        );
+        abort = () => call.cancel();
+        signal.addEventListener('abort', abort);
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw failureOf(error as ServiceError);
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+}
+
+function asTheyAre(bytes: Buffer): Buffer {
+  return bytes;
+}
+
+function declaredIn(tensors: Record<string, TensorInfo>) {
+  return Object.entries(tensors).map(([name, info]) => declaredOf(name, info));
+}
+
+function failureOf(error: ServiceError): Error {
+  const { code, details } = error;
+  // What the library adds of its own differs each time, which would be logged as news.
+  const told = details.replace(/ \(\d{4}-[\d:.TZ-]+\)/g, '').replace(/\.? Resolution note: $/, '');
+  const reason = told || status[code];
+  const refusal = refusals.get(code);
+  if (refusal !== undefined) return new OipError(refusal, reason, { cause: error });
+  return new WorkerLostError(`the server did not answer: ${reason}`, { cause: error });
+}
