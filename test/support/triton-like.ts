@@ -21,6 +21,10 @@ export interface LikeOptions {
    * one picture at a time.
    */
   readonly manner?: 'triton' | 'kserve';
+  /** It holds none of its models before it is asked to load it, as Triton with `--model-control-mode=explicit`. */
+  readonly isExplicit?: boolean;
+  /** Of these models the answers to inferences are: half of what they should be, in bytes. */
+  readonly spoiled?: readonly string[];
 }
 
 export interface TritonLike {
@@ -59,11 +63,17 @@ export function modelsIn(repository: string): Record<string, LikeModel> {
  * A server of the Open Inference Protocol v2 that runs ONNX graphs, written from the protocol's text and Triton's manual: it
  * shares no code with what is tested.
  */
-export async function startTritonLike({ models, manner = 'triton' }: LikeOptions): Promise<TritonLike> {
+export async function startTritonLike({
+  models,
+  manner = 'triton',
+  isExplicit = false,
+  spoiled = [],
+}: LikeOptions): Promise<TritonLike> {
   const sessions = new Map<string, InferenceSession>();
   for (const [name, { file }] of Object.entries(models))
     sessions.set(name, await InferenceSession.create(file, { logSeverityLevel: 3, intraOpNumThreads: 1 }));
   const inferences: string[] = [];
+  const held = new Set(isExplicit ? [] : Object.keys(models));
 
   const answer = async (request: IncomingMessage, body: Buffer): Promise<[unknown, Buffer[]]> => {
     const path = request.url!;
@@ -74,11 +84,19 @@ export async function startTritonLike({ models, manner = 'triton' }: LikeOptions
         { name: manner, version: '1', extensions: manner === 'triton' ? ['binary_tensor_data'] : [] },
         [],
       ];
-    if (path.startsWith('/v2/repository/'))
-      throw new Refusal(
-        manner === 'triton' ? 400 : 404,
-        'explicit model load / unload is not allowed if polling is enabled',
-      );
+    const toLoad = /^\/v2\/repository\/models\/([^/]+)\/load$/.exec(path)?.[1];
+    if (toLoad !== undefined) {
+      if (!isExplicit)
+        throw new Refusal(
+          manner === 'triton' ? 400 : 404,
+          'explicit model load / unload is not allowed if polling is enabled',
+        );
+      const known = decodeURIComponent(toLoad);
+      if (!(known in models))
+        throw new Refusal(400, `failed to load '${known}', failed to poll from model repository`);
+      held.add(known);
+      return ['', []];
+    }
     const match =
       /^\/v2\/models\/(?<name>[^/]+)(?:\/versions\/(?<version>\d+))?(?:\/(?<verb>ready|infer|config))?$/.exec(
         path,
@@ -88,12 +106,18 @@ export async function startTritonLike({ models, manner = 'triton' }: LikeOptions
       throw new Refusal(501, 'Model versioning not supported yet.');
     const model = models[decodeURIComponent(name)];
     const session = sessions.get(decodeURIComponent(name));
-    if (!model || !session || (version !== undefined && Number(version) !== model.version))
+    if (
+      !model ||
+      !session ||
+      !held.has(decodeURIComponent(name)) ||
+      (version !== undefined && Number(version) !== model.version)
+    )
       throw new Refusal(404, `Request for unknown model: '${name}' is not found`);
     if (verb === 'ready') return ['', []];
     if (verb === 'config' && manner === 'triton') return [{ name, max_batch_size: model.maxBatch }, []];
     if (verb === undefined) return [describe(name, model, session), []];
-    if (verb === 'infer' && request.method === 'POST') return infer(request, body, model, session);
+    if (verb === 'infer' && request.method === 'POST')
+      return spoil(name, await infer(request, body, model, session));
     throw new Refusal(404, 'no such path');
   };
 
@@ -157,6 +181,11 @@ export async function startTritonLike({ models, manner = 'triton' }: LikeOptions
     });
     return [{ model_name: 'any', model_version: '1', outputs: entries }, pieces];
   };
+
+  const spoil = (name: string, [json, pieces]: [unknown, Buffer[]]): [unknown, Buffer[]] => [
+    json,
+    spoiled.includes(name) ? pieces.map((piece) => piece.subarray(piece.length / 2)) : pieces,
+  ];
 
   const respond = (response: ServerResponse, json: unknown, pieces: Buffer[]) => {
     const head = Buffer.from(json === '' ? '' : JSON.stringify(json));

@@ -75,7 +75,7 @@ export class OipModelServer implements ModelServer {
       const { name, version } = nameElsewhere(variant);
       throw new OipError(
         refusal.status,
-        `it cannot be loaded: ${refusal.message}; and '${name}' version ${version} is not there: ${error.message}`,
+        `'${name}' version ${version} is not there (${error.message}), and it cannot be loaded: ${refusal.message}`,
       );
     }
   }
