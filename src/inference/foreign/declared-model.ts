@@ -4,6 +4,8 @@ export interface DeclaredModel {
   readonly outputs: readonly DeclaredTensor[];
   /** Pictures it takes in one request; null: it does not say. */
   readonly maxBatch: number | null;
+  /** Bytes of pictures that are best sent in one request, at most; a larger picture goes alone. */
+  readonly maxBytes: number;
 }
 
 export interface DeclaredTensor {

@@ -34,7 +34,7 @@ const fedTypes: readonly string[] = ['UINT8', 'FP16', 'FP32'] satisfies FedType[
  *
  * @throws OipError 422 that says what is declared and what was wanted
  */
-export function feedInput({ inputs, maxBatch }: DeclaredModel, variant: Variant): InputFeed {
+export function feedInput({ inputs, maxBatch, maxBytes }: DeclaredModel, variant: Variant): InputFeed {
   const [input] = inputs;
   if (input === undefined || inputs.length > 1) {
     throw new OipError(422, `it takes the inputs ${formatAll(inputs)}; wanted one, for the pictures`);
@@ -46,8 +46,8 @@ export function feedInput({ inputs, maxBatch }: DeclaredModel, variant: Variant)
   const batch = input.shape![0]!;
   if (batch !== -1 && batch !== 1) throw refuse(`a batch of 1 or a free one (-1) in place of ${batch}`);
   const bytes = elementCount(shape) * bytesPerElement[input.datatype];
-  const fitting = Math.floor(MAX_TENSOR_BYTES / bytes);
-  if (fitting === 0) throw refuse(`at most ${MAX_TENSOR_BYTES} bytes a picture, not ${bytes}`);
+  if (bytes > MAX_TENSOR_BYTES) throw refuse(`at most ${MAX_TENSOR_BYTES} bytes a picture, not ${bytes}`);
+  const fitting = Math.max(1, Math.floor(maxBytes / bytes));
   const most = Math.min(batch === 1 ? 1 : variant.maxBatch, maxBatch ?? variant.maxBatch, fitting);
   return { tensor: input.name, datatype: input.datatype, shape, preparation, most };
 }

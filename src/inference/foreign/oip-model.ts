@@ -1,5 +1,6 @@
 import type { ModelReference, OipClient } from '../oip/client.ts';
 import { isNo, OipError } from '../oip/errors.ts';
+import { MAX_TENSOR_BYTES } from '../oip/limits.ts';
 import { isRecord } from '../oip/tensor-entries.ts';
 import type { OpenVariant } from '../pool/model-server.ts';
 import type { Tensor } from '../tensor.ts';
@@ -24,7 +25,10 @@ export async function openByName(
   const { reference, inputs, outputs } = await find(client, { name, version }, signal);
   const model = {
     title: `'${name}' version ${version}`,
-    declared: { inputs, outputs, maxBatch: await maxBatchOf(client, reference, signal) },
+    declared: {
+      ...{ inputs, outputs, maxBytes: MAX_TENSOR_BYTES },
+      maxBatch: await maxBatchOf(client, reference, signal),
+    },
     isHeld: (until: AbortSignal) => client.modelReady(reference, until),
     async infer(input: Tensor, wanted: readonly DeclaredTensor[], until: AbortSignal) {
       const names = wanted.map((output) => output.name);

@@ -28,7 +28,7 @@ const declared = (
   outputs = [scores],
   maxBatch: number | null = null,
 ) => ({
-  ...{ inputs: [{ name: 'x', datatype, shape }], outputs, maxBatch },
+  ...{ inputs: [{ name: 'x', datatype, shape }], outputs, maxBatch, maxBytes: 2 ** 20 },
 });
 
 /** What `model` is asked with four pictures, and what is made of its answers: one row of scores a picture. */
@@ -122,6 +122,16 @@ describe('a batch', () => {
       [1, 1, 1, 1],
     ],
     ['that is free takes all', declared('UINT8', [-1, 3, 4, 3]), [4]],
+    [
+      'is no larger than what is best sent at once',
+      { ...declared('UINT8', [-1, 3, 4, 3]), maxBytes: 2 * 36 + 35 },
+      [2, 2],
+    ],
+    [
+      'has each picture alone that is larger',
+      { ...declared('UINT8', [-1, 3, 4, 3]), maxBytes: 35 },
+      [1, 1, 1, 1],
+    ],
     ['is no larger than the server says', declared('UINT8', [-1, 3, 4, 3], [scores], 3), [3, 1]],
   ] as const)('%s', async (_, model, sizes) => {
     const { requests, answer } = await asked(model);

@@ -1,5 +1,6 @@
 import { OipError, WorkerLostError } from '../../oip/errors.ts';
 import { HttpConnections, type RemoteTarget } from '../../oip/http.ts';
+import { MAX_BODY_BYTES } from '../../oip/limits.ts';
 import { isRecord } from '../../oip/tensor-entries.ts';
 import type { Tensor } from '../../tensor.ts';
 import type { DeclaredTensor } from '../declared-model.ts';
@@ -18,6 +19,8 @@ const MAX_TEXT_BYTES = 2 ** 20;
 
 /** By JSON, number for number: some five times the bytes of gRPC, for networks that let nothing else through. */
 export class RestServingClient implements ServingClient {
+  /** A float becomes some 20 characters. */
+  readonly maxBytes = MAX_BODY_BYTES / 5;
   readonly #http: HttpConnections;
   readonly #threads: TensorThreads;
 

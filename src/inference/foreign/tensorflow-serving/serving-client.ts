@@ -28,6 +28,8 @@ export interface Question {
  * its interface does not have, WorkerLostError where no answer came, and the signal's reason once it is aborted.
  */
 export interface ServingClient {
+  /** Of pictures that are best sent at once. */
+  readonly maxBytes: number;
   /** Settles where the server takes requests. */
   requireReady(signal: AbortSignal): Promise<void>;
   /** Whether the version can be asked; false while it is loaded or unloaded. Throws OipError 404 where there is none. */

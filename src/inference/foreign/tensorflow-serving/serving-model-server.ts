@@ -74,7 +74,7 @@ class ServedModel implements ForeignModel {
 
   constructor(client: ServingClient, { title, version, name, signature }: Served) {
     this.title = title;
-    this.declared = { ...signature, maxBatch: null };
+    this.declared = { ...signature, maxBatch: null, maxBytes: client.maxBytes };
     this.#client = client;
     this.#version = version;
     this.#signature = name;
