@@ -1,6 +1,8 @@
-import type { Tensor } from '../tensor.ts';
+import { elementCount, type Tensor } from '../tensor.ts';
 import { OipError, WorkerFaultError } from './errors.ts';
+import { excerpt } from './excerpt.ts';
 import { jsonFromBytes } from './json-data.ts';
+import { MAX_JSON_BYTES, MAX_JSON_ELEMENTS, MAX_TENSORS } from './limits.ts';
 import { isRecord, parseTensors, readName } from './tensor-entries.ts';
 
 /**
@@ -53,10 +55,12 @@ export function parseRequest(body: Uint8Array, headerLength: string | undefined)
   const { header, binary } = split(body, headerLength, 400);
   const parameters = readParameters(header.parameters, 400);
   const inputs = parseTensors(header.inputs, 'input', binary, 400);
-  const byDefault = parameters.binary_data_output === true;
-  const outputs = header.outputs === undefined ? null : readRequestedOutputs(header.outputs);
+  const byDefault = readFlag(parameters, 'binary_data_output', 'parameters') ?? false;
+  const { id = null } = header;
+  if (id !== null && typeof id !== 'string') throw new OipError(400, 'id: expected a string');
+  const outputs = readRequestedOutputs(header.outputs);
   return {
-    id: typeof header.id === 'string' ? header.id : null,
+    id,
     parameters,
     inputs,
     outputs: outputs && [...outputs.keys()],
@@ -64,6 +68,7 @@ export function parseRequest(body: Uint8Array, headerLength: string | undefined)
   };
 }
 
+/** Throws OipError 400 where an output has no JSON form, or one too large. */
 export function writeResponse(response: {
   model: string;
   id: string | null;
@@ -72,6 +77,14 @@ export function writeResponse(response: {
   binaryOutput: (name: string) => boolean;
 }): WireMessage {
   const { outputs, binaryOutput } = response;
+  const inJson = outputs.filter(({ name }) => !binaryOutput(name));
+  const elements = inJson.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  if (elements > MAX_JSON_ELEMENTS) {
+    throw new OipError(
+      400,
+      `the outputs have ${elements} elements, at most ${MAX_JSON_ELEMENTS} are written as JSON: ask for binary data`,
+    );
+  }
   const header = {
     model_name: response.model,
     model_version: '1',
@@ -133,6 +146,7 @@ function jsonEntry(tensor: Tensor): object {
 }
 
 function split(body: Uint8Array, headerLength: string | undefined, status: number) {
+  if (body.byteLength === 0) throw new OipError(status, 'the body is empty: expected a JSON header');
   let length = body.byteLength;
   if (headerLength !== undefined) {
     length = /^\d{1,9}$/.test(headerLength) ? Number(headerLength) : Number.NaN;
@@ -142,6 +156,12 @@ function split(body: Uint8Array, headerLength: string | undefined, status: numbe
         `${headerLengthField}: expected 0..${body.byteLength}, the body's length, found ${headerLength.slice(0, 40)}`,
       );
     }
+  }
+  if (length > MAX_JSON_BYTES) {
+    throw new OipError(
+      status,
+      `the JSON header has ${length} bytes, at most ${MAX_JSON_BYTES} are read: send tensors as binary data`,
+    );
   }
   let header: unknown;
   try {
@@ -161,14 +181,29 @@ function readParameters(value: unknown, status: number): Parameters {
   return value;
 }
 
-/** Output name → its own wish for binary data, or undefined where it has none. */
-function readRequestedOutputs(value: unknown): Map<string, boolean | undefined> {
+/** Output name → its own wish for binary data, or undefined where it has none; null: all outputs, as they come. */
+function readRequestedOutputs(value: unknown = []): Map<string, boolean | undefined> | null {
   if (!Array.isArray(value)) throw new OipError(400, 'outputs: expected an array');
+  if (value.length > MAX_TENSORS) {
+    throw new OipError(400, `outputs: expected at most ${MAX_TENSORS}, found ${value.length}`);
+  }
+  if (value.length === 0) return null;
   return new Map(
     value.map((entry: unknown, index) => {
       if (!isRecord(entry)) throw new OipError(400, `output ${index}: expected an object`);
-      const binary = readParameters(entry.parameters, 400).binary_data;
-      return [readName(entry.name, 'output', index, 400), typeof binary === 'boolean' ? binary : undefined];
+      const name = readName(entry.name, 'output', index, 400);
+      const parameters = readParameters(entry.parameters, 400);
+      for (const extension of ['classification', 'shared_memory_region']) {
+        if (parameters[extension] === undefined) continue;
+        throw new OipError(400, `output '${name}': ${extension} is of an extension that is not spoken here`);
+      }
+      return [name, readFlag(parameters, 'binary_data', `output '${name}'`)];
     }),
   );
+}
+
+function readFlag(parameters: Parameters, name: string, where: string): boolean | undefined {
+  const value = parameters[name];
+  if (value === undefined || typeof value === 'boolean') return value;
+  throw new OipError(400, `${where}: expected ${name} to be true or false, found ${excerpt(value)}`);
 }

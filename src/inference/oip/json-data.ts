@@ -1,5 +1,6 @@
 import { bytesPerElement, type DataType, elementCount, type Tensor } from '../tensor.ts';
 import { elementsOf } from './elements.ts';
+import { excerpt } from './excerpt.ts';
 
 /** The whole numbers a type holds and a JSON number can carry without loss. */
 const integerRange: Partial<Record<DataType, readonly [number, number]>> = {
@@ -38,8 +39,7 @@ export function bytesFromJson(
       const number = Number(value);
       if (!range || (Number.isInteger(number) && number >= range[0] && number <= range[1])) return number;
     }
-    const found = JSON.stringify(value)?.slice(0, 40);
-    throw refuse(`expected ${expectation(datatype)} at element ${index}, found ${found}`);
+    throw refuse(`expected ${expectation(datatype)} at element ${index}, found ${excerpt(value)}`);
   };
   if (elements instanceof BigInt64Array || elements instanceof BigUint64Array) {
     values.forEach((value, index) => {

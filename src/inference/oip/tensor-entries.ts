@@ -1,6 +1,8 @@
 import { bytesPerElement, type DataType, elementCount, type Tensor } from '../tensor.ts';
 import { OipError } from './errors.ts';
+import { excerpt } from './excerpt.ts';
 import { bytesFromJson } from './json-data.ts';
+import { MAX_TENSORS } from './limits.ts';
 
 /** No graph has more dimensions; it bounds how deep nested `data` is followed. */
 const maxRank = 16;
@@ -15,6 +17,9 @@ export function parseTensors(entries: unknown, kind: Kind, binary: Uint8Array, s
   if (!Array.isArray(entries) || entries.length === 0) {
     throw new OipError(status, `${kind}s: expected an array of at least one tensor`);
   }
+  if (entries.length > MAX_TENSORS) {
+    throw new OipError(status, `${kind}s: expected at most ${MAX_TENSORS} tensors, found ${entries.length}`);
+  }
   let offset = 0;
   const seen = new Set<string>();
   const tensors = entries.map((entry: unknown, index): Tensor => {
@@ -25,14 +30,19 @@ export function parseTensors(entries: unknown, kind: Kind, binary: Uint8Array, s
     seen.add(name);
     const datatype = readDataType(entry.datatype, refuse);
     const shape = readShape(entry.shape, refuse);
-    const size = isRecord(entry.parameters) ? entry.parameters.binary_data_size : undefined;
+    const { parameters = {} } = entry;
+    if (!isRecord(parameters)) throw refuse('expected parameters to be an object');
+    if (parameters.shared_memory_region !== undefined) {
+      throw refuse('shared memory is of an extension that is not spoken here: send the tensor itself');
+    }
+    const size = parameters.binary_data_size;
     if (size === undefined)
       return { name, datatype, shape, data: bytesFromJson(datatype, shape, entry.data, refuse) };
     if (entry.data !== undefined) throw refuse('has both data and binary_data_size: expected one of them');
     const expected = elementCount(shape) * bytesPerElement[datatype];
     if (size !== expected) {
       throw refuse(
-        `expected binary_data_size ${expected} for ${datatype} [${shape.join(',')}], found ${JSON.stringify(size)}`,
+        `expected binary_data_size ${expected} for ${datatype} [${shape.join(',')}], found ${excerpt(size)}`,
       );
     }
     const left = binary.byteLength - offset;
@@ -62,7 +72,7 @@ export function readName(value: unknown, kind: Kind, index: number, status: numb
 function readDataType(value: unknown, refuse: (reason: string) => Error): DataType {
   if (typeof value === 'string' && Object.hasOwn(bytesPerElement, value)) return value as DataType;
   const known = Object.keys(bytesPerElement).join(', ');
-  throw refuse(`expected datatype to be one of ${known}, found ${JSON.stringify(value)?.slice(0, 40)}`);
+  throw refuse(`expected datatype to be one of ${known}, found ${excerpt(value)}`);
 }
 
 function readShape(value: unknown, refuse: (reason: string) => Error): number[] {
@@ -73,7 +83,5 @@ function readShape(value: unknown, refuse: (reason: string) => Error): number[] 
     // An overflowing product would make a huge tensor look like one of few bytes.
     elementCount(value) * 8 <= Number.MAX_SAFE_INTEGER;
   if (valid) return value;
-  throw refuse(
-    `expected shape to be at most ${maxRank} whole numbers from 0, found ${JSON.stringify(value)?.slice(0, 80)}`,
-  );
+  throw refuse(`expected shape to be at most ${maxRank} whole numbers from 0, found ${excerpt(value)}`);
 }

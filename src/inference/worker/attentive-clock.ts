@@ -8,10 +8,11 @@ export class AttentiveClock {
   readonly #ticking: NodeJS.Timeout;
   #now = 0;
 
-  constructor(tickMs = 1_000) {
+  /** `countedMs`: what a tick counts as, for those who have no time to wait. */
+  constructor(tickMs = 1_000, countedMs = tickMs) {
     // A timer that is late fires once, however many of its periods have passed.
     this.#ticking = setInterval(() => {
-      this.#now += tickMs;
+      this.#now += countedMs;
       for (const look of this.#watching) look();
     }, tickMs).unref();
   }

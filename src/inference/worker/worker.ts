@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import type { Registry } from 'prom-client';
 import { OperatorError } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { repeat } from '../../lib/repeating.ts';
@@ -6,9 +7,12 @@ import { ArtifactStore } from '../artifact-store.ts';
 import { MAX_BODY_BYTES } from '../oip/limits.ts';
 import { type Compute, onCpu } from '../providers/provider.ts';
 import { AttentiveClock } from './attentive-clock.ts';
+import type { EngineLoader } from './engine.ts';
 import { engines } from './engines/index.ts';
 import type { TensorFlowChoice } from './engines/tensorflow/runtime.ts';
+import { Admission, type AdmissionLimits } from './http/admission.ts';
 import { answer } from './http/routes.ts';
+import type { Served } from './http/served.ts';
 import { createWorkerServer, type ServerOptions } from './http/server.ts';
 import { listen } from './listen.ts';
 import { WorkerModels } from './models.ts';
@@ -30,6 +34,8 @@ export interface WorkerOptions {
   readonly tls?: ServerOptions['tls'];
   /** Bytes of one request; 64 MiB. */
   readonly maxBodyBytes?: number;
+  /** What inference requests may take at once; 256 of them and 512 MiB. */
+  readonly admission?: AdmissionLimits;
   /** Bytes of one artefact that is brought over the wire; 32 GiB. */
   readonly maxArtifactBytes?: number;
 }
@@ -43,8 +49,15 @@ export interface RunningWorker {
 
 const SWEEP_MS = 60 * 60_000;
 
-/** Starts a worker that holds no model yet. Throws OperatorError where it cannot listen or has no place for artefacts. */
-export async function runWorker(options: WorkerOptions, logger: Logger): Promise<RunningWorker> {
+/**
+ * Starts a worker that holds no model yet. Throws OperatorError where it cannot listen or has no place for artefacts.
+ * `overrides`: engines by format, and a clock, in place of its own.
+ */
+export async function runWorker(
+  options: WorkerOptions,
+  logger: Logger,
+  overrides: { engines?: ReadonlyMap<string, EngineLoader>; clock?: AttentiveClock } = {},
+): Promise<RunningWorker> {
   const {
     threads,
     compute = onCpu,
@@ -58,9 +71,21 @@ export async function runWorker(options: WorkerOptions, logger: Logger): Promise
   await mkdir(artifacts.dir, { recursive: true }).catch((error: Error) => {
     throw new OperatorError(`--artifacts ${artifacts.dir}: it cannot be made: ${error.message}`);
   });
-  const models = new WorkerModels(artifacts.dir, engines({ threads, compute, tensorFlow }, logger), logger);
-  const clock = new AttentiveClock();
-  const served = { models, artifacts, maxArtifactBytes, takesArtifacts: false, isDraining: false };
+  const models = new WorkerModels(artifacts.dir, overrides.engines ?? engines({ threads, compute, tensorFlow }, logger), logger);
+  const clock = overrides.clock ?? new AttentiveClock();
+  let metrics: Registry | undefined;
+  const served: { -readonly [K in keyof Served]: Served[K] } = {
+    models,
+    artifacts,
+    admission: new Admission(options.admission ?? { requests: 256, bytes: 512 * 2 ** 20 }),
+    metrics: async () => {
+      metrics ??= (await import('./prometheus.ts')).createMetrics(() => models.statistics());
+      return metrics.metrics();
+    },
+    maxArtifactBytes,
+    takesArtifacts: false,
+    isDraining: false,
+  };
   const server = createWorkerServer(
     (call) => answer(served, call),
     { token, tls, maxBodyBytes, isDraining: () => served.isDraining },

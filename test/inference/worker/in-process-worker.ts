@@ -1,5 +1,5 @@
 import { type IncomingHttpHeaders, request } from 'node:http';
-import { onTestFinished } from 'vitest';
+import { onTestFinished, vi } from 'vitest';
 import { OipClient } from '../../../src/inference/oip/client.ts';
 import { bytesOf } from '../../../src/inference/oip/elements.ts';
 import type { Tensor } from '../../../src/inference/tensor.ts';
@@ -8,11 +8,15 @@ import { createLogger } from '../../../src/lib/logger.ts';
 import { artifactFolder } from '../../support/artifact-folder.ts';
 
 /** A worker on a free port with an empty artefact folder, ended after the test. */
-export async function startWorker(options: Partial<WorkerOptions> = {}) {
+export async function startWorker(
+  options: Partial<WorkerOptions> = {},
+  overrides: Parameters<typeof runWorker>[2] = {},
+) {
   const artifacts = artifactFolder();
   const worker = await runWorker(
     { listen: '127.0.0.1:0', artifacts: artifacts.dir, threads: 1, ...options },
     createLogger('silent'),
+    overrides,
   );
   const [, socketPath] = /^unix:(.*)$/.exec(worker.address) ?? [];
   const client = new OipClient(socketPath === undefined ? { baseUrl: worker.address } : { socketPath });
@@ -61,4 +65,17 @@ export function slowInputs(rounds: number): Tensor[] {
     { name: 'images', datatype: 'UINT8', shape: [1, 2, 2, 3], data: new Uint8Array(12).fill(4) },
     { name: 'rounds', datatype: 'INT64', shape: [1], data: bytesOf(BigInt64Array.of(BigInt(rounds))) },
   ];
+}
+
+/** Waits until so many requests of all models wait for their turn. */
+export async function untilPending(base: string, count: number): Promise<void> {
+  await vi.waitFor(
+    async () => {
+      const { body } = await http(base, 'GET', '/metrics');
+      const values = body.toString().matchAll(/^nv_inference_pending_request_count\{.*\} (\d+)$/gm);
+      const pending = Array.from(values, ([, value]) => Number(value)).reduce((sum, each) => sum + each, 0);
+      if (pending !== count) throw new Error(`${pending} requests wait, not ${count}`);
+    },
+    { timeout: 20_000, interval: 5 },
+  );
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { expect, it } from 'vitest';
 import { OipError } from '../../../src/inference/oip/errors.ts';
+import type { WorkerOptions } from '../../../src/inference/worker/worker.ts';
 import { meanModel, slowModel } from '../../support/onnx-fixture.ts';
 import { http, json, startWorker } from './in-process-worker.ts';
 
@@ -15,8 +16,8 @@ const pixels = Buffer.from([
   ...[1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3],
 ]);
 
-async function startWithModel() {
-  const started = await startWorker();
+async function startWithModel(options: Partial<WorkerOptions> = {}) {
+  const started = await startWorker(options);
   const sha256 = started.artifacts.put(meanModel(2, 0.5));
   await started.client.load('mean', { sha256, warmup_batch: 8 });
   return { ...started, base: started.worker.address, sha256 };
@@ -83,7 +84,13 @@ it('describes itself and its models', async () => {
   expect((await get('/v2')).body).toMatchObject({
     name: 'fovea',
     version: packageVersion,
-    extensions: ['binary_tensor_data', 'model_repository', 'fovea_artifacts'],
+    extensions: [
+      'binary_tensor_data',
+      'model_repository',
+      'schedule_policy',
+      'statistics',
+      'fovea_artifacts',
+    ],
   });
   expect((await get('/v2/health/live')).status).toBe(200);
   expect((await get('/v2/health/ready')).status).toBe(200);
@@ -109,11 +116,10 @@ it('says what it does not have: 404, 405, and always a reason', async () => {
     ['GET', '/v2/models/other', 404],
     ['GET', '/v2/models/other/ready', 404],
     ['GET', '/v2/models/mean/versions/2', 404],
-    ['GET', '/v2/models/mean/stats', 404],
+    ['GET', '/v2/models/other/stats', 404],
     ['GET', '/v2/models/mean/infer', 405],
     ['POST', '/v2/health/live', 405],
     ['POST', '/v2/repository/models/mean/explode', 404],
-    ['POST', '/v2/repository/models/other/unload', 404],
     ['GET', '/v2/models/%E0%A4%A', 400],
   ];
   for (const [method, path, status] of cases) {
@@ -181,7 +187,7 @@ it('refuses a missing input and an unknown output, and serves the outputs asked 
 });
 
 it('bounds the body, whether or not its length is announced', async () => {
-  const { worker, client } = await startWorker({ maxBodyBytes: 100_000 });
+  const { worker, client } = await startWithModel({ maxBodyBytes: 100_000 });
   const image = {
     name: 'images',
     datatype: 'UINT8' as const,

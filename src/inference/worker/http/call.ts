@@ -11,11 +11,16 @@ export interface Call {
   readonly headers: IncomingHttpHeaders;
   /** Aborts when the client hangs up. */
   readonly signal: AbortSignal;
-  /** The body, unpacked. Throws OipError. */
-  body(): Promise<Buffer>;
+  /** Bytes that the body may have, as far as its head tells. */
+  readonly mostBytes: number;
+  /** The body, unpacked. Throws OipError, also where it has more than `maxBytes`. */
+  body(maxBytes?: number): Promise<Buffer>;
   /** The body as it comes, of at most so many bytes. Throws OipError. */
   pieces(maxBytes: number): AsyncIterable<Buffer>;
 }
+
+/** What describes a request and carries no tensors. */
+const MAX_DESCRIPTION_BYTES = 2 ** 20;
 
 export interface Answer extends WireMessage {
   /** 200 where it is left out. */
@@ -29,7 +34,7 @@ export function errorAnswer(status: number, error: string, headers: Record<strin
 
 /** The object that a body holds; an empty body holds an empty one. */
 export async function readJson(call: Call): Promise<Record<string, unknown>> {
-  const body = await call.body();
+  const body = await call.body(MAX_DESCRIPTION_BYTES);
   if (body.byteLength === 0) return {};
   let value: unknown;
   try {

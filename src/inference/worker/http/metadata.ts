@@ -4,7 +4,14 @@ import { OipError } from '../../oip/errors.ts';
 import type { Answer, Call } from './call.ts';
 import { requireOnlyVersion, type Served } from './served.ts';
 
-const extensions = ['binary_tensor_data', 'model_repository', 'fovea_artifacts'];
+/** Those of Triton by its names, and our own. */
+const extensions = [
+  'binary_tensor_data',
+  'model_repository',
+  'schedule_policy',
+  'statistics',
+  'fovea_artifacts',
+];
 
 export function describeServer(): Answer {
   return jsonMessage({ name: 'fovea', version, extensions });
@@ -32,4 +39,10 @@ export function modelReady(
   requireOnlyVersion(modelVersion);
   if (models.has(name)) return jsonMessage({ name, ready: true });
   throw new OipError(404, `model '${name}' is not loaded`);
+}
+
+export async function metricsText({ metrics }: Served): Promise<Answer> {
+  const body = Buffer.from(await metrics());
+  const type = 'text/plain; version=0.0.4; charset=utf-8';
+  return { headers: { 'content-type': type, 'content-length': String(body.byteLength) }, chunks: [body] };
 }

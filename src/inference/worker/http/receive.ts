@@ -39,12 +39,25 @@ export async function* receivePieces(
   }
 }
 
+/** Bytes of the body, once unpacked, where its head tells them; else as many as it may have. */
+export function mostBytesOf({ headers }: IncomingMessage, maxBytes: number): number {
+  const isPlain = headers['content-encoding'] === undefined && headers['transfer-encoding'] === undefined;
+  return isPlain ? Math.min(Number(headers['content-length'] ?? 0), maxBytes) : maxBytes;
+}
+
 /** A whole body, unpacked where it comes packed; no larger than `maxBytes` either way. Throws OipError as above, 400 or 415. */
 export async function receiveBody(
   request: IncomingMessage,
   maxBytes: number,
   clock: AttentiveClock,
 ): Promise<Buffer> {
+  const [type = ''] = (request.headers['content-type'] ?? '').split(';', 1);
+  if (!contentTypes.includes(type.trim().toLowerCase())) {
+    throw new OipError(
+      415,
+      `content-type: expected application/json or application/octet-stream, found '${type.slice(0, 80)}'`,
+    );
+  }
   const pieces = receivePieces(request, maxBytes, clock, GATHERED_MS);
   const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
   if (encoding === 'identity' || encoding === '') return gather(pieces, maxBytes);
@@ -68,6 +81,14 @@ export async function receiveBody(
     unpacking.destroy();
   }
 }
+
+/** What a body is depends on its header length alone. curl says it were a form's unless it is told what it sends. */
+const contentTypes = [
+  '',
+  'application/json',
+  'application/octet-stream',
+  'application/x-www-form-urlencoded',
+];
 
 const unpackers: Readonly<Record<string, () => Transform>> = {
   gzip: createGunzip,

@@ -1,36 +1,54 @@
 import { jsonMessage } from '../../oip/codec.ts';
 import { OipError } from '../../oip/errors.ts';
+import { excerpt } from '../../oip/excerpt.ts';
 import { isRecord } from '../../oip/tensor-entries.ts';
+import type { ModelSource } from '../models.ts';
 import { type Answer, type Call, readJson } from './call.ts';
 import type { Served } from './served.ts';
 
+/** Triton's model repository extension. Names that hold nothing any more are listed as well, with the reason. */
 export async function indexOf({ models }: Served, call: Call): Promise<Answer> {
-  const onlyReady = (await readJson(call)).ready === true;
-  const listed = models.list().filter(({ ready }) => ready || !onlyReady);
-  return jsonMessage(
-    listed.map(({ name, ready }) => ({
-      name,
-      version: '1',
-      state: ready ? 'READY' : 'LOADING',
-      reason: '',
-    })),
-  );
+  const { ready = false } = await readJson(call);
+  if (typeof ready !== 'boolean')
+    throw new OipError(400, `ready: expected true or false, found ${excerpt(ready)}`);
+  const listed = models.list().filter(({ state }) => state === 'READY' || !ready);
+  return jsonMessage(listed.map(({ name, state, reason }) => ({ name, version: '1', state, reason })));
 }
 
 /**
  * Parameters: `sha256` (the artefact), `external_data` (those of its weights that are files of their own, with commas
- * between), `format` (`onnx`), `warmup_batch` (the most images it must take at once, 1).
+ * between), `format` (`onnx`), `warmup_batch` (the most images it must take at once, 1). They may also stand in the
+ * parameters of a Triton model configuration, which is all that Triton's clients can send: `config`. Without any, the name
+ * holds again what it held last.
  */
 export async function load({ models }: Served, call: Call, [name = '']: readonly string[]): Promise<Answer> {
-  if (name.length > 256) throw new OipError(400, 'a model name has at most 256 characters');
-  const { parameters } = await readJson(call);
-  const {
-    sha256,
-    external_data: weights = '',
-    format = 'onnx',
-    warmup_batch: maxBatch = 1,
-  } = isRecord(parameters) ? parameters : {};
-  if (typeof sha256 !== 'string') throw new OipError(400, `model '${name}': expected the parameter sha256`);
+  requireName(name);
+  const { parameters = {} } = await readJson(call);
+  if (!isRecord(parameters)) throw new OipError(400, `model '${name}': expected parameters to be an object`);
+  const file = Object.keys(parameters).find((key) => key.startsWith('file:'));
+  if (file !== undefined) {
+    const place = '/v2/repository/artifacts/<sha256>';
+    throw new OipError(400, `model '${name}': ${file.slice(0, 80)} is not taken, PUT the file to ${place}`);
+  }
+  const all = { ...fromConfig(name, parameters.config), ...parameters };
+  await models.load(name, all.sha256 === undefined ? null : sourceOf(name, all));
+  return jsonMessage({});
+}
+
+/** As Triton's, it is content where there is nothing to unload. */
+export async function unload(
+  { models }: Served,
+  call: Call,
+  [name = '']: readonly string[],
+): Promise<Answer> {
+  await readJson(call);
+  await models.unload(name);
+  return jsonMessage({});
+}
+
+function sourceOf(name: string, parameters: Record<string, unknown>): ModelSource {
+  const { sha256, external_data: weights = '', format = 'onnx', warmup_batch: maxBatch = 1 } = parameters;
+  if (typeof sha256 !== 'string') throw new OipError(400, `model '${name}': expected sha256 to be a string`);
   if (typeof weights !== 'string') {
     throw new OipError(400, `model '${name}': expected external_data to be a string`);
   }
@@ -38,16 +56,37 @@ export async function load({ models }: Served, call: Call, [name = '']: readonly
   if (typeof maxBatch !== 'number' || !Number.isInteger(maxBatch) || maxBatch < 1 || maxBatch > 1024) {
     throw new OipError(400, `model '${name}': expected warmup_batch to be a whole number 1..1024`);
   }
-  const externalData = weights === '' ? [] : weights.split(',');
-  await models.load(name, { sha256, externalData, format, maxBatch });
-  return jsonMessage({});
+  return { sha256, externalData: weights === '' ? [] : weights.split(','), format, maxBatch };
 }
 
-export async function unload(
-  { models }: Served,
-  _call: Call,
-  [name = '']: readonly string[],
-): Promise<Answer> {
-  await models.unload(name);
-  return jsonMessage({});
+/** `{"parameters": {"sha256": {"string_value": "…"}, …}}` as text; what else a configuration says has no meaning here. */
+function fromConfig(name: string, config: unknown): Record<string, unknown> {
+  if (config === undefined) return {};
+  const refusal = (reason: string) => new OipError(400, `model '${name}': config: ${reason}`);
+  if (typeof config !== 'string') throw refusal('expected a model configuration as JSON in a string');
+  let value: unknown;
+  try {
+    value = JSON.parse(config);
+  } catch (error) {
+    throw refusal((error as Error).message);
+  }
+  const { parameters = {} } = isRecord(value) ? value : {};
+  if (!isRecord(parameters)) throw refusal('expected its parameters to be an object');
+  const found: Record<string, unknown> = {};
+  for (const [key, entry] of Object.entries(parameters)) {
+    const text = isRecord(entry) ? entry.string_value : undefined;
+    if (typeof text !== 'string') throw refusal(`expected {"string_value": "…"} as ${key.slice(0, 80)}`);
+    found[key] = key === 'warmup_batch' ? Number(text) : text;
+  }
+  return found;
+}
+
+function requireName(name: string): void {
+  if (!/^[^\p{Cc}/]{1,256}$/u.test(name)) {
+    throw new OipError(
+      400,
+      'a model name has 1..256 characters, none of them a slash or a control character',
+    );
+  }
+  if (name === 'stats') throw new OipError(400, "the name 'stats' is that of the statistics: choose another");
 }

@@ -3,9 +3,10 @@ import { OipError } from '../../oip/errors.ts';
 import { holdsArtifact, storeArtifact } from './artifact-transfer.ts';
 import { type Answer, type Call, errorAnswer } from './call.ts';
 import { infer } from './infer.ts';
-import { describeModel, describeServer, modelReady, serverReady } from './metadata.ts';
+import { describeModel, describeServer, metricsText, modelReady, serverReady } from './metadata.ts';
 import { indexOf, load, unload } from './repository.ts';
 import type { Served } from './served.ts';
+import { statisticsOf } from './statistics.ts';
 
 type Handler = (served: Served, call: Call, names: readonly string[]) => Answer | Promise<Answer>;
 
@@ -20,13 +21,16 @@ const routes: readonly Route[] = [
   route('/v2', { GET: describeServer }),
   route('/v2/health/live', { GET: () => jsonMessage({ live: true }) }),
   route('/v2/health/ready', { GET: serverReady }),
+  route('/v2/models/stats', { GET: statisticsOf }),
   route('/v2/models/<name>[/versions/<name>]', { GET: describeModel }),
   route('/v2/models/<name>[/versions/<name>]/ready', { GET: modelReady }),
   route('/v2/models/<name>[/versions/<name>]/infer', { POST: infer }),
+  route('/v2/models/<name>[/versions/<name>]/stats', { GET: statisticsOf }),
   route('/v2/repository/index', { POST: indexOf }),
   route('/v2/repository/models/<name>/load', { POST: load }),
   route('/v2/repository/models/<name>/unload', { POST: unload }),
   route('/v2/repository/artifacts/<name>', { HEAD: holdsArtifact, PUT: storeArtifact }),
+  route('/metrics', { GET: metricsText }),
 ];
 
 /** `<name>`: a part of the path, `[…]`: may be left out. */

@@ -1,11 +1,15 @@
 import type { ArtifactStore } from '../../artifact-store.ts';
 import { OipError } from '../../oip/errors.ts';
 import type { WorkerModels } from '../models.ts';
+import type { Admission } from './admission.ts';
 
 /** What a worker's endpoints are about. */
 export interface Served {
   readonly models: WorkerModels;
   readonly artifacts: ArtifactStore;
+  readonly admission: Admission;
+  /** What Prometheus scrapes. */
+  metrics(): Promise<string>;
   /** Of one artefact that a client brings. */
   readonly maxArtifactBytes: number;
   /** Whether clients may bring any. */

@@ -8,7 +8,7 @@ import type { AttentiveClock } from '../attentive-clock.ts';
 import { refuseAccess } from './access.ts';
 import { type Answer, type Call, errorAnswer } from './call.ts';
 import { endQuietConnections } from './quiet-connections.ts';
-import { receiveBody, receivePieces } from './receive.ts';
+import { mostBytesOf, receiveBody, receivePieces } from './receive.ts';
 
 export interface ServerOptions {
   /** What a client must present; null: nothing. */
@@ -43,7 +43,9 @@ export function createWorkerServer(
       path: (request.url ?? '').split('?', 1)[0] as string,
       headers: request.headers,
       signal: hungUp.signal,
-      body: () => receiveBody(request, options.maxBodyBytes, clock),
+      mostBytes: mostBytesOf(request, options.maxBodyBytes),
+      body: (maxBytes = options.maxBodyBytes) =>
+        receiveBody(request, Math.min(maxBytes, options.maxBodyBytes), clock),
       pieces: (maxBytes) => receivePieces(request, maxBytes, clock),
     };
     let found: Answer;
