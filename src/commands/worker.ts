@@ -2,7 +2,6 @@ import { availableParallelism } from 'node:os';
 import { readEnvironment } from '../config/environment.ts';
 import { placeOn } from '../inference/providers/place-workers.ts';
 import { untilStopped } from '../inference/worker/lifetime.ts';
-import { readTls } from '../inference/worker/tls.ts';
 import { runWorker } from '../inference/worker/worker.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { createLogger } from '../lib/logger.ts';
@@ -49,12 +48,13 @@ export async function worker(
   process.exit(0);
 }
 
-function tlsOf({ listen, tlsCert, tlsKey }: { listen: string; tlsCert?: string; tlsKey?: string }) {
+async function tlsOf({ listen, tlsCert, tlsKey }: { listen: string; tlsCert?: string; tlsKey?: string }) {
   if (tlsCert === undefined && tlsKey === undefined) return null;
   if (tlsCert === undefined || tlsKey === undefined) {
     throw new OperatorError('--tls-cert and --tls-key: one needs the other.', 2);
   }
   if (listen.startsWith('unix:'))
     throw new OperatorError('--tls-cert: a Unix socket is private as it is.', 2);
+  const { readTls } = await import('../inference/worker/tls.ts');
   return readTls(tlsCert, tlsKey);
 }

@@ -1,6 +1,7 @@
 import type { Logger } from '../../lib/logger.ts';
 import { OipError } from '../oip/errors.ts';
 import type { Tensor, TensorMetadata } from '../tensor.ts';
+import { AbsentModels } from './absent-models.ts';
 import { type CheckedFiles, checkArtifacts, readArtifact } from './artifacts.ts';
 import { checkInputs } from './check-inputs.ts';
 import type { Engine, EngineLoader, LoadedModel } from './engine.ts';
@@ -49,16 +50,6 @@ interface Entry {
   readonly statistics: ModelStatistics;
 }
 
-/** A name that holds nothing any more, or not yet. */
-interface Absent {
-  /** What it held, or should. */
-  readonly source: ModelSource;
-  readonly reason: string;
-}
-
-/** Names are the clients' to choose: of those that hold nothing, so many are remembered. */
-const MOST_ABSENT = 100;
-
 /** The models a worker holds, by name. Every run, warm-up and disposal happens one at a time; upkeep goes before runs. */
 export class WorkerModels {
   readonly #artifacts: string;
@@ -66,8 +57,7 @@ export class WorkerModels {
   readonly #logger: Logger;
   readonly #loaded = new Map<string, Entry>();
   readonly #loading = new Map<string, { source: ModelSource; done: Promise<void> }>();
-  /** The longest absent first. */
-  readonly #absent = new Map<string, Absent>();
+  readonly #absent = new AbsentModels();
   readonly #queue = new RunQueue();
 
   constructor(artifacts: string, engines: ReadonlyMap<string, EngineLoader>, logger: Logger) {
@@ -90,7 +80,7 @@ export class WorkerModels {
     if (this.#loaded.get(name)?.source.sha256 === wanted.sha256) return;
     const done = this.#replace(name, wanted)
       .catch((error: Error) => {
-        if (!this.#loaded.has(name)) this.#remember(name, { source: wanted, reason: error.message });
+        if (!this.#loaded.has(name)) this.#absent.add(name, { source: wanted, reason: error.message });
         throw error;
       })
       .finally(() => this.#loading.delete(name));
@@ -104,7 +94,7 @@ export class WorkerModels {
     const entry = this.#loaded.get(name);
     if (!entry) return;
     this.#loaded.delete(name);
-    this.#remember(name, { source: entry.source, reason: 'unloaded' });
+    this.#absent.add(name, { source: entry.source, reason: 'unloaded' });
     await this.#queue.enter(() => entry.model.dispose());
   }
 
@@ -115,7 +105,7 @@ export class WorkerModels {
   list(): ListedModel[] {
     const ready = [...this.#loaded.keys()];
     const loading = [...this.#loading.keys()].filter((name) => !this.#loaded.has(name));
-    const absent = [...this.#absent].filter(([name]) => !this.#loading.has(name));
+    const absent = this.#absent.list().filter(([name]) => !this.#loading.has(name));
     return [
       ...ready.map((name): ListedModel => ({ name, state: 'READY', reason: '' })),
       ...loading.map((name): ListedModel => ({ name, state: 'LOADING', reason: '' })),
@@ -200,19 +190,12 @@ export class WorkerModels {
   }
 
   #lastSource(name: string): ModelSource {
-    const source = this.#loaded.get(name)?.source ?? this.#absent.get(name)?.source;
-    if (source) return source;
+    const last = this.#loading.get(name) ?? this.#loaded.get(name) ?? this.#absent.get(name);
+    if (last) return last.source;
     throw new OipError(
       400,
       `model '${name}': expected the parameter sha256, since nothing was loaded before`,
     );
-  }
-
-  #remember(name: string, absent: Absent): void {
-    this.#absent.delete(name);
-    this.#absent.set(name, absent);
-    const [longest] = this.#absent.keys();
-    if (this.#absent.size > MOST_ABSENT && longest !== undefined) this.#absent.delete(longest);
   }
 
   async #replace(name: string, source: ModelSource): Promise<void> {

@@ -86,7 +86,7 @@ export async function runWorker(
     takesArtifacts: false,
     isDraining: false,
   };
-  const server = createWorkerServer(
+  const server = await createWorkerServer(
     (call) => answer(served, call),
     { token, tls, maxBodyBytes, isDraining: () => served.isDraining },
     clock,

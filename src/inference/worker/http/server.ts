@@ -1,5 +1,4 @@
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
 import type { Server } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from '../../../lib/logger.ts';
@@ -29,12 +28,12 @@ const DISCARDED_BYTES = 64 * 2 ** 20;
 const DISCARDING_MS = 10_000;
 
 /** Hands every request that may come in to `answer`, which throws OipError for what it refuses, and sends what it answers. */
-export function createWorkerServer(
+export async function createWorkerServer(
   answer: (call: Call) => Promise<Answer>,
   options: ServerOptions,
   clock: AttentiveClock,
   logger: Logger,
-): Server {
+): Promise<Server> {
   const listener: RequestListener = async (request, response) => {
     const hungUp = new AbortController();
     response.once('close', () => hungUp.abort(new Error('the client hung up')));
@@ -62,7 +61,8 @@ export function createWorkerServer(
   // None of Node's own timeouts: see `endQuietConnections` and `receivePieces`.
   const settings = { requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0 };
   const server = options.tls
-    ? createTlsServer({ ...settings, ...options.tls }, listener)
+    ? // Loaded for those who want it: 4 MB in a process that is to be small.
+      (await import('node:https')).createServer({ ...settings, ...options.tls }, listener)
     : createServer(settings, listener);
   endQuietConnections(server, options.tls ? 'secureConnection' : 'connection', clock);
   server.on('clientError', refuseUnreadable);
