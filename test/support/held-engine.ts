@@ -1,5 +1,6 @@
 import type { EngineLoader } from '../../src/inference/worker/engine.ts';
 import { engines } from '../../src/inference/worker/engines/index.ts';
+import { createLogger } from '../../src/lib/logger.ts';
 
 /** ONNX Runtime, whose runs wait while they are held. */
 export function heldEngine() {
@@ -8,7 +9,7 @@ export function heldEngine() {
   const runs: (number | undefined)[] = [];
   const opened: Uint8Array[] = [];
   const load: EngineLoader = async () => {
-    const engine = await engines(1).get('onnx')!();
+    const engine = await engines({ threads: 1, tensorFlow: 'auto' }, createLogger('silent')).get('onnx')!();
     return {
       platform: engine.platform,
       async load(artifact, folder) {

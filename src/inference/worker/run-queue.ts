@@ -37,8 +37,9 @@ export class RunQueue {
     try {
       return await work();
     } finally {
-      // In another turn of the event loop: whoever has come during the run has its place when the next is chosen.
-      setImmediate(() => this.#startNext());
+      // Two turns of the event loop later: one takes connections, one reads them, so that who has come during the run has
+      // its place when the next is chosen.
+      setImmediate(() => setImmediate(() => this.#startNext()));
     }
   }
 

@@ -1,5 +1,4 @@
 import { mkdir } from 'node:fs/promises';
-import type { Registry } from 'prom-client';
 import { OperatorError } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { repeat } from '../../lib/repeating.ts';
@@ -16,6 +15,7 @@ import type { Served } from './http/served.ts';
 import { createWorkerServer, type ServerOptions } from './http/server.ts';
 import { listen } from './listen.ts';
 import { WorkerModels } from './models.ts';
+import { createMetrics } from './prometheus.ts';
 
 export interface WorkerOptions {
   /** `unix:<path>` or `<host>:<port>`. Without a token, the place must be reachable by API processes alone. */
@@ -71,17 +71,17 @@ export async function runWorker(
   await mkdir(artifacts.dir, { recursive: true }).catch((error: Error) => {
     throw new OperatorError(`--artifacts ${artifacts.dir}: it cannot be made: ${error.message}`);
   });
-  const models = new WorkerModels(artifacts.dir, overrides.engines ?? engines({ threads, compute, tensorFlow }, logger), logger);
+  const models = new WorkerModels(
+    artifacts.dir,
+    overrides.engines ?? engines({ threads, compute, tensorFlow }, logger),
+    logger,
+  );
   const clock = overrides.clock ?? new AttentiveClock();
-  let metrics: Registry | undefined;
   const served: { -readonly [K in keyof Served]: Served[K] } = {
     models,
     artifacts,
     admission: new Admission(options.admission ?? { requests: 256, bytes: 512 * 2 ** 20 }),
-    metrics: async () => {
-      metrics ??= (await import('./prometheus.ts')).createMetrics(() => models.statistics());
-      return metrics.metrics();
-    },
+    metrics: createMetrics(() => models.statistics()),
     maxArtifactBytes,
     takesArtifacts: false,
     isDraining: false,

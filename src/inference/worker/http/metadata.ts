@@ -42,7 +42,9 @@ export function modelReady(
 }
 
 export async function metricsText({ metrics }: Served): Promise<Answer> {
-  const body = Buffer.from(await metrics());
-  const type = 'text/plain; version=0.0.4; charset=utf-8';
-  return { headers: { 'content-type': type, 'content-length': String(body.byteLength) }, chunks: [body] };
+  const body = Buffer.from(await metrics.metrics());
+  return {
+    headers: { 'content-type': metrics.contentType, 'content-length': String(body.byteLength) },
+    chunks: [body],
+  };
 }

@@ -1,3 +1,4 @@
+import type { Registry } from 'prom-client';
 import type { ArtifactStore } from '../../artifact-store.ts';
 import { OipError } from '../../oip/errors.ts';
 import type { WorkerModels } from '../models.ts';
@@ -9,7 +10,7 @@ export interface Served {
   readonly artifacts: ArtifactStore;
   readonly admission: Admission;
   /** What Prometheus scrapes. */
-  metrics(): Promise<string>;
+  readonly metrics: Registry;
   /** Of one artefact that a client brings. */
   readonly maxArtifactBytes: number;
   /** Whether clients may bring any. */
