@@ -1,3 +1,4 @@
+import { onCpu } from '../../src/inference/providers/provider.ts';
 import type { EngineLoader } from '../../src/inference/worker/engine.ts';
 import { engines } from '../../src/inference/worker/engines/index.ts';
 import { createLogger } from '../../src/lib/logger.ts';
@@ -9,7 +10,10 @@ export function heldEngine() {
   const runs: (number | undefined)[] = [];
   const opened: Uint8Array[] = [];
   const load: EngineLoader = async () => {
-    const engine = await engines({ threads: 1, tensorFlow: 'auto' }, createLogger('silent')).get('onnx')!();
+    const engine = await engines(
+      { threads: 1, compute: onCpu, tensorFlow: 'auto' },
+      createLogger('silent'),
+    ).get('onnx')!();
     return {
       platform: engine.platform,
       async load(artifact, folder) {
