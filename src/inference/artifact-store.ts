@@ -1,5 +1,5 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createHash, type Hash, randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -31,15 +31,7 @@ export class ArtifactStore {
   async put(bytes: Uint8Array): Promise<string> {
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     if (await this.has(sha256)) return sha256;
-    await this.#place(sha256, async (temporary) => {
-      const file = await open(temporary, 'wx', 0o644);
-      try {
-        await file.writeFile(bytes);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-    });
+    await this.#place(sha256, (temporary) => write(temporary, [bytes]));
     return sha256;
   }
 
@@ -62,16 +54,7 @@ export class ArtifactStore {
   async putPieces(pieces: AsyncIterable<Uint8Array>, sha256: string): Promise<void> {
     await this.#place(sha256, async (temporary) => {
       const hash = createHash('sha256');
-      await pipeline(
-        pieces,
-        async function* (source: AsyncIterable<Uint8Array>) {
-          for await (const piece of source) {
-            hash.update(piece);
-            yield piece;
-          }
-        },
-        createWriteStream(temporary, { flags: 'wx', mode: 0o644, flush: true }),
-      );
+      await write(temporary, pieces, hash);
       const found = hash.digest('hex');
       if (found !== sha256) throw new OtherContentError(sha256, found);
     });
@@ -124,6 +107,30 @@ export class ArtifactStore {
       await rm(temporary, { force: true });
       throw error;
     }
+  }
+}
+
+/** Opened when the first piece is asked for: a stream that fails with nobody there to hear of it ends the process. */
+async function* read(path: string): AsyncGenerator<Buffer> {
+  yield* createReadStream(path, { highWaterMark: PIECE_BYTES });
+}
+
+/** Makes a file of what comes, until it is on the disk. */
+async function write(
+  path: string,
+  pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  hash?: Hash,
+): Promise<void> {
+  // Opened before the first piece is asked for: whoever removes what broke off must not be too early.
+  const file = await open(path, 'wx', 0o644);
+  try {
+    for await (const piece of pieces) {
+      hash?.update(piece);
+      await file.writeFile(piece);
+    }
+    await file.sync();
+  } finally {
+    await file.close();
   }
 }
 

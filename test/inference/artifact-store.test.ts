@@ -51,6 +51,13 @@ describe('the artefact store', () => {
     expect(stored.filter((entry) => entry.isFile()).map(({ name }) => name)).toEqual([sha256]);
   });
 
+  it('says where a file to be copied in is missing, and leaves nothing', async () => {
+    const store = new ArtifactStore(artifactFolder().dir);
+    await expect(store.putFile(`${store.dir}/none`, 'a'.repeat(64))).rejects.toThrow('ENOENT');
+    const stored = readdirSync(store.dir, { recursive: true, withFileTypes: true });
+    expect(stored.filter((entry) => entry.isFile())).toEqual([]);
+  });
+
   it('takes over what another store beside it has, and mends what it has itself', async () => {
     const store = new ArtifactStore(artifactFolder().dir);
     const other = await store.beside('other-');
