@@ -38,13 +38,10 @@ export class ArtifactStore {
   /** As `put`, for a file of any size: it is hashed while it is copied. Throws where its hash is not `sha256`. */
   async putFile(path: string, sha256: string): Promise<void> {
     if (await this.has(sha256)) return;
-    await this.putPieces(createReadStream(path, { highWaterMark: PIECE_BYTES }), sha256).catch(
-      (error: Error) => {
-        if (error instanceof OtherContentError)
-          throw new Error(`${path}: ${error.message}`, { cause: error });
-        throw error;
-      },
-    );
+    await this.putPieces(read(path), sha256).catch((error: Error) => {
+      if (error instanceof OtherContentError) throw new Error(`${path}: ${error.message}`, { cause: error });
+      throw error;
+    });
   }
 
   /**
