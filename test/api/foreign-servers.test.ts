@@ -69,22 +69,22 @@ describe.each<[string, () => LikeOptions, RegExp]>([
   [
     'Triton with the exported graphs',
     () => ({ models: modelsIn(repository) }),
-    /versions\/1\/infer UINT8 \[\d+,64,64,3\]$/,
+    /versions\/1\/infer UINT8 \[\d+,64,64,3\] → 1 binary$/,
   ],
   [
     'Triton that loads what it is asked to',
     () => ({ models: modelsIn(repository), isExplicit: true }),
-    /versions\/1\/infer UINT8 \[\d+,64,64,3\]$/,
+    /versions\/1\/infer UINT8 \[\d+,64,64,3\] → 1 binary$/,
   ],
   [
     'Triton with the original graphs',
     () => ({ models: originals }),
-    /versions\/1\/infer FP32 \[[1-4],3,64,64\]$/,
+    /versions\/1\/infer FP32 \[[1-4],3,64,64\] → 1 binary$/,
   ],
   [
     'a server without versions that takes one picture at a time',
     () => ({ models: originals, manner: 'kserve' }),
-    /shapes\/infer FP32 \[1,3,64,64\]$/,
+    /shapes\/infer FP32 \[1,3,64,64\] → 0 binary$/,
   ],
 ])('through %s', (_, options, asked) => {
   let foreign: TritonLike;

@@ -29,7 +29,7 @@ export interface LikeOptions {
 
 export interface TritonLike {
   readonly url: string;
-  /** `POST /v2/models/shapes/versions/1/infer UINT8 [1,64,64,3]` for each inference, in turn. */
+  /** `POST /v2/models/shapes/versions/1/infer UINT8 [1,64,64,3] → 1 binary` for each inference, in turn. */
   readonly inferences: string[];
   close(): Promise<void>;
 }
@@ -158,7 +158,6 @@ export async function startTritonLike({
       TypeName,
       (typeof types)[TypeName],
     ];
-    inferences.push(`${request.method} ${request.url} ${input.datatype} [${input.shape}]`);
     const most = manner === 'kserve' ? 1 : model.maxBatch || Number.POSITIVE_INFINITY;
     if (input.shape[0] > most) throw new Refusal(400, `inference request batch-size must be <= ${most}`);
     const bytes = new Uint8Array(body.subarray(headerLength));
@@ -174,11 +173,17 @@ export async function startTritonLike({
     const entries = wanted.map((name) => {
       const { dims: shape, data, type: found } = outputs[name]!;
       const entry = { name, datatype: types[found as TypeName].name, shape };
-      if (manner === 'kserve') return { ...entry, data: Array.from(data as Float32Array) };
+      // As Triton: what is asked for by name comes in JSON unless it is asked for otherwise by itself.
+      const { parameters } =
+        question.outputs?.find((each: { name: string }) => each.name === name) ?? question;
+      const isBinary = parameters?.[question.outputs ? 'binary_data' : 'binary_data_output'] === true;
+      if (manner === 'kserve' || !isBinary) return { ...entry, data: Array.from(data as Float32Array) };
       const { buffer, byteOffset, byteLength } = data as Float32Array;
       pieces.push(Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength));
       return { ...entry, parameters: { binary_data_size: byteLength } };
     });
+    const line = `${request.method} ${request.url} ${input.datatype} [${input.shape}]`;
+    inferences.push(`${line} → ${pieces.length} binary`);
     return [{ model_name: 'any', model_version: '1', outputs: entries }, pieces];
   };
 

@@ -42,7 +42,10 @@ export function writeRequest(
   const header = {
     parameters: { ...options.parameters, binary_data_output: true },
     inputs: inputs.map(binaryEntry),
-    ...(options.outputs && { outputs: options.outputs.map((name) => ({ name })) }),
+    // Triton goes by the request's wish only for outputs that are not asked for by name.
+    ...(options.outputs && {
+      outputs: options.outputs.map((name) => ({ name, parameters: { binary_data: true } })),
+    }),
   };
   return binaryMessage(
     header,
