@@ -139,7 +139,7 @@ export async function createContext(
   answerRollouts(notifications, registry, pool, logger);
 
   const health = new ModelHealth(logger, clock);
-  const dispatcher = new Dispatcher(pool, clock, { maxAdmitted: config.maxQueuedImages, health });
+  const dispatcher = new Dispatcher(pool, clock, { maxAdmitted: config.maxQueuedImages, health, logger });
   const reader = new OutputReader(logger);
   lifetime.own({ name: 'reader of outputs', close: () => reader.close() });
   const inference = new InferenceService({
@@ -188,7 +188,7 @@ export async function createContext(
       publicUrl: config.publicUrl,
       ready: async () => {
         if (!isOpen) return 'it is starting: models are being loaded';
-        if (!pool.ready) return 'no inference worker is ready';
+        if (!dispatcher.ready) return 'no inference worker is ready';
         return database.app.query('SELECT 1').then(
           () => true,
           () => 'the database does not answer',

@@ -4,6 +4,10 @@ import type { WorkerPool } from './inference/pool/pool.ts';
 import type { InferenceWorker } from './inference/pool/worker.ts';
 import type { Dispatcher } from './inference/scheduler/dispatcher.ts';
 
+/** `suspect`: it is silent for far longer than its batch should take. */
+const workerStates = ['starting', 'ready', 'suspect', 'ejected', 'closed'] as const;
+type WorkerState = (typeof workerStates)[number];
+
 /** What `/metrics` tells of this process and the pool, read when it is asked for. The transport adds its own. */
 export function createMetrics(dispatcher: Dispatcher, pool: WorkerPool, health: ModelHealth): Registry {
   const registry = new Registry();
@@ -48,8 +52,30 @@ export function createMetrics(dispatcher: Dispatcher, pool: WorkerPool, health: 
         }
       },
     });
-  perWorker('fovea_worker_ready', '1 where the worker answers, 0 where it does not.', ({ ready }) =>
-    Number(ready),
+  const stateOf = (worker: InferenceWorker): WorkerState => {
+    const { state } = worker.stats();
+    return state === 'ready' && dispatcher.laneOf(worker).isSuspect ? 'suspect' : state;
+  };
+  perWorker('fovea_worker_ready', '1 where the worker is given work, 0 where it is not.', (worker) =>
+    Number(stateOf(worker) === 'ready'),
+  );
+  new Gauge({
+    name: 'fovea_worker_state',
+    help: '1 for the state the worker is in, 0 for the others.',
+    labelNames: ['worker', 'state'],
+    registers,
+    collect() {
+      this.reset();
+      for (const worker of pool.workers) {
+        const found = stateOf(worker);
+        for (const state of workerStates) this.set({ worker: worker.name, state }, Number(state === found));
+      }
+    },
+  });
+  perWorker(
+    'fovea_worker_batches_running',
+    'Batches that the worker has now.',
+    (worker) => dispatcher.laneOf(worker).flights.size,
   );
   perWorker(
     'fovea_worker_resident_bytes',
@@ -74,14 +100,37 @@ export function createMetrics(dispatcher: Dispatcher, pool: WorkerPool, health: 
       }
     },
   });
+  const countPerWorker = (name: string, help: string, read: (worker: InferenceWorker) => number) =>
+    new Counter({
+      name,
+      help,
+      labelNames: ['worker'],
+      registers,
+      collect() {
+        this.reset();
+        for (const worker of pool.workers) this.inc({ worker: worker.name }, read(worker));
+      },
+    });
+  countPerWorker(
+    'fovea_worker_batches_total',
+    'Batches that the worker answered, be it by an error.',
+    (worker) => dispatcher.laneOf(worker).answers,
+  );
+  countPerWorker(
+    'fovea_worker_restarts_total',
+    'How often a lost worker was replaced or came back.',
+    (worker) => worker.stats().restarts,
+  );
   new Counter({
-    name: 'fovea_worker_restarts_total',
-    help: 'How often a lost worker was replaced or came back.',
-    labelNames: ['worker'],
+    name: 'fovea_worker_faults_total',
+    help: 'How often a worker answered what it must not, or nothing, by reason.',
+    labelNames: ['worker', 'reason'],
     registers,
     collect() {
       this.reset();
-      for (const worker of pool.workers) this.inc({ worker: worker.name }, worker.stats().restarts);
+      for (const worker of pool.workers) {
+        for (const [reason, count] of worker.stats().faults) this.inc({ worker: worker.name, reason }, count);
+      }
     },
   });
   const variantLabels = ['model', 'version', 'compression'] as const;

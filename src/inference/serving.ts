@@ -13,7 +13,9 @@ import { requireKeepable } from './kept-size.ts';
 import type { ModelHealth } from './model-health.ts';
 import type { ChosenVariant } from './model-selection.ts';
 import type { Answer, Caller, FailedImage, InferenceRequest, Receipt } from './request.ts';
-import type { Dispatcher, ImageOutput, Ticket } from './scheduler/dispatcher.ts';
+import type { ImageOutput, Ticket } from './scheduler/batch.ts';
+import type { Dispatcher } from './scheduler/dispatcher.ts';
+import { readOrAskAnother } from './second-opinion.ts';
 import type { OutputReader } from './tasks/output-reader.ts';
 import type { Readings, Results, ServedTask } from './tasks/read-output.ts';
 import { DEFAULT_TIMEOUT_MS } from './validate.ts';
@@ -197,21 +199,23 @@ export class Serving<T extends ServedTask> {
         uploads,
       });
       await held;
-      const output = await dispatcher.run(this.#chosen, this.#ticket, pixels);
-      const { result, ms } = await this.#read(output, { width, height });
-      return { result, output, decodeMs, postprocessMs: ms };
+      const first = await dispatcher.run(this.#chosen, this.#ticket, pixels);
+      const { output, reading } = await this.#read(first, { width, height });
+      return { result: reading.result, output, decodeMs, postprocessMs: reading.ms };
     } catch (error) {
       if (error instanceof ImageError) return { kind: 'error', code: error.code, message: error.message };
       throw error;
     }
   }
 
-  async #read({ outputs }: ImageOutput, original: Size) {
+  async #read(first: ImageOutput, original: Size) {
     const { reader, health } = this.#dependencies;
     const reading = this.#readingOf(this.#chosen.variant, original);
     const turn = { owner: this.#caller.tenantId, signal: this.#abandoned.signal };
     try {
-      const read = await reader.read(this.#task, outputs, reading, turn);
+      const read = await readOrAskAnother(first, ({ outputs }) =>
+        reader.read(this.#task, outputs, reading, turn),
+      );
       health.answered(this.#chosen);
       return read;
     } catch (error) {

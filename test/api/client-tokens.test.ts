@@ -1,14 +1,11 @@
 import jwt from 'jsonwebtoken';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { readEnvironment } from '../../src/config/environment.ts';
-import { createContext } from '../../src/context.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { Lifetime } from '../../src/lib/lifetime.ts';
-import { createLogger } from '../../src/lib/logger.ts';
 import { Ledger } from '../../src/metering/ledger.ts';
 import { expectBooked, nothing } from '../support/booked.ts';
 import { GraphqlClient } from '../support/graphql-client.ts';
 import { examplePicture, startServer, type TestServer, type TestTenant } from '../support/server.ts';
+import { startBeside } from '../support/server-beside.ts';
 
 let server: TestServer;
 /** Turned ahead by a test that has something expire. */
@@ -271,28 +268,13 @@ describe('units that are not billed are the token’s again', () => {
   });
 });
 
-/** Another API process on the same database. */
-async function besideIt(): Promise<string> {
-  const logger = createLogger('fatal');
-  const lifetime = new Lifetime(logger);
-  onTestFinished(async () => {
-    await lifetime.close();
-  });
-  const { config, secrets } = readEnvironment({
-    PORT: '0',
-    FOVEA_DATA_DIR: server.dataDir,
-    FOVEA_WORKER_THREADS: '1',
-    DATABASE_URL: server.databaseUrl,
-  });
-  const context = await createContext(config, secrets, { logger, lifetime });
-  return (await context.listen()).url;
-}
-
 it('two processes admit exactly maxUnits units of 32 clients at once, and both hear of a revoked key', async () => {
   const { createClientToken } = await tenant.client.data<{ createClientToken: { token: string } }>(mutation, {
     input: { maxUnits: 20 },
   });
-  const urls = [server.url, await besideIt()];
+  const beside = await startBeside(server);
+  onTestFinished(() => beside.close());
+  const urls = [server.url, beside.url];
   const clients = urls.map((url) => new GraphqlClient(url, createClientToken.token));
   const answers = await Promise.all(Array.from({ length: 32 }, (_, n) => classify(clients[n % 2]!)));
   const codes = answers.map(({ errors }) => errors[0]?.extensions.code ?? 'answered');

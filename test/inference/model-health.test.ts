@@ -9,8 +9,9 @@ import { createMetrics } from '../../src/metrics.ts';
 import { variantOf } from '../support/variants.ts';
 
 it('a flagged variant is not hidden by another of the same name, of another tenant', async () => {
-  const health = new ModelHealth(createLogger('silent'), systemClock);
-  const dispatcher = new Dispatcher(new WorkerPool(), systemClock, { maxAdmitted: 1, health });
+  const logger = createLogger('silent');
+  const health = new ModelHealth(logger, systemClock);
+  const dispatcher = new Dispatcher(new WorkerPool(), systemClock, { maxAdmitted: 1, health, logger });
   const metrics = createMetrics(dispatcher, new WorkerPool(), health);
   const privateModel = (key: string) => ({
     model: 'own',

@@ -9,7 +9,7 @@ import type { TensorFlowChoice } from '../worker/engines/tensorflow/runtime.ts';
 import { type Patience, patience } from './patience.ts';
 import { Readiness } from './readiness.ts';
 import { loadParameters, VariantLoader } from './variant-loader.ts';
-import type { BatchOutput, InferenceWorker, WorkerStats } from './worker.ts';
+import { type BatchOutput, type InferenceWorker, type Loads, noLoads, type WorkerStats } from './worker.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 const main = fileURLToPath(new URL('../../main.ts', import.meta.url));
@@ -75,6 +75,14 @@ export class LocalWorker implements InferenceWorker {
     return this.#readiness.current !== null;
   }
 
+  get loads(): Loads {
+    return this.#readiness.current?.loader.loads ?? noLoads;
+  }
+
+  holds(variantKey: string): boolean {
+    return this.#readiness.current?.loader.held.has(variantKey) ?? false;
+  }
+
   onReady(callback: () => void): void {
     this.#readiness.onReady(callback);
   }
@@ -111,7 +119,9 @@ export class LocalWorker implements InferenceWorker {
     return { outputs, computeMs: Number(parameters.compute_ms), device: this.#device };
   }
 
-  fault({ reason }: WorkerFaultError): void {
+  judged(fault: WorkerFaultError | null): void {
+    if (fault === null) return;
+    const { reason } = fault;
     this.#faults.set(reason, (this.#faults.get(reason) ?? 0) + 1);
   }
 

@@ -84,6 +84,19 @@ export class WorkerPool {
     throw refusal ?? failures[0];
   }
 
+  /**
+   * What one worker runs the others shall hold, too: one after the other loads it, so that never all of them are busy with
+   * that. One that cannot does without it.
+   */
+  async spread(variant: Variant): Promise<void> {
+    if (this.#wanted.has(variant.key)) return;
+    this.#wanted.set(variant.key, variant);
+    for (const worker of this.workers) {
+      if (worker.ready && !worker.holds(variant.key))
+        await worker.ensureLoaded(variant).catch(() => undefined); // It says why.
+    }
+  }
+
   async close(): Promise<void> {
     this.#arrivals.close();
     for (const source of this.#sources) source.close();

@@ -1,6 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../lib/logger.ts';
-import { type FaultReason, OipError, WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
+import {
+  type FaultReason,
+  ModelLoadError,
+  OipError,
+  WorkerFaultError,
+  WorkerLostError,
+} from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
 import { checkAnswer } from './check-answer.ts';
@@ -8,7 +14,7 @@ import type { ModelServer, OpenVariant } from './model-server.ts';
 import { type Patience, patience } from './patience.ts';
 import { Readiness } from './readiness.ts';
 import { VariantLoader } from './variant-loader.ts';
-import type { BatchOutput, InferenceWorker, WorkerStats } from './worker.ts';
+import { type BatchOutput, type InferenceWorker, type Loads, noLoads, type WorkerStats } from './worker.ts';
 
 export interface RemoteWorkerOptions {
   /** Its address, without credentials. */
@@ -56,6 +62,8 @@ export class RemoteWorker implements InferenceWorker {
   #device: string | null = null;
   readonly #faults = new Map<FaultReason, number>();
   readonly #saidAt = new Map<FaultReason, number>();
+  /** What it would not load, and why: that is told once. */
+  readonly #refused = new Map<string, string>();
   /** Faults in a row. */
   #strikes = 0;
   #pauseMs = 0;
@@ -72,6 +80,14 @@ export class RemoteWorker implements InferenceWorker {
 
   get ready(): boolean {
     return this.#readiness.current !== null;
+  }
+
+  get loads(): Loads {
+    return this.#readiness.current?.loads ?? noLoads;
+  }
+
+  holds(variantKey: string): boolean {
+    return this.#readiness.current?.held.has(variantKey) ?? false;
   }
 
   onReady(callback: () => void): void {
@@ -105,15 +121,9 @@ export class RemoteWorker implements InferenceWorker {
     return batch;
   }
 
-  fault({ reason, message }: WorkerFaultError): void {
-    this.#faults.set(reason, (this.#faults.get(reason) ?? 0) + 1);
-    const now = performance.now();
-    if (now - (this.#saidAt.get(reason) ?? Number.NEGATIVE_INFINITY) > SAID_AGAIN_MS) {
-      this.#saidAt.set(reason, now);
-      this.#logger.error({ fault: reason, reason: message }, 'remote worker is at fault');
-    }
-    this.#strikes += 1;
-    if (this.#strikes >= MOST_STRIKES && !this.#isEjected) this.#eject(now);
+  judged(fault: WorkerFaultError | null): void {
+    if (fault === null) this.#strikes = 0;
+    else this.#fault(fault);
   }
 
   async close(graceMs = closeGraceMs): Promise<void> {
@@ -142,12 +152,22 @@ export class RemoteWorker implements InferenceWorker {
     try {
       checkAnswer(variant, pixels.shape[0]!, output.outputs);
     } catch (error) {
-      this.fault(error as WorkerFaultError);
+      this.#fault(error as WorkerFaultError);
       throw error;
     }
-    this.#strikes = 0;
     this.#device = output.device;
     return output;
+  }
+
+  #fault({ reason, message }: WorkerFaultError): void {
+    this.#faults.set(reason, (this.#faults.get(reason) ?? 0) + 1);
+    const now = performance.now();
+    if (now - (this.#saidAt.get(reason) ?? Number.NEGATIVE_INFINITY) > SAID_AGAIN_MS) {
+      this.#saidAt.set(reason, now);
+      this.#logger.error({ fault: reason, reason: message }, 'remote worker is at fault');
+    }
+    this.#strikes += 1;
+    if (this.#strikes >= MOST_STRIKES && !this.#isEjected) this.#eject(now);
   }
 
   get #isEjected(): boolean {
@@ -189,12 +209,12 @@ export class RemoteWorker implements InferenceWorker {
     try {
       return await call(bound);
     } catch (error) {
-      if (error instanceof WorkerFaultError) this.fault(error);
+      if (error instanceof WorkerFaultError) this.#fault(error);
       if (error instanceof OipError) throw error;
       this.#readiness.clear();
       if (error instanceof WorkerLostError) throw error;
       const { message } = error as Error;
-      this.fault(new WorkerFaultError('silent', message, { cause: error }));
+      this.#fault(new WorkerFaultError('silent', message, { cause: error }));
       throw new WorkerLostError(`${this.name} was given up: ${message}`, { cause: error });
     } finally {
       bound.end();
@@ -224,7 +244,7 @@ export class RemoteWorker implements InferenceWorker {
       await this.#server.requireReady(AbortSignal.timeout(pollTimeoutMs));
       return null;
     } catch (error) {
-      if (error instanceof WorkerFaultError) this.fault(error);
+      if (error instanceof WorkerFaultError) this.#fault(error);
       if (error instanceof OipError || error instanceof WorkerLostError) return error.message;
       return `it did not answer within ${pollTimeoutMs} ms`;
     }
@@ -238,9 +258,7 @@ export class RemoteWorker implements InferenceWorker {
 
   /** With all that is wanted, so that nobody waits for a load. A variant that it refuses is no reason to do without it. */
   async #admit(): Promise<void> {
-    const loader: Loader = new VariantLoader((variant) =>
-      this.#bounded(patience(loadTimeoutMs), (bound) => this.#server.open(variant, bound)),
-    );
+    const loader: Loader = new VariantLoader((variant) => this.#open(variant));
     try {
       for (const variant of this.#options.wanted?.() ?? []) await this.#preload(loader, variant);
     } catch (error) {
@@ -257,11 +275,22 @@ export class RemoteWorker implements InferenceWorker {
     try {
       await loader.ensure(variant);
     } catch (error) {
-      if (!(error instanceof OipError) || error instanceof WorkerFaultError) throw error;
-      this.#logger.warn(
-        { variant: variant.key, reason: error.message },
-        'remote worker does not hold a variant',
-      );
+      if (!(error instanceof ModelLoadError)) throw error;
+    }
+  }
+
+  async #open(variant: Variant): Promise<OpenVariant> {
+    try {
+      const open = await this.#bounded(patience(loadTimeoutMs), (bound) => this.#server.open(variant, bound));
+      this.#refused.delete(variant.key);
+      return open;
+    } catch (error) {
+      const reason = error instanceof OipError ? error.message : null;
+      if (reason !== null && this.#refused.get(variant.key) !== reason) {
+        this.#refused.set(variant.key, reason);
+        this.#logger.warn({ variant: variant.key, reason }, 'remote worker does not hold a variant');
+      }
+      throw error;
     }
   }
 }

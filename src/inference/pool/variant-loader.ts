@@ -1,6 +1,7 @@
 import { ModelLoadError, OipError, WorkerFaultError } from '../oip/errors.ts';
 import type { Variant } from '../variant.ts';
 import { oneAtATime } from '../worker/one-at-a-time.ts';
+import type { Loads } from './worker.ts';
 
 /**
  * Which variants one worker process holds or is loading: each is asked for once. They are loaded one after the other: a
@@ -11,6 +12,7 @@ export class VariantLoader<Loaded> {
   readonly #enter = oneAtATime();
   readonly #loads = new Map<string, Promise<Loaded>>();
   readonly #held = new Set<string>();
+  #begun = 0;
   #waiting = 0;
   #idleSince = Number.NEGATIVE_INFINITY;
 
@@ -21,6 +23,10 @@ export class VariantLoader<Loaded> {
   /** Keys of the variants that the worker has loaded. */
   get held(): ReadonlySet<string> {
     return this.#held;
+  }
+
+  get loads(): Loads {
+    return { begun: this.#begun, underWay: this.#waiting > 0 };
   }
 
   /** When the last load ended, on the clock of `performance`; null: one is under way. */
@@ -45,6 +51,7 @@ export class VariantLoader<Loaded> {
   }
 
   async #loadNow(variant: Variant): Promise<Loaded> {
+    this.#begun += 1;
     this.#waiting += 1;
     try {
       const loaded = await this.#enter(() => this.#load(variant));

@@ -11,6 +11,15 @@ export interface BatchOutput {
   readonly device: string;
 }
 
+/** Of a worker, while which it answers nobody. */
+export interface Loads {
+  readonly begun: number;
+  readonly underWay: boolean;
+}
+
+/** Of a worker that is not ready. */
+export const noLoads: Loads = { begun: -1, underWay: false };
+
 export interface WorkerStats {
   /** `ejected`: for a while, since it was at fault time and again. */
   readonly state: 'starting' | 'ready' | 'ejected' | 'closed';
@@ -38,6 +47,9 @@ export interface InferenceWorker {
   /** Batches that it is best given at once. */
   readonly capacity: number;
   readonly ready: boolean;
+  readonly loads: Loads;
+  /** Whether it has loaded the variant, for all this process knows. */
+  holds(variantKey: string): boolean;
   /**
    * Settles when the worker holds the variant. Waits for a worker that is not ready.
    *
@@ -55,8 +67,11 @@ export interface InferenceWorker {
   infer(variant: Variant, pixels: Tensor): Promise<BatchOutput>;
   /** Called each time the worker becomes ready. */
   onReady(callback: () => void): void;
-  /** What it answered proved to be wrong, as only whoever read it can know. One that somebody else runs may be ejected for it. */
-  fault(error: WorkerFaultError): void;
+  /**
+   * What one of its answers proved to be, as only whoever read it can know: null: good. A worker that somebody else runs may be
+   * ejected for faults in a row.
+   */
+  judged(fault: WorkerFaultError | null): void;
   stats(): WorkerStats;
   /**
    * Ends it for good, or the connection to it where somebody else runs it. What runs is answered first where that takes no

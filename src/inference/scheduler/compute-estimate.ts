@@ -12,7 +12,7 @@ export class ComputeEstimate {
       line = new FadingLine();
       this.#lines.set(variantKey, line);
     }
-    line.add(images, computeMs);
+    line.add(images, computeMs, FADING);
     this.#lastMsPerImage = line.at(images) / images;
   }
 
@@ -31,19 +31,20 @@ export class ComputeEstimate {
  * The line `y = a·x + b` through points with x above 0, by least squares in which older points fade. Neither a nor b is
  * below 0; where all points have the same x, b is 0.
  */
-class FadingLine {
+export class FadingLine {
   #weight = 0;
   #x = 0;
   #y = 0;
   #xx = 0;
   #xy = 0;
 
-  add(x: number, y: number): void {
-    this.#weight = FADING * this.#weight + 1;
-    this.#x = FADING * this.#x + x;
-    this.#y = FADING * this.#y + y;
-    this.#xx = FADING * this.#xx + x * x;
-    this.#xy = FADING * this.#xy + x * y;
+  /** `fading`: what all points before weigh from now on, of what they did. */
+  add(x: number, y: number, fading: number): void {
+    this.#weight = fading * this.#weight + 1;
+    this.#x = fading * this.#x + x;
+    this.#y = fading * this.#y + y;
+    this.#xx = fading * this.#xx + x * x;
+    this.#xy = fading * this.#xy + x * y;
   }
 
   at(x: number): number {

@@ -1,91 +1,67 @@
 import type { Clock } from '../../lib/clock.ts';
-import { DeadlineExceededError, OverloadedError } from '../../lib/errors.ts';
-import { ImageError } from '../images/image-error.ts';
+import { DeadlineExceededError } from '../../lib/errors.ts';
+import type { Logger } from '../../lib/logger.ts';
 import type { ModelHealth } from '../model-health.ts';
 import type { ChosenVariant } from '../model-selection.ts';
-import { ModelLoadError, OipError, WorkerLostError } from '../oip/errors.ts';
+import { WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
 import type { WorkerPool } from '../pool/pool.ts';
-import type { InferenceWorker } from '../pool/worker.ts';
-import type { Priority } from '../request.ts';
-import { bytesPerElement, elementCount, type Tensor } from '../tensor.ts';
-import { MAX_IMAGES } from '../validate.ts';
-import type { Variant } from '../variant.ts';
+import type { BatchOutput, InferenceWorker } from '../pool/worker.ts';
+import { Admission } from './admission.ts';
+import { batchTensor, type ImageOutput, type QueuedImage, sliceOfBatch, type Ticket } from './batch.ts';
+import { chooseLane } from './choose-lane.ts';
 import { ComputeEstimate } from './compute-estimate.ts';
+import { afterFailure } from './failed-batch.ts';
+import type { Lane } from './lane.ts';
+import { Lanes } from './lanes.ts';
 import { Scheduler, type Work } from './scheduler.ts';
-
-/** What the images of one request have in common. */
-export interface Ticket {
-  readonly tenant: string;
-  readonly weight: number;
-  readonly priority: Priority;
-  /** Milliseconds since the epoch. */
-  readonly deadline: number;
-  /** Aborted when nobody waits for the answer any more: what is queued leaves the queue, with the signal's reason. */
-  readonly abandoned: AbortSignal;
-  /** Set with the first batch that carries one of its images. */
-  dispatched: boolean;
-}
-
-/** What a batch answered about one image. */
-export interface ImageOutput {
-  /** The image's slice of what the batch answered, shape without the batch axis. */
-  readonly outputs: readonly Tensor[];
-  readonly device: string;
-  readonly batchSize: number;
-  readonly queueMs: number;
-  /** Of the whole batch. */
-  readonly inferenceMs: number;
-}
-
-interface QueuedImage {
-  readonly chosen: ChosenVariant;
-  readonly ticket: Ticket;
-  readonly pixels: Uint8Array;
-  /** On the clock of `Clock.elapsed`. */
-  readonly queuedAt: number;
-  /** Batches it was in that died with their worker. */
-  lost: number;
-  /** It was in a batch that failed: it is run in none with others again. */
-  alone: boolean;
-  readonly resolve: (output: ImageOutput) => void;
-  readonly reject: (error: Error) => void;
-}
+import type { Moment } from './worker-speed.ts';
 
 export interface DispatcherOptions {
   /** Images admitted and not yet answered, at most. */
   readonly maxAdmitted: number;
   /** Told why models fail. */
   readonly health: ModelHealth;
+  readonly logger: Logger;
 }
 
-/** Carries images from the scheduler to the workers, a batch in flight for each, and their answers back. */
+/** Between two looks at whether a worker is silent for too long. */
+const WATCH_MS = 100;
+
+/** Carries images from the scheduler to the workers, and their answers back. */
 export class Dispatcher {
+  readonly #pool: WorkerPool;
+  readonly #clock: Clock;
+  readonly #health: ModelHealth;
+  readonly #logger: Logger;
   readonly #scheduler = new Scheduler<QueuedImage>();
   readonly #estimate = new ComputeEstimate();
-  readonly #health: ModelHealth;
-  readonly #pool: WorkerPool;
-  /** Batches that each worker has now. */
-  readonly #batchesOf = new Map<InferenceWorker, number>();
-  readonly #clock: Clock;
-  readonly #maxAdmitted: number;
-  readonly #admittedOf = new Map<string, number>();
-  #admitted = 0;
+  readonly #admission: Admission;
+  readonly #lanes: Lanes;
+  /** Those of them that have batches. */
+  readonly #busy = new Set<Lane>();
+  /** Batches that go before all that is queued: those that wait for a better worker than is free, and those to be run again. */
+  #first: (readonly QueuedImage[])[] = [];
   #running = 0;
+  #batches = 0;
+  #watching: NodeJS.Timeout | null = null;
 
   constructor(pool: WorkerPool, clock: Clock, options: DispatcherOptions) {
     this.#pool = pool;
+    this.#lanes = new Lanes(pool);
     this.#clock = clock;
-    this.#maxAdmitted = options.maxAdmitted;
     this.#health = options.health;
+    this.#logger = options.logger;
+    this.#admission = new Admission(options.maxAdmitted, (images) => this.#estimate.drainMs(images));
     pool.onReady(() => this.#dispatch());
   }
 
   get admitted(): number {
-    return this.#admitted;
+    return this.#admission.admitted;
   }
 
   get queueDepth(): number {
-    return this.#scheduler.depth;
+    const waiting = this.#first.flat().filter((image) => image.carriers.size === 0 && isWanted(image));
+    return this.#scheduler.depth + waiting.length;
   }
 
   /** Images in the batches that workers have now. */
@@ -93,39 +69,24 @@ export class Dispatcher {
     return this.#running;
   }
 
+  /** Whether work would be begun. */
+  get ready(): boolean {
+    return this.#lanes.present.some(({ isReady }) => isReady);
+  }
+
+  /** What a worker has and has answered, and whether it is silent for too long. */
+  laneOf(worker: InferenceWorker): Pick<Lane, 'flights' | 'answers' | 'isSuspect'> {
+    return this.#lanes.of(worker);
+  }
+
   /** Estimated compute time of one image of a variant in a batch of its own, milliseconds; null: never measured. */
   latencyMs(variantKey: string): number | null {
     return this.#estimate.batchMs(variantKey, 1);
   }
 
-  /**
-   * Takes places for `images` images of a tenant, before any of them is decoded. No tenant has more than half of all: what
-   * comes slowly, such as pictures fetched from a slow host, would keep everybody else out.
-   *
-   * @returns gives the places back; called once
-   * @throws OverloadedError with the time after which as many places should be free
-   */
+  /** See `Admission.admit`. */
   admit(tenant: string, images: number): () => void {
-    const own = this.#admittedOf.get(tenant) ?? 0;
-    const ownLimit = Math.max(MAX_IMAGES, Math.floor(this.#maxAdmitted / 2));
-    const excess = Math.max(this.#admitted + images - this.#maxAdmitted, own + images - ownLimit);
-    if (excess > 0) {
-      const full =
-        own + images > ownLimit
-          ? `You have ${own} images waiting or running, and ${ownLimit} are the most.`
-          : 'The queue is full.';
-      // How full it is for others is nobody's business.
-      throw new OverloadedError(`${full} Try again later.`, { retryAfterMs: this.#estimate.drainMs(excess) });
-    }
-    this.#take(tenant, images);
-    return () => this.#take(tenant, -images);
-  }
-
-  #take(tenant: string, places: number): void {
-    this.#admitted += places;
-    const own = (this.#admittedOf.get(tenant) ?? 0) + places;
-    if (own === 0) this.#admittedOf.delete(tenant);
-    else this.#admittedOf.set(tenant, own);
+    return this.#admission.admit(tenant, images);
   }
 
   /**
@@ -136,10 +97,23 @@ export class Dispatcher {
    *   reason for which the ticket was abandoned
    */
   run(chosen: ChosenVariant, ticket: Ticket, pixels: Uint8Array): Promise<ImageOutput> {
+    return this.#run(chosen, ticket, pixels, null);
+  }
+
+  #run(
+    chosen: ChosenVariant,
+    ticket: Ticket,
+    pixels: Uint8Array,
+    avoided: Lane | null,
+  ): Promise<ImageOutput> {
     return new Promise<ImageOutput>((resolve, reject) => {
       ticket.abandoned.throwIfAborted();
-      const queuedAt = this.#clock.elapsed();
-      this.#enqueue({ chosen, ticket, pixels, queuedAt, lost: 0, alone: false, resolve, reject });
+      const image: QueuedImage = {
+        ...{ chosen, ticket, pixels, queuedAt: this.#clock.elapsed(), carriers: new Set(), avoided },
+        // One that is to go elsewhere than others goes alone.
+        ...{ lost: 0, refused: false, alone: avoided !== null, settled: false, resolve, reject },
+      };
+      this.#enqueue(image);
       this.#dispatch();
     });
   }
@@ -172,129 +146,150 @@ export class Dispatcher {
     };
   }
 
+  get #now(): Moment {
+    return { elapsed: this.#clock.elapsed(), batches: this.#batches };
+  }
+
   #dispatch(): void {
-    for (let worker = this.#freeWorker(); worker; worker = this.#freeWorker()) {
+    const lanes = this.#lanes.present;
+    this.#first = this.#first.filter((images) => !this.#place(images, lanes));
+    // While a batch waits for a better worker, the next would do no better; one that must not go where it failed holds up nobody.
+    const isHeldUp = () => this.#first.some(([image]) => image!.avoided === null);
+    while (!isHeldUp() && lanes.some(({ isReady, isFull }) => isReady && !isFull)) {
       const { batch, expired } = this.#scheduler.next(this.#clock.now());
-      for (const { payload } of expired) {
-        payload.reject(new DeadlineExceededError('the deadline passed while the image waited for a worker'));
-      }
+      for (const { payload } of expired) settle(payload, tooLate());
       if (!batch) return;
       const images = batch.works.map(({ payload }) => payload);
-      for (const image of images) image.ticket.dispatched = true;
-      this.#send(worker, images);
+      if (!this.#place(images, lanes)) this.#first.push(images);
     }
   }
 
-  /** Of those that are ready, the one with the fewest batches, where it would take one more. */
-  #freeWorker(): InferenceWorker | undefined {
-    const [least] = this.#pool.workers
-      .filter((worker) => worker.ready && this.#batches(worker) < worker.capacity)
-      .sort((a, b) => this.#batches(a) - this.#batches(b));
-    return least;
+  /** Sends a batch where it is best run, without those of its images that nobody waits for any more. False: it has to wait. */
+  #place(batch: readonly QueuedImage[], lanes: readonly Lane[]): boolean {
+    const now = this.#clock.now();
+    for (const image of batch) if (image.ticket.deadline <= now) settle(image, tooLate());
+    const images = batch.filter(isWanted);
+    if (images.length === 0) return true;
+    const { chosen, avoided } = images[0]!;
+    const { key: variantKey } = chosen.variant;
+    const wanted = { variantKey, images: images.length, avoided };
+    const guessMs =
+      this.#estimate.batchMs(variantKey, images.length) ?? this.#estimate.drainMs(images.length);
+    const choice = chooseLane(lanes, wanted, { now: this.#now, queued: this.#scheduler.depth, guessMs });
+    if (!choice) return false;
+    void this.#carry(choice.lane, images, choice.expectedMs);
+    return true;
   }
 
-  #batches(worker: InferenceWorker): number {
-    return this.#batchesOf.get(worker) ?? 0;
-  }
-
-  #send(worker: InferenceWorker, images: readonly QueuedImage[]): void {
-    this.#batchesOf.set(worker, this.#batches(worker) + 1);
-    this.#running += images.length;
-    void this.#runBatch(worker, images).finally(() => {
-      const left = this.#batches(worker) - 1;
-      if (left === 0) this.#batchesOf.delete(worker);
-      else this.#batchesOf.set(worker, left);
-      this.#running -= images.length;
-      this.#dispatch();
-    });
-  }
-
-  async #runBatch(worker: InferenceWorker, images: readonly QueuedImage[]): Promise<void> {
+  async #carry(lane: Lane, images: readonly QueuedImage[], expectedMs: number | null): Promise<void> {
     const { variant } = images[0]!.chosen;
-    const dispatchedAt = this.#clock.elapsed();
+    const sentAt = this.#clock.elapsed();
+    const flight = lane.begin(images, variant.key, expectedMs, sentAt);
+    this.#batches += 1;
+    this.#running += images.length;
+    this.#busy.add(lane);
+    this.#watching ??= setInterval(() => this.#look(), WATCH_MS).unref();
+    for (const image of images) {
+      image.ticket.dispatched = true;
+      image.carriers.add(lane);
+    }
+    const answered = (ran: boolean) => {
+      if (lane.isSuspect) this.#logger.info({ worker: lane.worker.name }, 'a silent worker has answered');
+      lane.answered(flight, this.#now, ran);
+    };
+    const done = () => {
+      this.#running -= images.length;
+      if (lane.flights.size === 0) this.#busy.delete(lane);
+      for (const { carriers } of images) carriers.delete(lane);
+    };
     try {
-      const { outputs, computeMs, device } = await worker.infer(variant, batchTensor(variant, images));
-      this.#estimate.learn(variant.key, images.length, computeMs);
+      const answer = await lane.worker.infer(variant, batchTensor(variant, images));
+      const outputs = this.#outputsOf(answer, lane, images, sentAt);
+      answered(true);
+      done();
+      this.#estimate.learn(variant.key, images.length, answer.computeMs);
+      void this.#pool.spread(variant);
       images.forEach((image, position) => {
-        image.resolve({
-          outputs: outputs.map((output) => sliceOfBatch(output, position, images.length)),
-          device,
-          batchSize: images.length,
-          queueMs: dispatchedAt - image.queuedAt,
-          inferenceMs: computeMs,
-        });
+        image.settled = true;
+        image.resolve(outputs[position]!);
       });
     } catch (error) {
-      if (error instanceof WorkerLostError) this.#retryLost(images, error);
-      else this.#failed(images, error instanceof Error ? error : new Error(String(error)));
+      if (error instanceof WorkerLostError) lane.lost(flight, this.#clock.elapsed());
+      else answered(false);
+      done();
+      this.#failed(images, lane, error instanceof Error ? error : new Error(String(error)));
+    }
+    this.#dispatch();
+  }
+
+  #outputsOf(
+    { outputs, computeMs, device }: BatchOutput,
+    lane: Lane,
+    images: readonly QueuedImage[],
+    sentAt: number,
+  ): ImageOutput[] {
+    return images.map(({ chosen, ticket, pixels, queuedAt }, position) => ({
+      outputs: outputs.map((output) => sliceOfBatch(output, position, images.length)),
+      device,
+      batchSize: images.length,
+      queueMs: sentAt - queuedAt,
+      inferenceMs: computeMs,
+      elsewhere: () => (this.#lanes.hasOther(lane) ? this.#run(chosen, ticket, pixels, lane) : null),
+      judged: (fault) =>
+        lane.worker.judged(fault === null ? null : new WorkerFaultError('unreadable', fault)),
+    }));
+  }
+
+  #failed(batch: readonly QueuedImage[], lane: Lane, error: Error): void {
+    // What another worker has as well, one that is not silent, may do better there.
+    const isCarried = ({ carriers }: QueuedImage) => [...carriers].some(({ isSuspect }) => !isSuspect);
+    const images = batch.filter((image) => isWanted(image) && !isCarried(image));
+    if (error instanceof WorkerLostError) for (const { chosen } of images) this.#health.failed(chosen, error);
+    const { again, queue, fail } = afterFailure(images, error, lane, this.#lanes.hasOther(lane));
+    this.#first.push(...again);
+    for (const image of queue) this.#enqueue(image);
+    for (const { image, reason, told } of fail) {
+      if (!(reason instanceof WorkerLostError)) this.#health.failed(image.chosen, reason);
+      settle(image, told);
     }
   }
 
-  /** An image whose worker died is run once more, alone; if that one dies too, the image may be the cause. */
-  #retryLost(images: readonly QueuedImage[], error: WorkerLostError): void {
-    for (const image of images) {
-      this.#health.failed(image.chosen, error);
-      image.lost += 1;
-      if (image.lost === 1) this.#runAlone(image);
-      else {
-        const twice = 'The inference worker stopped twice while it ran this image. Try again later.';
-        image.reject(new OverloadedError(twice, { retryAfterMs: 1_000 }));
-      }
-    }
-  }
-
-  /** One image can fail the batch that it is in: each is run alone then, so that none fails for another's sake. */
-  #failed(images: readonly QueuedImage[], error: Error): void {
-    if (images.length > 1 && !(error instanceof ModelLoadError)) {
-      for (const image of images) this.#runAlone(image);
+  /** Whoever is silent for too long is given no more, and what it has is given to another as well: the first to answer answers. */
+  #look(): void {
+    if (this.#busy.size === 0) {
+      clearInterval(this.#watching!);
+      this.#watching = null;
       return;
     }
-    for (const image of images) {
-      this.#health.failed(image.chosen, error);
-      image.reject(failureOf(error));
+    for (const lane of this.#busy) {
+      // A timer that is late, since this process was busy or stopped itself, fires once: only what it saw counts.
+      if (lane.passed(WATCH_MS))
+        this.#logger.warn(
+          { worker: lane.worker.name },
+          'a worker is silent for far longer than its batch should take',
+        );
+      if (!lane.isSuspect || !this.#lanes.hasOther(lane)) continue;
+      for (const flight of lane.flights) {
+        if (flight.isRepeated) continue;
+        flight.isRepeated = true;
+        for (const image of flight.images) image.avoided = lane;
+        this.#first.unshift(flight.images);
+      }
     }
-  }
-
-  #runAlone(image: QueuedImage): void {
-    image.alone = true;
-    // Else whoever asked was told already, and the signal that would take it out of the queue does not fire again.
-    if (!image.ticket.abandoned.aborted) this.#enqueue(image);
+    this.#dispatch();
   }
 }
 
-function batchTensor(variant: Variant, images: readonly QueuedImage[]): Tensor {
-  const { tensor, width, height } = variant.input;
-  const size = width * height * 3;
-  let data = images[0]!.pixels;
-  if (images.length > 1) {
-    data = new Uint8Array(size * images.length);
-    images.forEach(({ pixels }, position) => {
-      data.set(pixels, position * size);
-    });
-  }
-  return { name: tensor, datatype: 'UINT8', shape: [images.length, height, width, 3], data };
+/** Whether somebody waits for its answer. */
+function isWanted({ settled, ticket }: QueuedImage): boolean {
+  return !settled && !ticket.abandoned.aborted;
 }
 
-function sliceOfBatch({ name, datatype, shape, data }: Tensor, position: number, batchSize: number): Tensor {
-  if (shape[0] !== batchSize) {
-    throw new ImageError(
-      'INFERENCE_FAILED',
-      `the model's output ${name} has shape [${shape.join(', ')}] for ${batchSize} images`,
-    );
-  }
-  const rest = shape.slice(1);
-  const bytes = elementCount(rest) * bytesPerElement[datatype];
-  return { name, datatype, shape: rest, data: data.subarray(position * bytes, (position + 1) * bytes) };
+function settle(image: QueuedImage, error: Error): void {
+  image.settled = true;
+  image.reject(error);
 }
 
-/** What the client is told; the reason, which may name what is the operator's alone, is for the log. */
-function failureOf(error: Error): Error {
-  if (error instanceof ModelLoadError)
-    return new ImageError(
-      'INFERENCE_FAILED',
-      'the model could not be loaded; the fault is not in this image',
-    );
-  if (error instanceof OipError)
-    return new ImageError('INFERENCE_FAILED', 'the model could not be run on this image');
-  return error;
+function tooLate(): DeadlineExceededError {
+  return new DeadlineExceededError('the deadline passed while the image waited for a worker');
 }

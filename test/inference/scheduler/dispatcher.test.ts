@@ -2,7 +2,8 @@ import { expect, it } from 'vitest';
 import { ModelHealth } from '../../../src/inference/model-health.ts';
 import { elementsOf } from '../../../src/inference/oip/elements.ts';
 import { WorkerPool } from '../../../src/inference/pool/pool.ts';
-import { Dispatcher, type ImageOutput, type Ticket } from '../../../src/inference/scheduler/dispatcher.ts';
+import type { ImageOutput, Ticket } from '../../../src/inference/scheduler/batch.ts';
+import { Dispatcher } from '../../../src/inference/scheduler/dispatcher.ts';
 import type { Variant } from '../../../src/inference/variant.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
@@ -26,6 +27,7 @@ async function startDispatcher() {
   const dispatcher = new Dispatcher(pool, systemClock, {
     maxAdmitted: 100,
     health: new ModelHealth(logger, systemClock),
+    logger,
   });
   const run = (variant: Variant, tenant: string, pixels: Uint8Array) => {
     const ticket: Ticket = {
@@ -85,7 +87,7 @@ it('tells a model that cannot be loaded from one that fails on an image', async 
   };
   expect(outcomes).toMatchObject([{ status: 'fulfilled' }, refusal, refusal]);
   expect(logged()).toMatchObject([
-    { level: 50, msg: 'a model could not be loaded', reason: expect.stringContaining('not in') },
+    { level: 50, msg: 'a model could not be loaded', reason: expect.stringContaining('cannot be read') },
   ]);
 });
 
@@ -93,6 +95,7 @@ it('lets no tenant have more than half of the places, and all tenants no more th
   const dispatcher = new Dispatcher(new WorkerPool(), systemClock, {
     maxAdmitted: 100,
     health: new ModelHealth(createLogger('silent'), systemClock),
+    logger: createLogger('silent'),
   });
   const giveBack = dispatcher.admit('greedy', 32);
   dispatcher.admit('greedy', 18);

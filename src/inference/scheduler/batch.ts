@@ -1,0 +1,87 @@
+import { ImageError } from '../images/image-error.ts';
+import type { ChosenVariant } from '../model-selection.ts';
+import type { Priority } from '../request.ts';
+import { bytesPerElement, elementCount, type Tensor } from '../tensor.ts';
+import type { Variant } from '../variant.ts';
+import type { Lane } from './lane.ts';
+
+/** What the images of one request have in common. */
+export interface Ticket {
+  readonly tenant: string;
+  readonly weight: number;
+  readonly priority: Priority;
+  /** Milliseconds since the epoch. */
+  readonly deadline: number;
+  /** Aborted when nobody waits for the answer any more: what is queued leaves the queue, with the signal's reason. */
+  readonly abandoned: AbortSignal;
+  /** Set with the first batch that carries one of its images. */
+  dispatched: boolean;
+}
+
+/** What a batch answered about one image. */
+export interface ImageOutput {
+  /** The image's slice of what the batch answered, shape without the batch axis. */
+  readonly outputs: readonly Tensor[];
+  readonly device: string;
+  readonly batchSize: number;
+  readonly queueMs: number;
+  /** Of the whole batch. */
+  readonly inferenceMs: number;
+  /** For an answer that cannot be read: runs the image on another worker; null: no other is ready. */
+  elsewhere(): Promise<ImageOutput> | null;
+  /** What came of reading it: null, or why it could not be read where another worker's answer could. */
+  judged(fault: string | null): void;
+}
+
+export interface QueuedImage {
+  readonly chosen: ChosenVariant;
+  readonly ticket: Ticket;
+  readonly pixels: Uint8Array;
+  /** On the clock of `Clock.elapsed`. */
+  readonly queuedAt: number;
+  /** The workers that have it now: two where the first is silent. */
+  readonly carriers: Set<Lane>;
+  /** Where it failed, or is silent: it is run on another worker where one is ready. */
+  avoided: Lane | null;
+  /** Workers that went away under it, or answered what they must not. */
+  lost: number;
+  /** A worker did not take its model. */
+  refused: boolean;
+  /** It was in a batch that failed: it is run in none with others again. */
+  alone: boolean;
+  /** It has its answer, or an error. */
+  settled: boolean;
+  readonly resolve: (output: ImageOutput) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** The images' pixels one after the other, as their variant takes them. */
+export function batchTensor(variant: Variant, images: readonly QueuedImage[]): Tensor {
+  const { tensor, width, height } = variant.input;
+  const size = width * height * 3;
+  let data = images[0]!.pixels;
+  if (images.length > 1) {
+    data = new Uint8Array(size * images.length);
+    images.forEach(({ pixels }, position) => {
+      data.set(pixels, position * size);
+    });
+  }
+  return { name: tensor, datatype: 'UINT8', shape: [images.length, height, width, 3], data };
+}
+
+/** One image's part of what a batch answered. Throws ImageError where the answer has not one for each image. */
+export function sliceOfBatch(
+  { name, datatype, shape, data }: Tensor,
+  position: number,
+  batchSize: number,
+): Tensor {
+  if (shape[0] !== batchSize) {
+    throw new ImageError(
+      'INFERENCE_FAILED',
+      `the model's output ${name} has shape [${shape.join(', ')}] for ${batchSize} images`,
+    );
+  }
+  const rest = shape.slice(1);
+  const bytes = elementCount(rest) * bytesPerElement[datatype];
+  return { name, datatype, shape: rest, data: data.subarray(position * bytes, (position + 1) * bytes) };
+}

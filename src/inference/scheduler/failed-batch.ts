@@ -1,0 +1,76 @@
+import { OverloadedError } from '../../lib/errors.ts';
+import { ImageError } from '../images/image-error.ts';
+import { ModelLoadError, OipError, WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
+import type { QueuedImage } from './batch.ts';
+import type { Lane } from './lane.ts';
+
+/** What becomes of the images of a batch that failed. */
+export interface Course {
+  /** Batches to be run at once. */
+  readonly again: readonly (readonly QueuedImage[])[];
+  /** Images to be queued. */
+  readonly queue: readonly QueuedImage[];
+  /** Those to be told what the client is to be told, and the reason for the log. */
+  readonly fail: readonly { readonly image: QueuedImage; readonly reason: Error; readonly told: Error }[];
+}
+
+const nothing: Course = { again: [], queue: [], fail: [] };
+
+/**
+ * - The worker went away: each image is run once more, alone, since one of them may be what it died of; what two die of is
+ *   OVERLOADED.
+ * - It is at fault, or does not take the model: the batch is run once more as it is, by another.
+ * - The model failed: one image can fail all that it is with, so each is queued alone. One that was alone has failed.
+ *
+ * Marks the images accordingly. `images`: those that nobody else carries and somebody waits for.
+ */
+export function afterFailure(
+  images: readonly QueuedImage[],
+  error: Error,
+  lane: Lane,
+  hasOther: boolean,
+): Course {
+  if (error instanceof WorkerLostError || error instanceof WorkerFaultError) {
+    for (const image of images) image.lost += 1;
+    const once = images.filter(({ lost }) => lost === 1);
+    const twice = images.filter(({ lost }) => lost > 1);
+    for (const image of once) image.avoided = lane;
+    if (error instanceof WorkerFaultError) return { ...failed(twice, error), again: batches([once]) };
+    for (const image of once) image.alone = true;
+    return { ...failed(twice, error), again: batches(once.map((image) => [image])) };
+  }
+  if (error instanceof ModelLoadError) {
+    const taken = hasOther ? images.filter(({ refused }) => !refused) : [];
+    const refused = images.filter((image) => !taken.includes(image));
+    for (const image of taken) Object.assign(image, { refused: true, avoided: lane });
+    return { ...failed(refused, error), again: batches([taken]) };
+  }
+  if (images.length === 1) return failed(images, error);
+  for (const image of images) image.alone = true;
+  return { ...nothing, queue: images };
+}
+
+function batches(all: readonly (readonly QueuedImage[])[]): readonly (readonly QueuedImage[])[] {
+  return all.filter((batch) => batch.length > 0);
+}
+
+function failed(images: readonly QueuedImage[], reason: Error): Course {
+  return { ...nothing, fail: images.map((image) => ({ image, reason, told: toldOf(reason) })) };
+}
+
+/** What the client is told; the reason, which may name what is the operator's alone, is for the log. */
+function toldOf(error: Error): Error {
+  if (error instanceof WorkerLostError) {
+    const twice = 'The inference worker stopped twice while it ran this image. Try again later.';
+    return new OverloadedError(twice, { retryAfterMs: 1_000 });
+  }
+  if (error instanceof WorkerFaultError)
+    return failure('the inference workers did not answer as they should; the fault is not in this image');
+  if (error instanceof ModelLoadError)
+    return failure('the model could not be loaded; the fault is not in this image');
+  return error instanceof OipError ? failure('the model could not be run on this image') : error;
+}
+
+function failure(message: string): ImageError {
+  return new ImageError('INFERENCE_FAILED', message);
+}

@@ -1,0 +1,133 @@
+import type { InferenceWorker } from '../pool/worker.ts';
+import type { QueuedImage } from './batch.ts';
+import { type Moment, WorkerSpeed } from './worker-speed.ts';
+
+/** A batch that a worker has. */
+export interface Flight {
+  readonly images: readonly QueuedImage[];
+  readonly variantKey: string;
+  readonly sentAt: number;
+  /** How long it should take the worker up, milliseconds; null: nobody has run its variant yet. */
+  readonly expectedMs: number | null;
+  /** Loads that the worker had begun when it was sent. */
+  readonly loads: number;
+  /** It took so much longer that its images were sent to another worker, too. */
+  isRepeated: boolean;
+  /** Its worker was suspected over it. */
+  wasSuspect: boolean;
+}
+
+/** A batch that takes its worker up for so many times as long as it should, and for a second at least, is suspicious. */
+const SUSPICIOUS = { times: 8, atLeastMs: 1_000, unknownMs: 10_000 };
+
+/** A worker as whoever gives it batches sees it: what it has, how fast it is, whether it is still to be trusted. */
+export class Lane {
+  readonly worker: InferenceWorker;
+  readonly speed = new WorkerSpeed();
+  readonly #flights = new Set<Flight>();
+  #idleSince = 0;
+  #answers = 0;
+  /** When it last showed that it is alive: by an answer. */
+  #answeredAt = 0;
+  #silentMs = 0;
+  #isSuspect = false;
+
+  constructor(worker: InferenceWorker) {
+    this.worker = worker;
+    worker.onReady(() => this.#trust());
+  }
+
+  get flights(): ReadonlySet<Flight> {
+    return this.#flights;
+  }
+
+  /** Since when it has had nothing to do. */
+  get idleSince(): number {
+    return this.#idleSince;
+  }
+
+  /** Batches that it answered, be it by an error. */
+  get answers(): number {
+    return this.#answers;
+  }
+
+  get isSuspect(): boolean {
+    return this.#isSuspect;
+  }
+
+  /** Whether it may be given work, as soon as it has room. */
+  get isReady(): boolean {
+    return this.worker.ready && !this.#isSuspect;
+  }
+
+  get isFull(): boolean {
+    return this.#flights.size >= this.worker.capacity;
+  }
+
+  /** Milliseconds until what it has should be done. */
+  leftMs(now: number): number {
+    const [first] = this.#flights;
+    const spent = first ? now - Math.max(first.sentAt, this.#answeredAt) : 0;
+    let left = 0;
+    for (const flight of this.#flights)
+      left += Math.max(0, (flight.expectedMs ?? 0) - (flight === first ? spent : 0));
+    return left;
+  }
+
+  begin(images: readonly QueuedImage[], variantKey: string, expectedMs: number | null, now: number): Flight {
+    if (this.#flights.size === 0) this.#silentMs = 0;
+    const { begun: loads } = this.worker.loads;
+    const flight: Flight = {
+      ...{ images, variantKey, expectedMs, loads, sentAt: now },
+      ...{ isRepeated: false, wasSuspect: false },
+    };
+    this.#flights.add(flight);
+    return flight;
+  }
+
+  /** It answered, be it an error: it is alive. `ran`: the batch was run, and tells how fast it is. */
+  answered(flight: Flight, now: Moment, ran: boolean): void {
+    const ms = now.elapsed - Math.max(flight.sentAt, this.#answeredAt);
+    const { begun, underWay } = this.worker.loads;
+    const isTelling = begun === flight.loads && !underWay && !flight.wasSuspect;
+    if (ran && isTelling) this.speed.learn(flight.variantKey, flight.images.length, ms, now);
+    this.#answeredAt = now.elapsed;
+    this.#answers += 1;
+    this.#trust();
+    this.#leave(flight, now.elapsed);
+  }
+
+  /** No answer will come. */
+  lost(flight: Flight, now: number): void {
+    this.#leave(flight, now);
+  }
+
+  /**
+   * `ms` have passed, in which its answers would have been noticed. Answers true where it becomes suspect by that. While it
+   * loads a model it answers nobody, which says nothing against it.
+   */
+  passed(ms: number): boolean {
+    const [oldest] = this.#flights;
+    if (!oldest || this.#isSuspect) return false;
+    this.#silentMs = this.worker.loads.underWay ? 0 : this.#silentMs + ms;
+    if (this.#silentMs <= boundOf(oldest)) return false;
+    this.#isSuspect = true;
+    for (const flight of this.#flights) flight.wasSuspect = true;
+    return true;
+  }
+
+  #trust(): void {
+    this.#silentMs = 0;
+    this.#isSuspect = false;
+  }
+
+  #leave(flight: Flight, now: number): void {
+    this.#flights.delete(flight);
+    if (this.#flights.size === 0) this.#idleSince = now;
+  }
+}
+
+function boundOf({ expectedMs }: Flight): number {
+  const { times, atLeastMs, unknownMs } = SUSPICIOUS;
+  return expectedMs === null ? unknownMs : Math.max(atLeastMs, times * expectedMs);
+}

@@ -1,0 +1,32 @@
+import type { WorkerPool } from '../pool/pool.ts';
+import type { InferenceWorker } from '../pool/worker.ts';
+import { Lane } from './lane.ts';
+
+/** The workers of a pool, each as a lane. */
+export class Lanes {
+  readonly #pool: WorkerPool;
+  readonly #lanes = new WeakMap<InferenceWorker, Lane>();
+
+  constructor(pool: WorkerPool) {
+    this.#pool = pool;
+  }
+
+  /** Those of the workers that may be given work. */
+  get present(): Lane[] {
+    return this.#pool.workers.map((worker) => this.of(worker));
+  }
+
+  of(worker: InferenceWorker): Lane {
+    let lane = this.#lanes.get(worker);
+    if (!lane) {
+      lane = new Lane(worker);
+      this.#lanes.set(worker, lane);
+    }
+    return lane;
+  }
+
+  /** Whether one but this is ready. */
+  hasOther(lane: Lane): boolean {
+    return this.present.some((other) => other !== lane && other.isReady);
+  }
+}
