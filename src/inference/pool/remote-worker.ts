@@ -1,15 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../lib/logger.ts';
-import {
-  type FaultReason,
-  ModelLoadError,
-  OipError,
-  WorkerFaultError,
-  WorkerLostError,
-} from '../oip/errors.ts';
+import { ModelLoadError, OipError, WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
 import { checkAnswer } from './check-answer.ts';
+import { FaultRecord, type Pauses } from './fault-record.ts';
 import type { ModelServer, OpenVariant } from './model-server.ts';
 import { type Patience, patience } from './patience.ts';
 import { Readiness } from './readiness.ts';
@@ -27,19 +22,13 @@ export interface RemoteWorkerOptions {
   /** Between two looks at whether it is ready. 1 s. */
   readonly pollMs?: number;
   /** How long it is given no work once it is ejected: at first, and at most. 1 s and 30 s. */
-  readonly pauseMs?: { readonly first: number; readonly most: number };
+  readonly pauseMs?: Pauses;
 }
 
 /** A look waits behind the batch that another client runs or the large model that it loads: far longer than an answer takes. */
 const pollTimeoutMs = 30_000;
 const loadTimeoutMs = 120_000;
 const closeGraceMs = 5_000;
-const pauseMs = { first: 1_000, most: 30_000 };
-/** Faults in a row after which it is ejected: one may be a broken connection's, or a proxy's that restarts. */
-const MOST_STRIKES = 3;
-/** One that has been well for so long since its last pause begins with the shortest again. */
-const FORGIVEN_MS = 60_000;
-const SAID_AGAIN_MS = 60_000;
 
 type Loader = VariantLoader<OpenVariant>;
 
@@ -52,6 +41,7 @@ export class RemoteWorker implements InferenceWorker {
   readonly #logger: Logger;
   readonly #server: ModelServer;
   readonly #readiness = new Readiness<Loader>();
+  readonly #record: FaultRecord;
   readonly #closing = new AbortController();
   readonly #watch: Promise<void>;
   readonly #batches = new Set<Promise<unknown>>();
@@ -60,21 +50,15 @@ export class RemoteWorker implements InferenceWorker {
   #running = 0;
   #returns = -1;
   #device: string | null = null;
-  readonly #faults = new Map<FaultReason, number>();
-  readonly #saidAt = new Map<FaultReason, number>();
   /** What it would not load, and why: that is told once. */
   readonly #refused = new Map<string, string>();
-  /** Faults in a row. */
-  #strikes = 0;
-  #pauseMs = 0;
-  /** On the clock of `performance`. */
-  #ejectedUntil = Number.NEGATIVE_INFINITY;
 
   constructor(options: RemoteWorkerOptions, logger: Logger) {
     this.name = options.name;
     this.#options = options;
     this.#logger = logger.child({ worker: options.name });
     this.#server = options.server;
+    this.#record = new FaultRecord(this.#logger, options.pauseMs);
     this.#watch = this.#watchReadiness();
   }
 
@@ -96,11 +80,11 @@ export class RemoteWorker implements InferenceWorker {
 
   stats(): WorkerStats {
     const { current, closed } = this.#readiness;
-    const down = this.#isEjected ? 'ejected' : 'starting';
+    const down = this.#record.isEjected ? 'ejected' : 'starting';
     return {
       state: closed ? 'closed' : current ? 'ready' : down,
       restarts: Math.max(0, this.#returns),
-      faults: this.#faults,
+      faults: this.#record.counts,
       pid: null,
       rssBytes: null,
       device: this.#device,
@@ -122,7 +106,7 @@ export class RemoteWorker implements InferenceWorker {
   }
 
   judged(fault: WorkerFaultError | null): void {
-    if (fault === null) this.#strikes = 0;
+    if (fault === null) this.#record.good();
     else this.#fault(fault);
   }
 
@@ -159,30 +143,8 @@ export class RemoteWorker implements InferenceWorker {
     return output;
   }
 
-  #fault({ reason, message }: WorkerFaultError): void {
-    this.#faults.set(reason, (this.#faults.get(reason) ?? 0) + 1);
-    const now = performance.now();
-    if (now - (this.#saidAt.get(reason) ?? Number.NEGATIVE_INFINITY) > SAID_AGAIN_MS) {
-      this.#saidAt.set(reason, now);
-      this.#logger.error({ fault: reason, reason: message }, 'remote worker is at fault');
-    }
-    this.#strikes += 1;
-    if (this.#strikes >= MOST_STRIKES && !this.#isEjected) this.#eject(now);
-  }
-
-  get #isEjected(): boolean {
-    return performance.now() < this.#ejectedUntil;
-  }
-
-  /** For a pause that doubles each time; then one more fault is enough. */
-  #eject(now: number): void {
-    const { first, most } = this.#options.pauseMs ?? pauseMs;
-    const isFirst = now - this.#ejectedUntil > FORGIVEN_MS;
-    this.#pauseMs = isFirst ? first : Math.min(2 * this.#pauseMs, most);
-    this.#ejectedUntil = now + this.#pauseMs;
-    this.#strikes = MOST_STRIKES - 1;
-    this.#readiness.clear();
-    this.#logger.error({ pauseMs: this.#pauseMs }, 'remote worker is ejected for faults in a row');
+  #fault(error: WorkerFaultError): void {
+    if (this.#record.add(error)) this.#readiness.clear();
   }
 
   /** A server that restarted between two looks has lost its models, which only its error shows: load and ask once more. */
@@ -226,7 +188,7 @@ export class RemoteWorker implements InferenceWorker {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       // While it computes for us it cannot answer, and its answer will show that it is well.
-      if (this.#running === 0 && !this.#isEjected) await this.#look();
+      if (this.#running === 0 && !this.#record.isEjected) await this.#look();
       await sleep(this.#options.pollMs ?? 1_000, undefined, { signal }).catch(() => undefined); // Aborted: as above.
     }
   }

@@ -41,12 +41,10 @@ export interface QueuedImage {
   readonly queuedAt: number;
   /** The workers that have it now: two where the first is silent. */
   readonly carriers: Set<Lane>;
-  /** Where it failed, or is silent: it is run on another worker where one is ready. */
-  avoided: Lane | null;
-  /** Workers that went away under it, or answered what they must not. */
+  /** Where it was tried in vain: it is run on another worker where one is ready. Images of one batch have these in common. */
+  readonly avoided: Set<Lane>;
+  /** Workers that went away under it. */
   lost: number;
-  /** A worker did not take its model. */
-  refused: boolean;
   /** It was in a batch that failed: it is run in none with others again. */
   alone: boolean;
   /** It has its answer, or an error. */

@@ -5,8 +5,8 @@ import type { Moment } from './worker-speed.ts';
 export interface Wanted {
   readonly variantKey: string;
   readonly images: number;
-  /** Not this one, where another is ready. */
-  readonly avoided: Lane | null;
+  /** Not these, where another is ready. */
+  readonly avoided: ReadonlySet<Lane>;
 }
 
 export interface Circumstances {
@@ -56,9 +56,9 @@ export function chooseLane(
 }
 
 /** Those that are ready, and of these each time those alone that are better, where there are any. */
-function narrow(lanes: readonly Lane[], variantKey: string, avoided: Lane | null): readonly Lane[] {
+function narrow(lanes: readonly Lane[], variantKey: string, avoided: ReadonlySet<Lane>): readonly Lane[] {
   const preferences: ((lane: Lane) => boolean)[] = [
-    (lane) => lane !== avoided,
+    (lane) => !avoided.has(lane),
     // It would have to load it first. The pool sees to it that the others hold it soon.
     ({ worker }) => worker.holds(variantKey),
     // It answers nobody until it is done.

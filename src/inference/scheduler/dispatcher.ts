@@ -97,21 +97,16 @@ export class Dispatcher {
    *   reason for which the ticket was abandoned
    */
   run(chosen: ChosenVariant, ticket: Ticket, pixels: Uint8Array): Promise<ImageOutput> {
-    return this.#run(chosen, ticket, pixels, null);
+    return this.#run(chosen, ticket, pixels, new Set());
   }
 
-  #run(
-    chosen: ChosenVariant,
-    ticket: Ticket,
-    pixels: Uint8Array,
-    avoided: Lane | null,
-  ): Promise<ImageOutput> {
+  #run(chosen: ChosenVariant, ticket: Ticket, pixels: Uint8Array, avoided: Set<Lane>): Promise<ImageOutput> {
     return new Promise<ImageOutput>((resolve, reject) => {
       ticket.abandoned.throwIfAborted();
       const image: QueuedImage = {
         ...{ chosen, ticket, pixels, queuedAt: this.#clock.elapsed(), carriers: new Set(), avoided },
         // One that is to go elsewhere than others goes alone.
-        ...{ lost: 0, refused: false, alone: avoided !== null, settled: false, resolve, reject },
+        ...{ lost: 0, alone: avoided.size > 0, settled: false, resolve, reject },
       };
       this.#enqueue(image);
       this.#dispatch();
@@ -154,7 +149,7 @@ export class Dispatcher {
     const lanes = this.#lanes.present;
     this.#first = this.#first.filter((images) => !this.#place(images, lanes));
     // While a batch waits for a better worker, the next would do no better; one that must not go where it failed holds up nobody.
-    const isHeldUp = () => this.#first.some(([image]) => image!.avoided === null);
+    const isHeldUp = () => this.#first.some(([image]) => image!.avoided.size === 0);
     while (!isHeldUp() && lanes.some(({ isReady, isFull }) => isReady && !isFull)) {
       const { batch, expired } = this.#scheduler.next(this.#clock.now());
       for (const { payload } of expired) settle(payload, tooLate());
@@ -234,18 +229,25 @@ export class Dispatcher {
       batchSize: images.length,
       queueMs: sentAt - queuedAt,
       inferenceMs: computeMs,
-      elsewhere: () => (this.#lanes.hasOther(lane) ? this.#run(chosen, ticket, pixels, lane) : null),
+      elsewhere: () => {
+        const avoided = new Set([lane]);
+        return this.#lanes.hasOther(avoided) ? this.#run(chosen, ticket, pixels, avoided) : null;
+      },
       judged: (fault) =>
         lane.worker.judged(fault === null ? null : new WorkerFaultError('unreadable', fault)),
     }));
   }
 
   #failed(batch: readonly QueuedImage[], lane: Lane, error: Error): void {
-    // What another worker has as well, one that is not silent, may do better there.
-    const isCarried = ({ carriers }: QueuedImage) => [...carriers].some(({ isSuspect }) => !isSuspect);
-    const images = batch.filter((image) => isWanted(image) && !isCarried(image));
+    // What another worker has as well, one that is not silent, or is to have, may do better there.
+    const isElsewhere = (image: QueuedImage) =>
+      [...image.carriers].some(({ isSuspect }) => !isSuspect) ||
+      this.#first.some((images) => images.includes(image));
+    const images = batch.filter((image) => isWanted(image) && !isElsewhere(image));
     if (error instanceof WorkerLostError) for (const { chosen } of images) this.#health.failed(chosen, error);
-    const { again, queue, fail } = afterFailure(images, error, lane, this.#lanes.hasOther(lane));
+    if (images.length === 0) return;
+    const hasOther = (than: ReadonlySet<Lane>) => this.#lanes.hasOther(than);
+    const { again, queue, fail } = afterFailure(images, error, lane, hasOther);
     this.#first.push(...again);
     for (const image of queue) this.#enqueue(image);
     for (const { image, reason, told } of fail) {
@@ -268,11 +270,11 @@ export class Dispatcher {
           { worker: lane.worker.name },
           'a worker is silent for far longer than its batch should take',
         );
-      if (!lane.isSuspect || !this.#lanes.hasOther(lane)) continue;
+      if (!lane.isSuspect || !this.#lanes.hasOther(new Set([lane]))) continue;
       for (const flight of lane.flights) {
         if (flight.isRepeated) continue;
         flight.isRepeated = true;
-        for (const image of flight.images) image.avoided = lane;
+        for (const { avoided } of flight.images) avoided.add(lane);
         this.#first.unshift(flight.images);
       }
     }

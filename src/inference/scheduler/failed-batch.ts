@@ -19,39 +19,44 @@ const nothing: Course = { again: [], queue: [], fail: [] };
 /**
  * - The worker went away: each image is run once more, alone, since one of them may be what it died of; what two die of is
  *   OVERLOADED.
- * - It is at fault, or does not take the model: the batch is run once more as it is, by another.
+ * - It is at fault, or does not take the model: the batch is run as it is by each of the others, until one answers as it should.
+ *   A fault may be over by the next time: where there is no other, it is run there once more.
  * - The model failed: one image can fail all that it is with, so each is queued alone. One that was alone has failed.
  *
- * Marks the images accordingly. `images`: those that nobody else carries and somebody waits for.
+ * Marks the images accordingly. `images`: those of a batch that nobody else carries and somebody waits for. `hasOther`: whether
+ * a worker but these is ready.
  */
 export function afterFailure(
   images: readonly QueuedImage[],
   error: Error,
   lane: Lane,
-  hasOther: boolean,
+  hasOther: (than: ReadonlySet<Lane>) => boolean,
 ): Course {
-  if (error instanceof WorkerLostError || error instanceof WorkerFaultError) {
+  const isFirst = images.every(({ avoided }) => avoided.size === 0);
+  if (error instanceof WorkerLostError) {
     for (const image of images) image.lost += 1;
     const once = images.filter(({ lost }) => lost === 1);
-    const twice = images.filter(({ lost }) => lost > 1);
-    for (const image of once) image.avoided = lane;
-    if (error instanceof WorkerFaultError) return { ...failed(twice, error), again: batches([once]) };
-    for (const image of once) image.alone = true;
-    return { ...failed(twice, error), again: batches(once.map((image) => [image])) };
+    for (const image of once) {
+      image.alone = true;
+      image.avoided.add(lane);
+    }
+    return {
+      ...failed(
+        images.filter(({ lost }) => lost > 1),
+        error,
+      ),
+      again: once.map((image) => [image]),
+    };
   }
-  if (error instanceof ModelLoadError) {
-    const taken = hasOther ? images.filter(({ refused }) => !refused) : [];
-    const refused = images.filter((image) => !taken.includes(image));
-    for (const image of taken) Object.assign(image, { refused: true, avoided: lane });
-    return { ...failed(refused, error), again: batches([taken]) };
+  if (error instanceof WorkerFaultError || error instanceof ModelLoadError) {
+    for (const { avoided } of images) avoided.add(lane);
+    const isWorthwhile = images[0] && hasOther(images[0].avoided);
+    const again = isWorthwhile || (isFirst && error instanceof WorkerFaultError);
+    return again ? { ...nothing, again: [images] } : failed(images, error);
   }
   if (images.length === 1) return failed(images, error);
   for (const image of images) image.alone = true;
   return { ...nothing, queue: images };
-}
-
-function batches(all: readonly (readonly QueuedImage[])[]): readonly (readonly QueuedImage[])[] {
-  return all.filter((batch) => batch.length > 0);
 }
 
 function failed(images: readonly QueuedImage[], reason: Error): Course {

@@ -25,8 +25,8 @@ export class Lanes {
     return lane;
   }
 
-  /** Whether one but this is ready. */
-  hasOther(lane: Lane): boolean {
-    return this.present.some((other) => other !== lane && other.isReady);
+  /** Whether one but these is ready. */
+  hasOther(than: ReadonlySet<Lane>): boolean {
+    return this.present.some((lane) => lane.isReady && !than.has(lane));
   }
 }

@@ -1,0 +1,72 @@
+import { expect, it } from 'vitest';
+import { laneAt, PaperWorker, paperImages } from './paper-worker.ts';
+
+const at = (elapsed: number) => ({ elapsed, batches: 0 });
+
+it('suspects a worker that takes eight times as long as it should, and a second at least', () => {
+  for (const { expectedMs, boundMs } of [
+    { expectedMs: 10, boundMs: 1_000 },
+    { expectedMs: 500, boundMs: 4_000 },
+    { expectedMs: null, boundMs: 10_000 },
+  ]) {
+    const lane = laneAt(null);
+    lane.begin(paperImages(1), 'v', expectedMs, 0);
+    expect(lane.passed(boundMs)).toBe(false);
+    expect(lane.isReady).toBe(true);
+    expect(lane.passed(1)).toBe(true);
+    expect(lane.isReady).toBe(false);
+    // It is told once.
+    expect(lane.passed(boundMs)).toBe(false);
+  }
+});
+
+it('suspects none that has nothing to do, that loads a model, or that has just answered', () => {
+  const worker = new PaperWorker();
+  const lane = laneAt(null, worker);
+  expect(lane.passed(60_000)).toBe(false);
+  const first = lane.begin(paperImages(1), 'v', 10, 0);
+  worker.loads = { begun: 1, underWay: true };
+  expect(lane.passed(60_000)).toBe(false);
+  worker.loads = { begun: 1, underWay: false };
+  expect(lane.passed(900)).toBe(false);
+  lane.begin(paperImages(1), 'v', 10, 900);
+  lane.answered(first, at(900), true);
+  expect(lane.passed(900)).toBe(false);
+  expect(lane.passed(200)).toBe(true);
+});
+
+it('trusts a suspect again that answers, be it by an error, and one that has come back', () => {
+  const worker = new PaperWorker();
+  const lane = laneAt(null, worker);
+  const flights = [1, 2].map(() => lane.begin(paperImages(1), 'v', 10, 0));
+  lane.passed(2_000);
+  lane.answered(flights[0]!, at(2_000), false);
+  expect(lane.isReady).toBe(true);
+  lane.passed(2_000);
+  lane.lost(flights[1]!, 4_000);
+  expect(lane.isReady).toBe(false);
+  worker.becomeReady();
+  expect(lane.isReady).toBe(true);
+});
+
+it('measures how long a batch takes the worker up, not how long it stood behind another', () => {
+  const lane = laneAt(null);
+  const [first, second] = [0, 0].map((now) => lane.begin(paperImages(1), 'v', null, now));
+  lane.answered(first!, at(100), true);
+  lane.answered(second!, at(200), true);
+  expect(lane.speed.measuredMs('v', 1)).toBeCloseTo(100);
+});
+
+it('measures neither what a load held up, nor what it was suspect over, nor what failed', () => {
+  const worker = new PaperWorker();
+  const lane = laneAt(null, worker);
+  const failed = lane.begin(paperImages(1), 'v', null, 0);
+  lane.answered(failed, at(100), false);
+  const heldUp = lane.begin(paperImages(1), 'v', null, 100);
+  worker.loads = { begun: 1, underWay: false };
+  lane.answered(heldUp, at(5_000), true);
+  const silent = lane.begin(paperImages(1), 'v', 10, 5_000);
+  lane.passed(2_000);
+  lane.answered(silent, at(9_000), true);
+  expect(lane.speed.measuredMs('v', 1)).toBeNull();
+});

@@ -1,0 +1,81 @@
+import type { InferenceWorker } from '../../../src/inference/pool/worker.ts';
+import type { QueuedImage } from '../../../src/inference/scheduler/batch.ts';
+import { Lane } from '../../../src/inference/scheduler/lane.ts';
+import { variantOf } from '../../support/variants.ts';
+
+/** What is told of a worker that runs nothing: for tests of who is chosen, on a clock that they turn. */
+export class PaperWorker implements InferenceWorker {
+  readonly name: string;
+  readonly capacity: number;
+  ready = true;
+  loads = { begun: 0, underWay: false };
+  readonly held = new Set(['v']);
+  readonly #onReady: (() => void)[] = [];
+
+  constructor(name = 'paper', capacity = 2) {
+    this.name = name;
+    this.capacity = capacity;
+  }
+
+  holds(variantKey: string): boolean {
+    return this.held.has(variantKey);
+  }
+
+  onReady(callback: () => void): void {
+    this.#onReady.push(callback);
+  }
+
+  becomeReady(): void {
+    this.ready = true;
+    for (const callback of this.#onReady) callback();
+  }
+
+  infer(): Promise<never> {
+    return Promise.reject(new Error('it runs nothing'));
+  }
+
+  ensureLoaded(): Promise<never> {
+    return this.infer();
+  }
+
+  stats(): never {
+    throw new Error('it has none');
+  }
+
+  judged(): void {}
+  async close(): Promise<void> {}
+  killNow(): void {}
+}
+
+/** A lane whose worker has been measured: so many milliseconds an image, long ago in its own terms. */
+export function laneAt(msPerImage: number | null, worker = new PaperWorker()): Lane {
+  const lane = new Lane(worker);
+  if (msPerImage !== null) {
+    for (const images of [1, 4])
+      lane.speed.learn('v', images, msPerImage * images, { elapsed: 0, batches: 0 });
+  }
+  return lane;
+}
+
+export function paperImages(count: number): QueuedImage[] {
+  const chosen = { model: 'paper', version: 1, variant: variantOf('v', 'a'.repeat(64)) };
+  return Array.from({ length: count }, () => ({
+    ...{
+      chosen,
+      pixels: new Uint8Array(12),
+      queuedAt: 0,
+      carriers: new Set<Lane>(),
+      avoided: new Set<Lane>(),
+    },
+    ...{ lost: 0, alone: false, settled: false, resolve: () => {}, reject: () => {} },
+    ticket: {
+      ...{
+        tenant: 'tenant',
+        weight: 1,
+        priority: 'INTERACTIVE' as const,
+        deadline: Number.POSITIVE_INFINITY,
+      },
+      ...{ abandoned: new AbortController().signal, dispatched: false },
+    },
+  }));
+}
