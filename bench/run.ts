@@ -3,6 +3,7 @@
  * line of JSON, on standard output, and its progress on standard error.
  */
 const benches: Record<string, () => Promise<{ run(args: string[]): Promise<void> }>> = {
+  engines: () => import('./engines.ts'),
   'served-ratio': () => import('./served-ratio.ts'),
 };
 

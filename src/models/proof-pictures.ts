@@ -1,5 +1,6 @@
 import { lumaWeights, type Preprocessing } from '../inference/preprocessing.ts';
 import type { Tensor } from '../inference/tensor.ts';
+import { numbersFrom } from '../lib/numbers-from.ts';
 
 /**
  * Five pictures, `height · width · 3` RGB bytes each, the same on every run: noise over all levels, dark noise, a slope under
@@ -7,7 +8,7 @@ import type { Tensor } from '../inference/tensor.ts';
  * of them does not look at its input.
  */
 export function proofPictures(width: number, height: number): Uint8Array[] {
-  const random = mulberry32(20_261_123);
+  const random = numbersFrom(20_261_123);
   const picture = (level: (noise: number, position: number) => number) => {
     const pixels = new Uint8Array(width * height * 3); // filled by hand: `from` takes seconds for a large one
     for (let index = 0; index < pixels.length; index += 1)
@@ -66,15 +67,4 @@ function levelOf(picture: Uint8Array, at: number, color: Preprocessing['color'],
   const [red, green, blue] = [picture[at]!, picture[at + 1]!, picture[at + 2]!];
   if (color === 'GRAY') return lumaWeights[0] * red + lumaWeights[1] * green + lumaWeights[2] * blue;
   return (color === 'RGB' ? [red, green, blue] : [blue, green, red])[channel]!;
-}
-
-/** A small generator of numbers in [0, 1) with a seed, which `Math.random` has not. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { numbersFrom } from '../support/numbers.ts';
+import { numbersFrom } from '../../src/lib/numbers-from.ts';
 
 type Mutation = (file: Buffer, random: () => number) => Buffer;
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { placeImage } from '../../../../src/inference/images/geometry.ts';
 import { detect, MAX_CANDIDATES } from '../../../../src/inference/tasks/detect/detect.ts';
 import type { DetectOutput, InputGeometry } from '../../../../src/inference/variant.ts';
-import { numbersFrom } from '../../../support/numbers.ts';
+import { numbersFrom } from '../../../../src/lib/numbers-from.ts';
 import { geometry } from '../../images/pictures.ts';
 import { plainBoxes, proposals, reading, tensor } from './tensors.ts';
 

@@ -7,7 +7,7 @@ import { yolov5 } from '../../../../src/inference/tasks/detect/yolov5.ts';
 import { yolov8 } from '../../../../src/inference/tasks/detect/yolov8.ts';
 import { yolox } from '../../../../src/inference/tasks/detect/yolox.ts';
 import type { DetectOutput } from '../../../../src/inference/variant.ts';
-import { numbersFrom } from '../../../support/numbers.ts';
+import { numbersFrom } from '../../../../src/lib/numbers-from.ts';
 import { tensor } from './tensors.ts';
 
 /** What the formulae of a head's authors make of one anchor: a score a class, and the four edges. */

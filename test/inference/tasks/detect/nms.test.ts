@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { suppressOverlaps } from '../../../../src/inference/tasks/detect/nms.ts';
-import { numbersFrom } from '../../../support/numbers.ts';
+import { numbersFrom } from '../../../../src/lib/numbers-from.ts';
 
 type Edges = readonly [number, number, number, number];
 

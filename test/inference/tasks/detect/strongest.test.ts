@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { strongest } from '../../../../src/inference/tasks/detect/strongest.ts';
-import { numbersFrom } from '../../../support/numbers.ts';
+import { numbersFrom } from '../../../../src/lib/numbers-from.ts';
 
 const of = (scores: number[], minScore: number, most: number) => [
   ...strongest(Float32Array.from(scores), minScore, most),

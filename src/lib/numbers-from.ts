@@ -1,4 +1,4 @@
-/** Mulberry32: the same numbers 0..1 in every run. */
+/** Numbers in [0, 1) from a seed, the same in every run (Mulberry32): what `Math.random` has not. */
 export function numbersFrom(seed: number): () => number {
   let state = seed;
   return () => {
