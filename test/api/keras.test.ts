@@ -12,13 +12,21 @@ import { startServer, type TestServer } from '../support/server.ts';
 const interpreter = python('tensorflow', 'keras', 'tensorflowjs');
 const size = 224;
 
-function writeManifest(folder: string, { format, file }: { format: string; file: string }): string {
+interface Saved {
+  readonly format: string;
+  readonly file: string;
+  readonly input?: Record<string, unknown>;
+  readonly scores?: string;
+}
+
+function writeManifest(folder: string, { format, file, input = { scale: 1 / 255 }, scores }: Saved): string {
   const labels = Array.from({ length: 10 }, (_, index) => `c${index}`);
   writeFileSync(join(folder, 'labels.txt'), labels.join('\n'));
   const manifest = join(folder, `${format}.json`);
   const described = {
     ...{ name: `keras-${format}`, version: 1, task: 'CLASSIFY', format, file, labels: 'labels.txt' },
-    ...{ input: { width: size, height: size, scale: 1 / 255 }, output: { kind: 'probabilities' } },
+    input: { width: size, height: size, ...input },
+    output: { kind: 'probabilities', ...(scores && { scores }) },
   };
   writeFileSync(manifest, JSON.stringify(described));
   return manifest;
@@ -49,12 +57,12 @@ describe.skipIf(interpreter === null)(
     /** Imports one of its forms, and compares every probability of every picture. */
     async function compare(
       server: TestServer,
-      { format, file }: { format: string; file: string },
+      saved: Saved,
       { device, tolerance }: { device: string; tolerance: number },
     ): Promise<void> {
-      const manifest = writeManifest(folder, { format, file });
+      const manifest = writeManifest(folder, saved);
       const model = await importManifest(manifest, { server });
-      expect(model.variants[0]).toMatchObject({ format, maxBatch: 8 });
+      expect(model.variants[0]).toMatchObject({ format: saved.format, maxBatch: 8 });
       const input = { model: model.name, images: pictures, topK: 10 };
       const { errors, data } = await server.operator.classify(input);
       expect(errors).toEqual([]);
@@ -79,6 +87,16 @@ describe.skipIf(interpreter === null)(
       async () => {
         const server = await startServer({ FOVEA_TENSORFLOW: 'native' });
         const exported = { format: 'saved-model', file: 'saved' };
+        await compare(server, exported, { device: 'cpu', tolerance: 1e-4 }).finally(() => server.close());
+      },
+      120_000,
+    );
+
+    it.skipIf(!hasNativeTensorFlow())(
+      'as a SavedModel that takes bytes, with another signature and another output beside (needs npm run build:tensorflow)',
+      async () => {
+        const server = await startServer({ FOVEA_TENSORFLOW: 'native' });
+        const exported = { format: 'saved-model', file: 'bytes', input: {}, scores: 'scores' };
         await compare(server, exported, { device: 'cpu', tolerance: 1e-4 }).finally(() => server.close());
       },
       120_000,

@@ -19,8 +19,6 @@ const platforms: Readonly<Record<TensorFlowFormat, string>> = {
   'tfjs-layers': 'tensorflowjs_layers',
 };
 
-const dataTypes: Readonly<Record<string, DataType>> = { float32: 'FP32', int32: 'INT32', bool: 'BOOL' };
-
 /** Runs the models of one TensorFlow format; what a model's artefact is, `Bundle` says. */
 export function tensorFlowEngine(format: TensorFlowFormat, runtime: TensorFlowRuntime): Engine {
   return {
@@ -88,11 +86,20 @@ async function prepareModel(raw: RawModel, bundle: Bundle, device: string): Prom
 
 /** An output's numbers. Throws an Error where they are of a type that the protocol has no word for. */
 function read(name: string, tensor: tf.Tensor, unbatched: readonly string[]): Tensor {
-  const { dtype, shape } = tensor;
-  const datatype = dataTypes[dtype];
-  const data = datatype && bytesOf(tensor.dataSync() as Float32Array | Int32Array | Uint8Array);
-  if (!data) throw new Error(`output '${name}' has the unsupported type ${dtype}`);
-  return { name, datatype, shape: unbatched.includes(name) ? [1, ...shape] : shape, data };
+  const data = tensor.dataSync() as ArrayBufferView;
+  const datatype = dataTypeOf(tensor, data);
+  if (!datatype) throw new Error(`output '${name}' has the unsupported type ${tensor.dtype}`);
+  const shape = unbatched.includes(name) ? [1, ...tensor.shape] : tensor.shape;
+  return { name, datatype, shape, data: bytesOf(data) };
+}
+
+/** By the numbers themselves: TensorFlow.js calls all whole numbers int32, those of 64 bits and of 8 too. */
+function dataTypeOf({ dtype }: tf.Tensor, data: unknown): DataType | undefined {
+  if (data instanceof Float32Array) return 'FP32';
+  if (data instanceof Int32Array) return 'INT32';
+  if (data instanceof BigInt64Array) return 'INT64';
+  if (data instanceof Uint8Array) return dtype === 'bool' ? 'BOOL' : 'UINT8';
+  return undefined;
 }
 
 /** The files do not always say what the outputs look like: a run on zeros does, where it is known how large its input is. */

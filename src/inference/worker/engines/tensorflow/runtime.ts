@@ -63,6 +63,8 @@ export async function startTensorFlow(choice: TensorFlowChoice, threads: number)
   for (const name of choice === 'wasm' ? [] : ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node']) {
     const native = loadNative(name, obstacles);
     if (native === null) continue;
+    // It warns on every run of a model with outputs of 64 bits.
+    console.warn = () => {};
     await tf.ready();
     const { isUsingGpuDevice } = tf.backend() as tf.KernelBackend & { isUsingGpuDevice?: boolean };
     return { device: isUsingGpuDevice ? 'cuda:0' : 'cpu', native, obstacles: [] };
