@@ -28,8 +28,6 @@ const generators: Readonly<Record<string, () => void | Promise<void>>> = {
   'client/dist': compileClient,
   'src/db/generated': generateDatabaseClient,
   'src/models/onnx/generated': () => generateMessages({ folder: 'src/models/onnx', file: 'onnx.proto' }),
-  'src/models/tensorflow/generated': () =>
-    generateMessages({ folder: 'src/models/tensorflow', file: 'saved_model.proto' }),
   'src/inference/foreign/tensorflow-serving/generated': () =>
     generateMessages({ folder: 'src/inference/foreign/tensorflow-serving', file: '*.proto' }),
 };

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { readEnvironment } from '../config/environment.ts';
 import { placeOn } from '../inference/providers/place-workers.ts';
+import { showOneGpu } from '../inference/providers/show-one-gpu.ts';
 import { untilStopped } from '../inference/worker/lifetime.ts';
 import { runWorker } from '../inference/worker/worker.ts';
 import { OperatorError } from '../lib/errors.ts';
@@ -37,6 +38,7 @@ export async function worker(
   const compute = options.exitWithParent
     ? { providers: config.providers, deviceId }
     : await placeOn(deviceId, config.providers);
+  showOneGpu(compute, process.env);
   const artifacts = options.artifacts ?? config.artifactsDir;
   const token = secrets.workerToken;
   const running = await runWorker(

@@ -3,10 +3,13 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import {
+  DataType,
+  SavedModelSchema,
+} from '../../src/inference/foreign/tensorflow-serving/generated/tensorflow_pb.ts';
 import { elementsOf } from '../../src/inference/oip/elements.ts';
 import { LocalWorker } from '../../src/inference/pool/local-worker.ts';
 import { createLogger } from '../../src/lib/logger.ts';
-import { DataType, SavedModelSchema } from '../../src/models/tensorflow/generated/saved_model_pb.ts';
 import { type LayersForm, type TinyFiles, tinyGraph, tinyLayers, tinyScores } from '../support/tiny-tfjs.ts';
 import { type ImportScene, openImportScene } from './import-scene.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Runs the built-in classifier with one execution provider: `probe-process.ts <provider> <device ids>`. The last line it
- * writes to standard output is JSON: how far from the CPU's its answer is on each device, or why there is none.
+ * Runs the built-in classifier with one execution provider: `probe-process.ts <provider> <device id>`. The last line it
+ * writes to standard output is JSON: how far from the CPU's its answer is on that device, or why there is none.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -11,11 +11,14 @@ import type { Tensor, TensorMetadata } from '../tensor.ts';
 import { distance } from '../worker/engines/onnx/distance.ts';
 import { onnxEngine } from '../worker/engines/onnx.ts';
 import { type Compute, deviceName, onCpu, type Provider } from './provider.ts';
+import { showOneGpu } from './show-one-gpu.ts';
 
 const artifact = readFileSync(new URL('../../../models/shapes/shapes.onnx', import.meta.url));
 const { platform, arch } = process;
 
-async function tryOut(provider: Provider, deviceIds: readonly number[]): Promise<number[] | string> {
+async function tryOut(provider: Provider, deviceId: number): Promise<number | string> {
+  const compute = { providers: [provider], deviceId };
+  showOneGpu(compute, process.env);
   // A name that this build does not know would silently become the CPU.
   const known = listSupportedBackends();
   const backend = known.find(({ name }) => name === provider);
@@ -26,18 +29,13 @@ async function tryOut(provider: Provider, deviceIds: readonly number[]): Promise
   const missing = backend.bundled ? [] : missingLibraries(provider);
   if (missing.length > 0) return `onnxruntime-node was installed without ${missing.join(' and ')}`;
   const [wanted] = await answer(onCpu);
-  const distances: number[] = [];
-  for (const deviceId of deviceIds) {
-    try {
-      const compute = { providers: [provider], deviceId };
-      const [found, device] = await answer(compute);
-      if (device !== deviceName(provider, deviceId)) return 'it takes no node of a convolutional network';
-      distances.push(distance(found, wanted));
-    } catch (error) {
-      return withoutSource((error as Error).message);
-    }
+  try {
+    const [found, device] = await answer(compute);
+    if (device !== deviceName(provider, deviceId)) return 'it takes no node of a convolutional network';
+    return distance(found, wanted);
+  } catch (error) {
+    return withoutSource((error as Error).message);
   }
-  return distances;
 }
 
 /** What the package's install script would have fetched. */
@@ -75,7 +73,7 @@ function withoutSource(message: string): string {
     .replace(/\.$/, '');
 }
 
-const [provider, ids] = process.argv.slice(2) as [Provider, string];
-process.stdout.write(`${JSON.stringify(await tryOut(provider, ids.split(',').map(Number)))}\n`);
+const [provider, id] = process.argv.slice(2) as [Provider, string];
+process.stdout.write(`${JSON.stringify(await tryOut(provider, Number(id)))}\n`);
 // The threads of the runtime and of the driver would keep it.
 process.exit(0);

@@ -22,16 +22,28 @@ const PATIENCE_MS = 120_000;
 const script = fileURLToPath(new URL('./probe-process.ts', import.meta.url));
 
 /**
- * Runs a small graph with the provider, on each device it has: in a process of its own, since a driver may take its process
+ * Runs a small graph with the provider, on each device it has, each in a process of its own: a driver may take its process
  * down, hang, or keep a device's memory.
  */
 export async function probeProvider(provider: Provider): Promise<Probe> {
-  const gpus = isNvidia(provider) ? await findNvidiaGpus() : [{ name: null }];
+  const gpus = isNvidia(provider) ? await findNvidiaGpus() : [];
   // Without a GPU in sight it is tried all the same: the runtime knows best what it lacks.
-  const ids = gpus.length > 0 ? gpus.map((_, index) => index) : [0];
+  const names = gpus.length > 0 ? gpus.map(({ name }) => name) : [null];
+  const told = await Promise.all(names.map((_, deviceId) => tryDevice(provider, deviceId)));
+  const reason = told.find((each) => typeof each === 'string');
+  if (reason !== undefined) return { provider, works: false, reason };
+  const devices = names.map((name, deviceId) => ({
+    ...{ device: deviceName(provider, deviceId), name },
+    distance: told[deviceId] as number,
+  }));
+  return { provider, works: true, devices };
+}
+
+/** How far from the CPU's its answer is, or why there is none. */
+async function tryDevice(provider: Provider, deviceId: number): Promise<number | string> {
   const child = spawn(
     process.execPath,
-    ['--disable-warning=ExperimentalWarning', script, provider, ids.join(',')],
+    ['--disable-warning=ExperimentalWarning', script, provider, String(deviceId)],
     { stdio: ['ignore', 'pipe', 'pipe'], timeout: PATIENCE_MS, killSignal: 'SIGKILL' },
   );
   const written = { stdout: '', stderr: '' };
@@ -42,25 +54,18 @@ export async function probeProvider(provider: Provider): Promise<Probe> {
   }
   const [code, signal] = await once(child, 'close');
   const told = readAnswer(written.stdout);
-  const failed = (reason: string): Probe => ({ provider, works: false, reason });
   if (told === null) {
     const how =
       signal === 'SIGKILL' ? `did not end within ${PATIENCE_MS / 1000} s` : `ended with ${signal ?? code}`;
-    return failed(`the process that tried it ${how}: ${lastLine(written.stderr)}`);
+    return `the process that tried it ${how}: ${lastLine(written.stderr)}`;
   }
-  if (typeof told === 'string') return failed([told, detail(written.stderr)].filter(Boolean).join(': '));
-  const devices = told.map((distance, index) => ({
-    device: deviceName(provider, index),
-    name: gpus[index]?.name ?? null,
-    distance,
-  }));
-  return { provider, works: true, devices };
+  return typeof told === 'string' ? [told, detail(written.stderr)].filter(Boolean).join(': ') : told;
 }
 
-/** A distance a device, or why it does not work; null where the process did not come to tell. */
-function readAnswer(stdout: string): number[] | string | null {
+/** null where the process did not come to tell. */
+function readAnswer(stdout: string): number | string | null {
   try {
-    return JSON.parse(lastLine(stdout)) as number[] | string;
+    return JSON.parse(lastLine(stdout)) as number | string;
   } catch {
     return null;
   }

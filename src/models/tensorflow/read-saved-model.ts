@@ -3,16 +3,16 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
 import { hashFile } from '../../inference/artifact-store.ts';
-import { locateFile } from '../locate-file.ts';
-import type { Fault } from '../manifest-error.ts';
-import type { GraphSignature, GraphTensor } from '../onnx/describe.ts';
-import type { ModelFile, SourceModel, SourceOptions } from '../source-model.ts';
 import {
   DataType,
   SavedModelSchema,
   type SignatureDef,
   type TensorInfo,
-} from './generated/saved_model_pb.ts';
+} from '../../inference/foreign/tensorflow-serving/generated/tensorflow_pb.ts';
+import { locateFile } from '../locate-file.ts';
+import type { Fault } from '../manifest-error.ts';
+import type { GraphSignature, GraphTensor } from '../onnx/describe.ts';
+import type { ModelFile, SourceModel, SourceOptions } from '../source-model.ts';
 import { tensorFlowSource } from './tensorflow-source.ts';
 
 const typeNames = new Map<number, string>(Object.entries(DataType).map(([name, value]) => [value, name]));

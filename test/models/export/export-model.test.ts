@@ -6,11 +6,14 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { placeOf } from '../../../src/inference/artifact-store.ts';
 import { writeBundle } from '../../../src/inference/bundle.ts';
+import {
+  DataType,
+  SavedModelSchema,
+} from '../../../src/inference/foreign/tensorflow-serving/generated/tensorflow_pb.ts';
 import { exportModel } from '../../../src/models/export/export-model.ts';
 import type { ExportTarget } from '../../../src/models/export/lay-out.ts';
 import { tritonConfig } from '../../../src/models/export/triton-config.ts';
 import type { ServedModel } from '../../../src/models/registry.ts';
-import { DataType, SavedModelSchema } from '../../../src/models/tensorflow/generated/saved_model_pb.ts';
 import { moveWeightsOut } from '../../support/external-data.ts';
 import { parsePbtxt } from '../../support/pbtxt.ts';
 import { type ImportScene, openImportScene } from '../import-scene.ts';

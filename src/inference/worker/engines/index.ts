@@ -20,7 +20,7 @@ export function engines(
     async () => {
       const { tensorFlowEngine } = await import('./tensorflow/engine.ts');
       runtime ??= import('./tensorflow/runtime.ts').then(({ startTensorFlow }) =>
-        startTensorFlow(tensorFlow, threads),
+        startTensorFlow(tensorFlow, { threads, compute }),
       );
       const { device, obstacles } = await runtime;
       logger.info({ device, obstacles }, 'TensorFlow computes');

@@ -22,11 +22,11 @@ export interface ComputeSettings {
 /** `profile`: where to write how its runs went until `endProfiling`, the start of a path. Throws in the runtime's words. */
 export function createSession(
   { artifact, folder }: Graph,
-  { threads, compute: { providers, deviceId } }: ComputeSettings,
+  { threads, compute: { providers } }: ComputeSettings,
   profile: string | null = null,
 ): Promise<InferenceSession> {
   return InferenceSession.create(artifact, {
-    executionProviders: providers.map((provider) => optionsOf(provider, deviceId)),
+    executionProviders: providers.map(optionsOf),
     graphOptimizationLevel: 'all',
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
@@ -50,7 +50,7 @@ export function createSession(
  * (though CUDA's convolutions round to TF32 unless `NVIDIA_TF32_OVERRIDE=0`), memory taken as it is needed, and TensorRT's
  * engines built anew by each process.
  */
-function optionsOf(provider: Provider, deviceId: number): InferenceSession.ExecutionProviderConfig {
+function optionsOf(provider: Provider): InferenceSession.ExecutionProviderConfig {
   switch (provider) {
     case 'cpu':
       return 'cpu';
@@ -59,6 +59,6 @@ function optionsOf(provider: Provider, deviceId: number): InferenceSession.Execu
       // refuses such an index; here it is held within the tensor, at no cost that could be measured.
       return { name: 'webgpu', enableRobustness: true };
     default:
-      return { name: provider, deviceId };
+      return { name: provider, deviceId: 0 }; // the one that CUDA shows this process
   }
 }

@@ -1,6 +1,8 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import tf from '@tensorflow/tfjs-core';
+import { deviceName } from '../../../providers/provider.ts';
+import type { ComputeSettings } from '../onnx/session.ts';
 
 /** native: nothing but that, wasm: the same; auto: native where it is installed, else WebAssembly. */
 export type TensorFlowChoice = 'auto' | 'native' | 'wasm';
@@ -53,7 +55,10 @@ export const INSTALL_NATIVE =
  * The first that is installed of `@tensorflow/tfjs-node-gpu` and `@tensorflow/tfjs-node`, else WebAssembly, which comes with
  * Fovea. Once a process: TensorFlow.js keeps its backend in one place. Afterwards its core computes there.
  */
-export async function startTensorFlow(choice: TensorFlowChoice, threads: number): Promise<TensorFlowRuntime> {
+export async function startTensorFlow(
+  choice: TensorFlowChoice,
+  { threads, compute }: ComputeSettings,
+): Promise<TensorFlowRuntime> {
   // Read when the library is loaded. It logs what it finds of the processor otherwise, on every start.
   process.env.TF_NUM_INTRAOP_THREADS ??= String(threads);
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
@@ -67,7 +72,7 @@ export async function startTensorFlow(choice: TensorFlowChoice, threads: number)
     console.warn = () => {};
     await tf.ready();
     const { isUsingGpuDevice } = tf.backend() as tf.KernelBackend & { isUsingGpuDevice?: boolean };
-    return { device: isUsingGpuDevice ? 'cuda:0' : 'cpu', native, obstacles: [] };
+    return { device: isUsingGpuDevice ? deviceName('cuda', compute.deviceId) : 'cpu', native, obstacles: [] };
   }
   if (choice === 'native')
     throw new Error(
