@@ -108,7 +108,14 @@ export async function createContext(
     const name = places.length === 1 ? 'local' : `local-${index}`;
     pool.add(
       new LocalWorker(
-        { name, artifacts: artifacts.dir, threads, compute, tensorFlow: config.tensorFlow },
+        {
+          name,
+          wanted: () => pool.wanted,
+          artifacts: artifacts.dir,
+          threads,
+          compute,
+          tensorFlow: config.tensorFlow,
+        },
         logger,
       ),
     );

@@ -3,8 +3,12 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { sharp } from '../../src/inference/images/libvips.ts';
 import { createLogger } from '../../src/lib/logger.ts';
+import { modelFolder } from '../models/model-folder.ts';
+import { runCommand } from '../support/command-line.ts';
 import { FoveaWorker } from '../support/fovea-worker.ts';
+import { unreadableOnDarkModel } from '../support/onnx-fixture.ts';
 import { examplePicture, startServer, type TestServer } from '../support/server.ts';
 import { type Mischief, SpoiltWorker } from '../support/spoilt-worker.ts';
 
@@ -157,6 +161,30 @@ describe('one worker beside a good one', () => {
     const { spoilt: given } = spoilt;
     await askUntil(async () => true);
     expect(spoilt.spoilt).toBe(given);
+  });
+
+  it('no worker is blamed for what a model answers to a picture, wherever it is run', async () => {
+    const workers = [await FoveaWorker.start(), await FoveaWorker.start()];
+    const server = await startServer({ FOVEA_WORKERS: workers.map(({ address }) => address).join() });
+    onTestFinished(() => server.close());
+    const manifest = modelFolder({
+      file: unreadableOnDarkModel(2),
+      labels: 'red\ngreen\nblue\n',
+      manifest: { name: 'night-blind', input: { width: 2, height: 2 } },
+    });
+    expect(await runCommand(server, 'models', 'import', manifest)).toMatchObject({ exitCode: 0 });
+    const { client } = await server.createTenant();
+    const black = sharp({ create: { width: 2, height: 2, channels: 3, background: '#000' } });
+    const dark = { base64: (await black.png().toBuffer()).toString('base64') };
+    for (let times = 0; times < 5; times += 1) {
+      const { data } = await client.classify({ model: 'night-blind', images: [dark, dark] });
+      expect(data!.classify.results).toMatchObject([
+        { code: 'INFERENCE_FAILED' },
+        { code: 'INFERENCE_FAILED' },
+      ]);
+    }
+    for (const worker of server.context.pool.workers)
+      expect(worker.stats()).toMatchObject({ state: 'ready', faults: new Map() });
   });
 
   it('what its model fails on is not held against it', async () => {

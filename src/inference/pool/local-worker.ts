@@ -17,6 +17,8 @@ const main = fileURLToPath(new URL('../../main.ts', import.meta.url));
 export interface LocalWorkerOptions {
   /** `local`, where it is the only one. */
   readonly name?: string;
+  /** What others hold, and a fresh process loads as well before it is ready. */
+  readonly wanted?: () => Iterable<Variant>;
   /** The artefact store's folder. */
   readonly artifacts: string;
   /** Threads one inference computes with. */
@@ -57,6 +59,8 @@ export class LocalWorker implements InferenceWorker {
   readonly #supervision: Promise<void>;
   /** What a fresh process loads before it is ready. */
   readonly #held = new Map<string, Variant>();
+  /** Keys of what one could not load, or did not survive. */
+  readonly #spurned = new Set<string>();
   readonly #faults = new Map<FaultReason, number>();
   #process: WorkerProcess | null = null;
   #restarts = 0;
@@ -103,13 +107,13 @@ export class LocalWorker implements InferenceWorker {
   async ensureLoaded(variant: Variant): Promise<void> {
     const { loader } = await this.#readiness.wait();
     await loader.ensure(variant);
-    this.#held.set(variant.key, variant);
+    this.#hold(variant);
   }
 
   async infer(variant: Variant, pixels: Tensor): Promise<BatchOutput> {
     const { worker, loader } = await this.#readiness.wait();
     await loader.ensure(variant);
-    this.#held.set(variant.key, variant);
+    this.#hold(variant);
     const wanted = outputTensors(variant.output);
     const bound = patience(this.#options.inferTimeoutMs ?? 60_000, loader);
     const { outputs, parameters } = await this.#bounded(worker, bound, (signal) =>
@@ -217,16 +221,28 @@ export class LocalWorker implements InferenceWorker {
     return Math.max(0, performance.now() - readyAt);
   }
 
+  #hold(variant: Variant): void {
+    this.#held.set(variant.key, variant);
+    this.#spurned.delete(variant.key);
+  }
+
+  /** What it held, and what others hold meanwhile. */
+  *#toLoad(): Iterable<Variant> {
+    yield* this.#held.values();
+    yield* this.#options.wanted?.() ?? [];
+  }
+
   /**
-   * A variant that cannot be loaded any more, or that takes the process down, is not tried again with the next process: one
-   * bad artefact must not keep the others from being served. Whoever asks for it next has it loaded, or hears why not.
+   * A variant that cannot be loaded, or that takes the process down, is not tried again with the next process: one bad artefact
+   * must not keep the others from being served. Whoever asks for it next has it loaded, or hears why not.
    */
   async #reload(loader: VariantLoader<void>): Promise<void> {
-    for (const variant of this.#held.values()) {
+    for (const variant of this.#toLoad()) {
+      if (this.#spurned.has(variant.key)) continue;
       try {
         await loader.ensure(variant);
       } catch (error) {
-        this.#held.delete(variant.key);
+        this.#spurned.add(variant.key);
         this.#logger.error({ err: error, variant: variant.key }, 'variant could not be loaded again');
         if (!(error instanceof OipError)) throw error;
       }

@@ -29,6 +29,7 @@ export interface RemoteWorkerOptions {
 const pollTimeoutMs = 30_000;
 const loadTimeoutMs = 120_000;
 const closeGraceMs = 5_000;
+const MOST_LOSSES = 2;
 
 type Loader = VariantLoader<OpenVariant>;
 
@@ -52,6 +53,8 @@ export class RemoteWorker implements InferenceWorker {
   #device: string | null = null;
   /** What it would not load, and why: that is told once. */
   readonly #refused = new Map<string, string>();
+  /** How often in a row it went away while it loaded a variant to become ready. */
+  readonly #lostOver = new Map<string, number>();
 
   constructor(options: RemoteWorkerOptions, logger: Logger) {
     this.name = options.name;
@@ -233,11 +236,17 @@ export class RemoteWorker implements InferenceWorker {
     this.#readiness.set(loader);
   }
 
+  /** What it went away over twice may be what takes it down: the others are served without. Whoever asks for it has it loaded. */
   async #preload(loader: Loader, variant: Variant): Promise<void> {
+    const losses = this.#lostOver.get(variant.key) ?? 0;
+    if (losses >= MOST_LOSSES) return;
     try {
       await loader.ensure(variant);
+      this.#lostOver.delete(variant.key);
     } catch (error) {
-      if (!(error instanceof ModelLoadError)) throw error;
+      if (error instanceof ModelLoadError) return;
+      if (error instanceof WorkerLostError) this.#lostOver.set(variant.key, losses + 1);
+      throw error;
     }
   }
 

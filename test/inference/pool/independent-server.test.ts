@@ -99,7 +99,7 @@ it('asks as the specification has it', async () => {
     inputs: [
       { name: 'images', datatype: 'UINT8', shape: [1, 2, 2, 3], parameters: { binary_data_size: 12 } },
     ],
-    outputs: [{ name: 'means' }],
+    outputs: [{ name: 'means', parameters: { binary_data: true } }],
     parameters: { binary_data_output: true },
   });
   expect([...sent]).toEqual([...pixels.data]);

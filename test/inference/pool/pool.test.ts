@@ -1,10 +1,12 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { elementsOf } from '../../../src/inference/oip/elements.ts';
+import { LocalWorker } from '../../../src/inference/pool/local-worker.ts';
 import { WorkerPool } from '../../../src/inference/pool/pool.ts';
 import { runWorker } from '../../../src/inference/worker/worker.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { artifactFolder } from '../../support/artifact-folder.ts';
 import { meanModel } from '../../support/onnx-fixture.ts';
+import { script } from '../../support/processes.ts';
 import { connectTo } from '../../support/remote-worker.ts';
 import { pixelsOf, variantOf } from '../../support/variants.ts';
 
@@ -65,4 +67,25 @@ it('fails where every worker refuses the model, and is content where one of them
   await pool.load([mean]);
   expect([one.worker.stats().variants, other.worker.stats().variants]).toEqual([1, 0]);
   await expect(pool.load([unknown])).rejects.toMatchObject({ name: 'ModelLoadError', status: 404 });
+});
+
+it('a worker of this machine holds what the others do before it is ready, however late it is', async () => {
+  const artifacts = artifactFolder();
+  const mean = variantOf('mean', artifacts.put(meanModel(2, 2)));
+  const pool = new WorkerPool();
+  onTestFinished(() => pool.close());
+  const open = (name: string) =>
+    new LocalWorker(
+      {
+        ...{ name, wanted: () => pool.wanted, artifacts: artifacts.dir, threads: 1 },
+        command: script('worker-main.ts'),
+      },
+      createLogger('silent'),
+    );
+  pool.add(open('local-0'));
+  await pool.load([mean]);
+  const late = open('local-1');
+  pool.add(late);
+  await new Promise<void>((resolve) => late.onReady(resolve));
+  expect(late.holds('mean')).toBe(true);
 });

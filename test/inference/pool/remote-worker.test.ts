@@ -190,3 +190,27 @@ it('takes a model that its server has already as it is, and times what its serve
     message: /'scores'.*'means'/,
   });
 });
+
+it('does without a variant that its server does not survive, rather than never be ready', async () => {
+  let loads = 0;
+  const server = createServer((request, response) => {
+    if (request.url!.endsWith('/deadly/load')) {
+      loads += 1;
+      request.socket.destroy();
+      return;
+    }
+    if (request.url!.endsWith('/deadly/ready')) response.writeHead(404);
+    response.end('{}');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const variants = ['deadly', 'harmless'].map((key) => variantOf(key, 'a'.repeat(64)));
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const worker = connectTo(address, { wanted: () => variants });
+  await vi.waitUntil(() => worker.ready, { timeout: 20_000 });
+  expect(loads).toBe(2);
+  expect(['deadly', 'harmless'].map((key) => worker.holds(key))).toEqual([false, true]);
+});
