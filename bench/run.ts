@@ -4,6 +4,7 @@
  */
 const benches: Record<string, () => Promise<{ run(args: string[]): Promise<void> }>> = {
   engines: () => import('./engines.ts'),
+  gpu: () => import('./gpu/bench.ts'),
   'served-ratio': () => import('./served-ratio.ts'),
 };
 

@@ -1,15 +1,14 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { Client } from 'undici';
 import { readManifest } from '../src/models/read-manifest.ts';
 import type { BareLoopSettings } from './bare-loop.ts';
 import { writePictures } from './pictures.ts';
+import { artifactOf, createKeys, fovea, load, node, progress, requestBody, startService } from './service.ts';
 
 const USAGE = `npm run bench -- served-ratio [--manifest <file>] [--pictures <folder>] [--clients n] [--seconds n] [--json]
 
@@ -19,11 +18,8 @@ the same JPEGs: the best of a sweep over batch size, decodes in flight and threa
 
 const PICTURES = 256;
 const ROUNDS = 3;
-/** Tenants whose clients take turns: the largest plan's rate limit is far below what a large machine answers. */
-const TENANTS = 8;
 const builtIn = fileURLToPath(new URL('../models/shapes/manifest.json', import.meta.url));
 const file = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-const node = [process.execPath, '--disable-warning=ExperimentalWarning'] as const;
 
 export async function run(args: string[]): Promise<void> {
   const { values } = parseArgs({
@@ -42,7 +38,7 @@ export async function run(args: string[]): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'fovea-bench-'));
   const service = await startService(join(folder, 'data'));
   try {
-    const keys = Array.from({ length: TENANTS }, (_, index) => createKey(service.dataDir, `tenant ${index}`));
+    const keys = createKeys(service.dataDir);
     progress(`drawing ${PICTURES} distinct pictures of 500 × 375`);
     const pictures = join(folder, 'pictures');
     await writePictures(pictures, PICTURES, values.pictures ?? null);
@@ -54,7 +50,7 @@ export async function run(args: string[]): Promise<void> {
     const settings = { graph, pictures, width, height };
     const best = await sweep({ ...settings, seconds: Math.max(1, seconds / 3) });
     const bodies = readdirSync(pictures).map((name) =>
-      requestBody(manifest.name, readFileSync(join(pictures, name))),
+      requestBody(manifest.task, manifest.name, readFileSync(join(pictures, name))),
     );
 
     const bare: number[] = [];
@@ -142,98 +138,6 @@ async function bareLoop(settings: BareLoopSettings): Promise<number> {
   return Number(text);
 }
 
-interface Service {
-  readonly url: string;
-  readonly dataDir: string;
-  stop(): Promise<void>;
-}
-
-/** The service as `npm start` runs it, in a data directory of its own. */
-async function startService(dataDir: string): Promise<Service> {
-  const [program, ...flags] = node;
-  const child: ChildProcess = spawn(program, [...flags, file('../src/main.ts'), 'start', '--json'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, PORT: '0', FOVEA_DATA_DIR: dataDir, FOVEA_LOG_LEVEL: 'warn' },
-  });
-  for await (const line of createInterface({ input: child.stdout! })) {
-    const event = JSON.parse(line) as { event: string; url?: string };
-    if (event.event === 'ready') {
-      const stop = async () => {
-        child.kill('SIGTERM');
-        await once(child, 'exit');
-      };
-      return { url: event.url!, dataDir, stop };
-    }
-  }
-  throw new Error('the service ended before it was ready');
-}
-
-function fovea(dataDir: string, ...args: string[]): string {
-  const [program, ...flags] = node;
-  return execFileSync(program, [...flags, file('../src/main.ts'), ...args], {
-    encoding: 'utf8',
-    env: { ...process.env, FOVEA_DATA_DIR: dataDir },
-  });
-}
-
-function createKey(dataDir: string, tenant: string): string {
-  fovea(dataDir, 'tenants', 'create', '--name', tenant, '--plan', 'Scale');
-  return fovea(dataDir, 'keys', 'create', '--tenant', tenant).trim();
-}
-
-function artifactOf(dataDir: string, model: string): string {
-  const models = JSON.parse(fovea(dataDir, 'models', 'list', '--json')) as {
-    name: string;
-    version: number;
-    variants: { compression: string; artifactSha256: string }[];
-  }[];
-  const { artifactSha256: sha256 } = models
-    .find(({ name, version }) => `${name}@${version}` === model)!
-    .variants.find(({ compression }) => compression === 'NONE')!;
-  return join(dataDir, 'artifacts', 'sha256', sha256.slice(0, 2), sha256);
-}
-
-function requestBody(model: string, jpeg: Buffer): Buffer {
-  const query =
-    'mutation($input: ClassifyInput!) { classify(input: $input) { results { __typename ... on Classification { labels { label score } } } receipt { units } } }';
-  const images = [{ base64: jpeg.toString('base64') }];
-  return Buffer.from(JSON.stringify({ query, variables: { input: { model, images } } }));
-}
-
-/** @returns images answered per second */
-async function load(
-  url: string,
-  keys: readonly string[],
-  bodies: readonly Buffer[],
-  clients: number,
-  seconds: number,
-): Promise<number> {
-  const started = performance.now();
-  let images = 0;
-  let next = 0;
-  await Promise.all(
-    Array.from({ length: clients }, async (_, index) => {
-      const key = keys[index % keys.length]!;
-      const headers = { 'content-type': 'application/json', authorization: `Bearer ${key}` };
-      const client = new Client(url);
-      while (performance.now() - started < seconds * 1000) {
-        const body = bodies[next++ % bodies.length]!;
-        const response = await client.request({ method: 'POST', path: '/graphql', headers, body });
-        const text = await response.body.text();
-        if (!text.includes('"Classification"'))
-          throw new Error(`the service answered ${response.statusCode}: ${text}`);
-        images += 1;
-      }
-      await client.close();
-    }),
-  );
-  return (images / (performance.now() - started)) * 1000;
-}
-
 function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
-}
-
-function progress(line: string): void {
-  process.stderr.write(`${line}\n`);
 }
