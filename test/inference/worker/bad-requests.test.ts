@@ -205,6 +205,13 @@ const cases: Case[] = [
     good,
     { 'content-encoding': 'br' },
   ],
+  [
+    'an encoding that every object has',
+    415,
+    /found 'constructor'/,
+    good,
+    { 'content-encoding': 'constructor' },
+  ],
   ['what is not packed as it says', 400, /the body is not gzip/, good, { 'content-encoding': 'gzip' }],
   [
     'half of a packed body',

@@ -7,7 +7,8 @@ import type { AttentiveClock } from '../attentive-clock.ts';
 import { refuseAccess } from './access.ts';
 import { type Answer, type Call, errorAnswer } from './call.ts';
 import { endQuietConnections } from './quiet-connections.ts';
-import { mostBytesOf, receiveBody, receivePieces } from './receive.ts';
+import { mostBytesOf, receiveBody } from './receive-body.ts';
+import { receivePieces } from './receive-pieces.ts';
 
 export interface ServerOptions {
   /** What a client must present; null: nothing. */
