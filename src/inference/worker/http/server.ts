@@ -54,12 +54,13 @@ export async function createWorkerServer(
     } catch (error) {
       if (hungUp.signal.aborted) return;
       const status = error instanceof OipError ? error.status : 500;
-      if (status >= 500) logger.error({ err: error, path: call.path }, 'request failed');
+      // 503 says that there is more to do than can be done, which a flood of lines does not mend.
+      if (status >= 500 && status !== 503) logger.error({ err: error, path: call.path }, 'request failed');
       found = errorAnswer(status, (error as Error).message);
     }
     await send(found, request, response, { isLast: options.isDraining(), clock });
   };
-  // None of Node's own timeouts: see `endQuietConnections` and `receivePieces`.
+  // None of Node's own timeouts: see `endQuietConnections` and `AttentiveClock`.
   const settings = { requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0 };
   const server = options.tls
     ? // Loaded for those who want it: 4 MB in a process that is to be small.
