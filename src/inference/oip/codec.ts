@@ -55,13 +55,13 @@ export function writeRequest(
 
 /** Throws OipError 400 that names the tensor, what was expected and what was found. */
 export function parseRequest(body: Uint8Array, headerLength: string | undefined): InferRequest {
-  const { header, binary } = split(body, headerLength, 400);
+  const { header, binary } = split(body, headerLength, 400, MAX_JSON_BYTES);
   const parameters = readParameters(header.parameters, 400);
   const inputs = parseTensors(header.inputs, 'input', binary, 400);
   const byDefault = readFlag(parameters, 'binary_data_output', 'parameters') ?? false;
   const { id = null } = header;
   if (id !== null && typeof id !== 'string') throw new OipError(400, 'id: expected a string');
-  const outputs = readRequestedOutputs(header.outputs);
+  const outputs = readRequestedOutputs(header.outputs ?? []);
   return {
     id,
     parameters,
@@ -148,7 +148,12 @@ function jsonEntry(tensor: Tensor): object {
   return { name, datatype, shape, data };
 }
 
-function split(body: Uint8Array, headerLength: string | undefined, status: number) {
+function split(
+  body: Uint8Array,
+  headerLength: string | undefined,
+  status: number,
+  mostJsonBytes = Number.POSITIVE_INFINITY,
+) {
   if (body.byteLength === 0) throw new OipError(status, 'the body is empty: expected a JSON header');
   let length = body.byteLength;
   if (headerLength !== undefined) {
@@ -160,10 +165,10 @@ function split(body: Uint8Array, headerLength: string | undefined, status: numbe
       );
     }
   }
-  if (length > MAX_JSON_BYTES) {
+  if (length > mostJsonBytes) {
     throw new OipError(
       status,
-      `the JSON header has ${length} bytes, at most ${MAX_JSON_BYTES} are read: send tensors as binary data`,
+      `the JSON header has ${length} bytes, at most ${mostJsonBytes} are read: send tensors as binary data`,
     );
   }
   let header: unknown;
@@ -178,14 +183,15 @@ function split(body: Uint8Array, headerLength: string | undefined, status: numbe
   return { header, binary: body.subarray(length) };
 }
 
+/** Some write null for none. */
 function readParameters(value: unknown, status: number): Parameters {
-  if (value === undefined) return {};
+  if (value === undefined || value === null) return {};
   if (!isRecord(value)) throw new OipError(status, 'parameters: expected an object');
   return value;
 }
 
 /** Output name → its own wish for binary data, or undefined where it has none; null: all outputs, as they come. */
-function readRequestedOutputs(value: unknown = []): Map<string, boolean | undefined> | null {
+function readRequestedOutputs(value: unknown): Map<string, boolean | undefined> | null {
   if (!Array.isArray(value)) throw new OipError(400, 'outputs: expected an array');
   if (value.length > MAX_TENSORS) {
     throw new OipError(400, `outputs: expected at most ${MAX_TENSORS}, found ${value.length}`);

@@ -30,7 +30,7 @@ export function parseTensors(entries: unknown, kind: Kind, binary: Uint8Array, s
     seen.add(name);
     const datatype = readDataType(entry.datatype, refuse);
     const shape = readShape(entry.shape, refuse);
-    const { parameters = {} } = entry;
+    const parameters = entry.parameters ?? {}; // Some write null for none.
     if (!isRecord(parameters)) throw refuse('expected parameters to be an object');
     if (parameters.shared_memory_region !== undefined) {
       throw refuse('shared memory is of an extension that is not spoken here: send the tensor itself');

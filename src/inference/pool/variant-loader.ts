@@ -1,6 +1,6 @@
 import { ModelLoadError, OipError, WorkerFaultError } from '../oip/errors.ts';
 import type { Variant } from '../variant.ts';
-import { oneAtATime } from '../worker/one-at-a-time.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 import type { Loads } from './worker.ts';
 
 /**

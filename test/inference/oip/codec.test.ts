@@ -157,6 +157,22 @@ describe('binary messages', () => {
 });
 
 describe('JSON messages', () => {
+  it('may have null for what they have not', () => {
+    const none = { id: null, parameters: null };
+    const tensor = { name: 'x', datatype: 'UINT8', shape: [1], parameters: null, data: [7] };
+    const request = Buffer.from(JSON.stringify({ ...none, inputs: [tensor], outputs: null }));
+    expect(parseRequest(request, undefined)).toMatchObject({ id: null, parameters: {}, outputs: null });
+    const response = Buffer.from(JSON.stringify({ ...none, outputs: [tensor] }));
+    expect(parseResponse(response, undefined).outputs.map(plain)).toEqual([
+      { name: 'x', datatype: 'UINT8', shape: [1], data: [7] },
+    ]);
+  });
+
+  it('take outputs: [] for all of them', () => {
+    const inputs = [{ name: 'x', datatype: 'UINT8', shape: [1], data: [7] }];
+    expect(parseRequest(Buffer.from(JSON.stringify({ inputs, outputs: [] })), undefined).outputs).toBeNull();
+  });
+
   it('take nested and flat data', () => {
     const request = (data: unknown) =>
       Buffer.from(JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [2, 2], data }] }));
