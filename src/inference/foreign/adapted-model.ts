@@ -11,7 +11,7 @@ import { matchOutputs, type OutputMatch } from './wanted-outputs.ts';
 
 /** A model as a server that somebody else runs has it, in whatever protocol. */
 export interface ForeignModel {
-  /** For messages: where it is and what it goes by. */
+  /** What it goes by there, for messages. */
   readonly title: string;
   readonly declared: DeclaredModel;
   /** One request, as `OpenVariant.infer`; `outputs`: those wanted. */

@@ -1,5 +1,5 @@
 import { move } from 'piscina';
-import { OipError } from '../oip/errors.ts';
+import { WorkerFaultError } from '../oip/errors.ts';
 import type { Preprocessing } from '../preprocessing.ts';
 import type { Tensor } from '../tensor.ts';
 import type { DeclaredTensor } from './declared-model.ts';
@@ -24,10 +24,8 @@ export interface ReadingJob {
   readonly wanted: readonly DeclaredTensor[];
 }
 
-/** What comes back of reading an answer. An OipError would come back as a plain Error: its status goes by itself. */
-export type ReadAnswer =
-  | { readonly tensors: Tensor[] }
-  | { readonly status: number; readonly message: string };
+/** What comes back of reading an answer. A WorkerFaultError would come back as a plain Error: what it says goes by itself. */
+export type ReadAnswer = { readonly tensors: Tensor[] } | { readonly fault: string };
 
 /** As `preparePixels`; its bytes go back without a copy. */
 export function prepare({ pixels, preparation, datatype }: PreparingJob): unknown {
@@ -51,7 +49,7 @@ function answerOf(read: () => Tensor[]): ReadAnswer {
   try {
     return { tensors: read() };
   } catch (error) {
-    if (error instanceof OipError) return { status: error.status, message: error.message };
+    if (error instanceof WorkerFaultError) return { fault: error.message };
     throw error;
   }
 }

@@ -3,6 +3,7 @@ import { type ArtifactStore, placeOf } from '../../inference/artifact-store.ts';
 import { readBundle } from '../../inference/bundle.ts';
 import { nameElsewhere } from '../../inference/variant.ts';
 import { OperatorError } from '../../lib/errors.ts';
+import type { Fault } from '../manifest-error.ts';
 import { describeGraph, type GraphTensor } from '../onnx/describe.ts';
 import { readModel } from '../onnx/model-file.ts';
 import type { StoredVariant } from '../served-model.ts';
@@ -38,7 +39,6 @@ export async function layOut(
 }
 
 type Content = Pick<ExportedVersion, 'files' | 'shared'>;
-type StoredFiles = Readonly<Record<string, ExportedFile & { readonly path: string }>>;
 
 /** The stored graph takes pixels as they are, and looks for its weights beside itself. */
 async function onnxForTriton(variant: StoredVariant, artifacts: ArtifactStore): Promise<Content> {
@@ -57,9 +57,14 @@ async function onnxForTriton(variant: StoredVariant, artifacts: ArtifactStore): 
 }
 
 /** As its exporter wrote it: pixels are prepared by whoever asks. */
-async function savedModelForTriton(variant: StoredVariant, files: StoredFiles): Promise<Content> {
-  const signature = readSignature(await readFile(files['saved_model.pb']!.path), []);
-  const { inputs = [], outputs = [] } = signature ?? {};
+async function savedModelForTriton(
+  variant: StoredVariant,
+  files: ExportedVersion['files'],
+): Promise<Content> {
+  const faults: Fault[] = [];
+  const signature = readSignature(await readFile(files['saved_model.pb']!.path), faults);
+  if (signature === null) throw new OperatorError(`It cannot be exported: ${faults[0]?.found}.`);
+  const { inputs, outputs } = signature;
   const config = tritonConfig({
     ...{ name: nameElsewhere(variant).name, maxBatch: variant.maxBatch },
     ...{ runBy: { platform: 'tensorflow_savedmodel' } },
@@ -69,7 +74,10 @@ async function savedModelForTriton(variant: StoredVariant, files: StoredFiles): 
   return { files: Object.fromEntries(placed), shared: { 'config.pbtxt': config } };
 }
 
-async function savedModelFiles(variant: StoredVariant, artifacts: ArtifactStore): Promise<StoredFiles> {
+async function savedModelFiles(
+  variant: StoredVariant,
+  artifacts: ArtifactStore,
+): Promise<ExportedVersion['files']> {
   const { files } = readBundle(await readFile(artifacts.path(variant.artifactSha256)));
   const stored = Object.entries(files).map(
     ([place, sha256]) => [place, { path: artifacts.path(sha256), sha256 }] as const,

@@ -5,8 +5,11 @@ import { dirname, join, relative } from 'node:path';
 import { hashFile } from '../../inference/artifact-store.ts';
 import { OperatorError } from '../../lib/errors.ts';
 
-/** A file that is to be: a stored artefact, or bytes. */
-export type ExportedFile = { readonly path: string; readonly sha256: string } | { readonly text: string };
+/** A stored artefact. */
+export interface ExportedFile {
+  readonly path: string;
+  readonly sha256: string;
+}
 
 /** One version of a model in a repository of another server's: `<repository>/<name>/<version>/…`. */
 export interface ExportedVersion {
@@ -40,19 +43,16 @@ export async function writeVersion(repository: string, exported: ExportedVersion
   // Servers read over a folder whose name is no number.
   const temporary = join(model, `.${version}.${randomUUID()}`);
   try {
-    for (const [file, content] of Object.entries(files)) await write(join(temporary, file), content);
+    for (const [file, { path }] of Object.entries(files)) {
+      await mkdir(dirname(join(temporary, file)), { recursive: true });
+      await copyFile(path, join(temporary, file), constants.COPYFILE_FICLONE);
+    }
     await rename(temporary, place);
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
     throw error;
   }
   return true;
-}
-
-async function write(path: string, file: ExportedFile): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  if ('text' in file) await writeFile(path, file.text);
-  else await copyFile(file.path, path, constants.COPYFILE_FICLONE);
 }
 
 async function writeAtOnce(path: string, text: string): Promise<void> {
@@ -77,13 +77,9 @@ async function requireSameFolder(place: string, files: ExportedVersion['files'])
   const found = await filesBelow(place);
   const odd = found.find((file) => files[file] === undefined);
   if (odd !== undefined) throw refuse(`has the file ${odd}, which this model does not`);
-  for (const [file, content] of Object.entries(files)) {
-    const path = join(place, file);
-    const same =
-      'text' in content
-        ? (await readFile(path, 'utf8').catch(ifThere)) === content.text
-        : (await hashFile(path)) === content.sha256;
-    if (!same) throw refuse(`its ${file} is missing or differs from this model's`);
+  for (const [file, { sha256 }] of Object.entries(files)) {
+    if ((await hashFile(join(place, file))) !== sha256)
+      throw refuse(`its ${file} is missing or differs from this model's`);
   }
 }
 

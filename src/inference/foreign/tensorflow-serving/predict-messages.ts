@@ -1,6 +1,6 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { OipError } from '../../oip/errors.ts';
+import { WorkerFaultError } from '../../oip/errors.ts';
 import type { Tensor } from '../../tensor.ts';
 import { PredictRequestSchema, PredictResponseSchema } from './generated/serving_pb.ts';
 import { TensorProtoSchema } from './generated/tensorflow_pb.ts';
@@ -32,13 +32,13 @@ export function writeQuestion(model: ServedVersion, { signature, input, outputs 
   ]);
 }
 
-/** Throws OipError 502 where the bytes are no PredictResponse, or one of other things than tensors of numbers. */
+/** Throws WorkerFaultError where the bytes are no PredictResponse, or one of other things than tensors of numbers. */
 export function readPrediction(message: Uint8Array): Tensor[] {
   let response: ReturnType<typeof decode>;
   try {
     response = decode(message);
   } catch (error) {
-    throw new OipError(502, `the server's answer cannot be read: ${(error as Error).message}`);
+    throw new WorkerFaultError('protocol', `the server's answer cannot be read: ${(error as Error).message}`);
   }
   return Object.entries(response.outputs).map(([name, proto]) => fromProto(name, proto));
 }

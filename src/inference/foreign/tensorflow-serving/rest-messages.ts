@@ -1,5 +1,5 @@
 import { elementsOf } from '../../oip/elements.ts';
-import { OipError } from '../../oip/errors.ts';
+import { WorkerFaultError } from '../../oip/errors.ts';
 import { bytesFromJson } from '../../oip/json-data.ts';
 import { MAX_ANSWER_BYTES } from '../../oip/limits.ts';
 import { isRecord } from '../../oip/tensor-entries.ts';
@@ -27,24 +27,25 @@ function nested(elements: ArrayLike<number>, shape: readonly number[], from: num
 
 /**
  * The tensors of an answer: of one output its `predictions` are the numbers, of several each is an object by their names; and
- * the same by columns, in `outputs`. Throws OipError 502 where one is missing or is no tensor.
+ * the same by columns, in `outputs`. Throws WorkerFaultError where one is missing or is no tensor.
  */
 export function readPredictions(body: Uint8Array, wanted: readonly DeclaredTensor[]): Tensor[] {
   let answer: unknown;
   try {
     answer = JSON.parse(Buffer.from(body).toString('utf8'));
   } catch (error) {
-    throw new OipError(502, `the server's answer is not JSON: ${(error as Error).message}`);
+    throw new WorkerFaultError('protocol', `the server's answer is not JSON: ${(error as Error).message}`);
   }
   const { predictions, outputs } = isRecord(answer) ? answer : {};
   const rows = Array.isArray(predictions) ? predictions : null;
   const byName = rows === null ? isRecord(outputs) : isRecord(rows[0]);
   if ((rows ?? outputs) === undefined)
-    throw new OipError(502, "the server's answer has neither predictions nor outputs");
+    throw new WorkerFaultError('protocol', "the server's answer has neither predictions nor outputs");
   return wanted.map((declared) => {
     const { name } = declared;
     if (!byName) {
-      if (wanted.length > 1) throw new OipError(502, `the server answered one output, without '${name}'`);
+      if (wanted.length > 1)
+        throw new WorkerFaultError('protocol', `the server answered one output, without '${name}'`);
       return tensorOf(declared, rows ?? outputs);
     }
     const data = rows
@@ -55,7 +56,8 @@ export function readPredictions(body: Uint8Array, wanted: readonly DeclaredTenso
 }
 
 function tensorOf({ name, datatype, shape: declared }: DeclaredTensor, data: unknown): Tensor {
-  const refuse = (reason: string) => new OipError(502, `the server answered '${name}': ${reason}`);
+  const refuse = (reason: string) =>
+    new WorkerFaultError('protocol', `the server answered '${name}': ${reason}`);
   if (!isDataType(datatype)) throw refuse(`${datatype} is no type of numbers`);
   const shape = shapeOf(data, declared?.length ?? null);
   if (!(elementCount(shape) * bytesPerElement[datatype] <= MAX_ANSWER_BYTES)) throw refuse('it is too large');
@@ -74,7 +76,7 @@ function shapeOf(data: unknown, rank: number | null): number[] {
 function requireRegular(
   data: unknown,
   [length, ...inner]: readonly number[],
-  refuse: (reason: string) => OipError,
+  refuse: (reason: string) => Error,
 ): void {
   if (length === undefined) return;
   if (!Array.isArray(data) || data.length !== length)

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { elementsOf } from '../../oip/elements.ts';
-import { OipError } from '../../oip/errors.ts';
+import { WorkerFaultError } from '../../oip/errors.ts';
 import { joinPieces } from '../../oip/join-pieces.ts';
 import { MAX_ANSWER_BYTES } from '../../oip/limits.ts';
 import { bytesPerElement, type DataType, elementCount, type Tensor } from '../../tensor.ts';
@@ -46,11 +46,12 @@ export function headOf({ datatype, shape }: Tensor): TensorProto {
   });
 }
 
-/** Throws OipError 502 where the message holds no dense tensor of numbers. */
+/** Throws WorkerFaultError where the message holds no dense tensor of numbers. */
 export function fromProto(name: string, proto: TensorProto): Tensor {
   const datatype = names.get(proto.dtype);
   const shape = proto.tensorShape === undefined ? [] : lengthsOf(proto.tensorShape);
-  const refuse = (reason: string) => new OipError(502, `the server answered '${name}' ${reason}`);
+  const refuse = (reason: string) =>
+    new WorkerFaultError('protocol', `the server answered '${name}' ${reason}`);
   if (datatype === undefined) throw refuse(`as ${nameOf(proto.dtype)}, no type of numbers`);
   if (shape.some((length) => length < 0)) throw refuse(`with shape [${shape.join(',')}]`);
   const { tensorContent: content } = proto;
@@ -70,7 +71,7 @@ function listed(
   datatype: DataType,
   proto: TensorProto,
   bytes: number,
-  refuse: (reason: string) => OipError,
+  refuse: (reason: string) => Error,
 ): Uint8Array {
   const values: readonly (number | bigint | boolean)[] = listOf(datatype, proto);
   const count = bytes / bytesPerElement[datatype];

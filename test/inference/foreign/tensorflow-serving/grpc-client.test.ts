@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { resolve } from 'node:path';
+import tls from 'node:tls';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
 import { Server, ServerCredentials, type sendUnaryData, status } from '@grpc/grpc-js';
@@ -26,6 +29,10 @@ type Handler = (request: Buffer, answer: sendUnaryData<Buffer>) => void;
 
 /** A gRPC server whose messages are bytes, by the paths of its calls. */
 async function serve(handlers: Record<string, Handler>): Promise<GrpcServingClient> {
+  return clientOf(await listen(handlers, ServerCredentials.createInsecure()));
+}
+
+async function listen(handlers: Record<string, Handler>, credentials: ServerCredentials): Promise<number> {
   const server = new Server({ 'grpc.max_receive_message_length': -1 });
   const same = (bytes: Buffer) => bytes;
   for (const [name, handler] of Object.entries(handlers)) {
@@ -50,12 +57,10 @@ async function serve(handlers: Record<string, Handler>): Promise<GrpcServingClie
     );
   }
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    );
+    server.bindAsync('127.0.0.1:0', credentials, (error, bound) => (error ? reject(error) : resolve(bound)));
   });
   onTestFinished(() => server.forceShutdown());
-  return clientOf(port);
+  return port;
 }
 
 function clientOf(port: number): GrpcServingClient {
@@ -235,6 +240,22 @@ it('loses what goes away, answers something else, or was never there', async () 
   for (const reason of reasons)
     expect(reason).toMatch(/^the server did not answer: .*Last error: (Protocol error|null)$/);
   await expect(clientOf(1).requireReady(never)).rejects.toThrow(/ECONNREFUSED 127\.0\.0\.1:1$/);
+});
+
+it('speaks TLS to the address that it is given, and wants the certificate of the name', async () => {
+  const read = (name: string) => readFileSync(resolve(import.meta.dirname, '../../../support/tls', name));
+  const [certificate, key] = [read('worker-cert.pem'), read('worker-key.pem')];
+  tls.setDefaultCACertificates([certificate.toString()]);
+  const secure = ServerCredentials.createSsl(null, [{ cert_chain: certificate, private_key: key }]);
+  const port = await listen({ 'ModelService/GetModelStatus': fails(status.NOT_FOUND, 'none') }, secure);
+  const ask = (baseUrl: string) => {
+    const client = new GrpcServingClient({ baseUrl, address: '127.0.0.1' }, tensorThreads());
+    onTestFinished(() => client.close());
+    return client.requireReady(never);
+  };
+  await expect(ask(`https://localhost:${port}`)).resolves.toBeUndefined();
+  await expect(ask(`https://elsewhere.test:${port}`)).rejects.toThrow(/elsewhere\.test/);
+  await expect(ask(`http://localhost:${port}`)).rejects.toBeInstanceOf(WorkerLostError);
 });
 
 it('ends with the signal, and tells its server', async () => {

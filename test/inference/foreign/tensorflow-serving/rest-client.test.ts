@@ -113,7 +113,7 @@ it('reads a large answer in a thread, and says what is wrong with one', async ()
   expect([...elementsOf('FP32', tensor!.data)]).toEqual(row);
   const odd = await serve({ predictions: [[...row, 'x']] });
   await expect(predict(odd.client, [wide])).rejects.toMatchObject({
-    name: 'OipError',
+    name: 'WorkerFaultError',
     status: 502,
     message: /'scores'.*"x"/,
   });
@@ -131,7 +131,7 @@ it.each<[string, unknown, RegExp]>([
   ['another output', { predictions: [{ other: [1, 2] }] }, /'scores'/],
 ])('refuses %s', async (_, answer, message) => {
   const { client } = await serve(answer);
-  await expect(predict(client)).rejects.toMatchObject({ name: 'OipError', status: 502, message });
+  await expect(predict(client)).rejects.toMatchObject({ name: 'WorkerFaultError', status: 502, message });
 });
 
 it('reads what a model is, and whether it can be asked', async () => {
