@@ -144,7 +144,7 @@ function outputNamed(name: string, { outputs }: InferResponse): Tensor {
   const found = outputs.map((each) => `'${each.name}'`).join(', ') || 'none';
   throw new WorkerFaultError(
     'protocol',
-    `the worker was asked for the output '${name}' and answered ${found}`,
+    `the worker was asked for the output '${name}' and answered ${found.slice(0, 500)}`,
   );
 }
 

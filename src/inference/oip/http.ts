@@ -44,6 +44,10 @@ const TLS_FAILURE =
 /** What is not HTTP. One that ends too early has been killed, rather. */
 const NOT_HTTP = /^(HPE_(?!INVALID_EOF_STATE|CLOSED_CONNECTION)|UND_ERR_HEADERS_OVERFLOW)/;
 
+/** Of an answer that is an error, and of what is made of it for the log. */
+const MAX_ERROR_BYTES = 2 ** 20;
+const MAX_ERROR_CHARACTERS = 2_000;
+
 /** Connections to one server. Nothing is retried, and no redirect is followed: what is sent is for that server alone. */
 export class HttpConnections {
   readonly #pool: Pool;
@@ -86,7 +90,9 @@ export class HttpConnections {
       });
       const { statusCode: status } = response;
       // HEAD has no body, whatever its length says.
-      const answered = method === 'HEAD' ? Buffer.alloc(0) : await readAnswer(response, maxBytes);
+      const isGood = status >= 200 && status < 300;
+      const limit = isGood ? maxBytes : MAX_ERROR_BYTES;
+      const answered = method === 'HEAD' ? Buffer.alloc(0) : await readAnswer(response, limit);
       if (method === 'HEAD') await response.body.dump();
       if (status >= 300 && status < 400) throw redirected(status, response.headers.location);
       return { status, headers: response.headers, body: answered };
@@ -172,7 +178,8 @@ function failureOf(error: NodeJS.ErrnoException, asked: string): Error {
 export function errorText(body: Buffer): string | null {
   try {
     const answer: unknown = JSON.parse(body.toString('utf8'));
-    return isRecord(answer) && typeof answer.error === 'string' ? answer.error : null;
+    if (!isRecord(answer) || typeof answer.error !== 'string') return null;
+    return answer.error.slice(0, MAX_ERROR_CHARACTERS);
   } catch {
     return null; // A proxy's page, or nothing at all: the status has to do.
   }

@@ -80,7 +80,11 @@ export class WorkerPool {
     const failures = outcomes.filter((outcome) => outcome.status === 'rejected').map(({ reason }) => reason);
     if (failures.length < outcomes.length) return;
     const refusal = failures.find((reason) => !(reason instanceof WorkerLostError));
-    if (refusal !== undefined) for (const { key } of variants) this.#wanted.delete(key);
+    // What nobody takes is not to be asked of whoever comes; of several variants one may be taken.
+    if (refusal !== undefined) {
+      for (const { key } of variants)
+        if (!this.workers.some((worker) => worker.holds(key))) this.#wanted.delete(key);
+    }
     throw refusal ?? failures[0];
   }
 

@@ -234,3 +234,24 @@ it('believes an error, in the server’s words, and an answer that is not ready'
   });
   expect(worker.stats()).toMatchObject({ state: 'ready', faults: new Map() });
 });
+
+it('believes no computing time that cannot be, and reads no error without an end', async () => {
+  const worker = connectTo(
+    await serve({
+      answer: (data, response) =>
+        response.end(
+          json([{ name: 'means', datatype: 'FP32', shape: [1, 3], data }], {
+            parameters: { compute_ms: 1e300 },
+          }),
+        ),
+    }),
+  );
+  expect((await worker.infer(variant, pixels)).computeMs).toBeLessThan(60_000);
+  const talkative = connectTo(
+    await serve({
+      answer: (_, response) => response.writeHead(400).end(JSON.stringify({ error: 'a'.repeat(100_000) })),
+    }),
+  );
+  const error = await talkative.infer(variant, pixels).catch((reason: Error) => reason);
+  expect(error).toMatchObject({ status: 400, message: 'a'.repeat(2_000) });
+});
