@@ -4,7 +4,9 @@ import { existsSync } from 'node:fs';
 /** The driver for Vulkan that Debian's Chromium brings: it computes on the CPU, slowly and rightly. */
 const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
-const hasLoader = /libvulkan\.so\.1/.test(spawnSync('ldconfig', ['-p'], { encoding: 'utf8' }).stdout ?? '');
+/** In the path of root alone. */
+const LDCONFIG = '/sbin/ldconfig';
+const hasLoader = /libvulkan\.so\.1/.test(spawnSync(LDCONFIG, ['-p'], { encoding: 'utf8' }).stdout ?? '');
 
 /**
  * The settings that a process needs to find a driver for Vulkan: those it has, or else Chromium's. null where there is no

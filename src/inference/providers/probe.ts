@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { workerEnvironment } from '../pool/worker-environment.ts';
 import { findNvidiaGpus } from './nvidia-gpus.ts';
 import { deviceName, isNvidia, type Provider } from './provider.ts';
 
@@ -44,7 +45,13 @@ async function tryDevice(provider: Provider, deviceId: number): Promise<number |
   const child = spawn(
     process.execPath,
     ['--disable-warning=ExperimentalWarning', script, provider, String(deviceId)],
-    { stdio: ['ignore', 'pipe', 'pipe'], timeout: PATIENCE_MS, killSignal: 'SIGKILL' },
+    {
+      // As a worker has it: what a driver is found by there must be what it was found by here.
+      env: workerEnvironment(process.env),
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: PATIENCE_MS,
+      killSignal: 'SIGKILL',
+    },
   );
   const written = { stdout: '', stderr: '' };
   for (const stream of ['stdout', 'stderr'] as const) {

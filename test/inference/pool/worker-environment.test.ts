@@ -15,6 +15,7 @@ it('a worker is told where things are and how to run, and no secret', async () =
   vi.stubEnv('FOVEA_INIT_API_KEY', 'secret');
   vi.stubEnv('NODE_AUTH_TOKEN', 'secret');
   vi.stubEnv('ORT_LOGGING_LEVEL', '3');
+  vi.stubEnv('VK_DRIVER_FILES', '/drivers.json');
   onTestFinished(() => {
     vi.unstubAllEnvs();
   });
@@ -30,5 +31,6 @@ it('a worker is told where things are and how to run, and no secret', async () =
   expect(existsSync(`${dir}/environment`)).toBe(true);
   const told = JSON.parse(readFileSync(`${dir}/environment`, 'utf8'));
   expect(told).toMatchObject({ PATH: process.env.PATH, ORT_LOGGING_LEVEL: '3', FOVEA_LOG_LEVEL: 'warn' });
+  expect(told.VK_DRIVER_FILES).toBe('/drivers.json');
   expect(Object.values(told).filter((value) => String(value).includes('secret'))).toEqual([]);
 });

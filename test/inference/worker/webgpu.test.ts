@@ -60,7 +60,7 @@ describe.skipIf(vulkan === null || sharedData('models') === null || sharedData('
             expect(largestDifference(found.outputs[index]!, output), output.name).toBeLessThan(1e-3);
         }
       },
-      300_000,
+      900_000,
     );
   },
 );
@@ -68,7 +68,7 @@ describe.skipIf(vulkan === null || sharedData('models') === null || sharedData('
 function startWorker({ artifacts }: ImportScene, provider: Compute['providers'][number]): LocalWorker {
   const compute = { providers: [provider], deviceId: 0 };
   const worker = new LocalWorker(
-    { artifacts: artifacts.dir, threads: 1, compute, inferTimeoutMs: 280_000 },
+    { artifacts: artifacts.dir, threads: 1, compute, inferTimeoutMs: 600_000 },
     createLogger('silent'),
   );
   onTestFinished(() => worker.close());
