@@ -8,7 +8,7 @@ import {
   parseResponse,
   writeRequest,
 } from './codec.ts';
-import { OipError, WorkerFaultError, WorkerLostError } from './errors.ts';
+import { isNo, OipError, WorkerFaultError, WorkerLostError } from './errors.ts';
 import { errorText, HttpConnections, type HttpTarget } from './http.ts';
 import { isRecord } from './tensor-entries.ts';
 
@@ -73,7 +73,9 @@ export class OipClient {
     options: InferOptions = {},
   ): Promise<InferResponse> {
     const path = `${pathOf(model)}/infer`;
-    const { headers, body } = await this.#http.send(path, writeRequest(inputs, options), options);
+    const { headers, body } = await this.#http
+      .send(path, writeRequest(inputs, options), options)
+      .catch(unlessBusy);
     const headerLength = headers[headerLengthField];
     const answer = parseResponse(body, typeof headerLength === 'string' ? headerLength : undefined);
     return {
@@ -125,6 +127,15 @@ export class OipClient {
 function pathOf(model: ModelReference): string {
   if (typeof model === 'string') return `/v2/models/${encodeURIComponent(model)}`;
   return `${pathOf(model.name)}/versions/${model.version}`;
+}
+
+/** Statuses of a server, or of a proxy before it, that has no time or is not there: they say nothing of the model. */
+const BUSY = [429, 502, 503, 504];
+
+function unlessBusy(error: unknown): never {
+  if (isNo(error) && BUSY.includes(error.status))
+    throw new WorkerLostError(`the worker answered ${error.status}: ${error.message}`, { cause: error });
+  throw error;
 }
 
 /** Whether a question was answered without an error; throws what is neither, such as the signal's reason. */

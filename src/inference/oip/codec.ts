@@ -103,7 +103,7 @@ export function writeResponse(response: {
 /** Throws WorkerFaultError: it is the worker that broke the protocol. */
 export function parseResponse(body: Uint8Array, headerLength: string | undefined): InferResponse {
   try {
-    const { header, binary } = split(body, headerLength, 502);
+    const { header, binary } = split(body, headerLength, 502, MAX_JSON_BYTES);
     return {
       parameters: readParameters(header.parameters, 502),
       outputs: parseTensors(header.outputs, 'output', binary, 502),
@@ -148,12 +148,7 @@ function jsonEntry(tensor: Tensor): object {
   return { name, datatype, shape, data };
 }
 
-function split(
-  body: Uint8Array,
-  headerLength: string | undefined,
-  status: number,
-  mostJsonBytes = Number.POSITIVE_INFINITY,
-) {
+function split(body: Uint8Array, headerLength: string | undefined, status: number, mostJsonBytes: number) {
   if (body.byteLength === 0) throw new OipError(status, 'the body is empty: expected a JSON header');
   let length = body.byteLength;
   if (headerLength !== undefined) {

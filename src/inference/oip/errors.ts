@@ -22,7 +22,7 @@ export class ModelLoadError extends OipError {
 /**
  * `protocol`: nobody can tell what was answered · `datatype`, `shape`: another tensor than the variant's · `unreadable`:
  * numbers that mean nothing, where another worker's of the same picture do · `too-large` · `redirect` · `tls`: it is not who
- * it should be · `unauthorized`: it does not take our token · `silent`: no answer within the bound.
+ * it should be · `failed`: it could not run what another worker could · `unauthorized`: it does not take our token · `silent`: no answer within the bound.
  */
 export type FaultReason =
   | 'protocol'
@@ -32,6 +32,7 @@ export type FaultReason =
   | 'too-large'
   | 'redirect'
   | 'tls'
+  | 'failed'
   | 'unauthorized'
   | 'silent';
 

@@ -198,8 +198,9 @@ export class RemoteWorker implements InferenceWorker {
 
   async #look(): Promise<void> {
     const obstacle = await this.#whyNotReady();
-    // A batch that was sent meanwhile keeps it from answering, and says nothing against it.
-    if (this.#running > 0 || this.#closing.signal.aborted) return;
+    // A batch that was sent meanwhile keeps it from answering, and says nothing against it; one that came back meanwhile may
+    // have had it ejected.
+    if (this.#running > 0 || this.#record.isEjected || this.#closing.signal.aborted) return;
     if (obstacle !== null) this.#hinder(obstacle);
     else if (!this.ready) await this.#admit();
   }
@@ -211,7 +212,8 @@ export class RemoteWorker implements InferenceWorker {
     } catch (error) {
       if (error instanceof WorkerFaultError) this.#fault(error);
       if (error instanceof OipError || error instanceof WorkerLostError) return error.message;
-      return `it did not answer within ${pollTimeoutMs} ms`;
+      const { name, message } = error as Error;
+      return name === 'TimeoutError' ? `it did not answer within ${pollTimeoutMs} ms` : message;
     }
   }
 
@@ -242,7 +244,6 @@ export class RemoteWorker implements InferenceWorker {
     if (losses >= MOST_LOSSES) return;
     try {
       await loader.ensure(variant);
-      this.#lostOver.delete(variant.key);
     } catch (error) {
       if (error instanceof ModelLoadError) return;
       if (error instanceof WorkerLostError) this.#lostOver.set(variant.key, losses + 1);
@@ -254,6 +255,7 @@ export class RemoteWorker implements InferenceWorker {
     try {
       const open = await this.#bounded(patience(loadTimeoutMs), (bound) => this.#server.open(variant, bound));
       this.#refused.delete(variant.key);
+      this.#lostOver.delete(variant.key);
       return open;
     } catch (error) {
       const reason = error instanceof OipError ? error.message : null;

@@ -38,9 +38,13 @@ export class VariantLoader<Loaded> {
   ensure(variant: Variant): Promise<Loaded> {
     let load = this.#loads.get(variant.key);
     if (!load) {
-      load = this.#loadNow(variant);
-      this.#loads.set(variant.key, load);
-      load.catch(() => this.#loads.delete(variant.key));
+      const begun = this.#loadNow(variant);
+      load = begun;
+      this.#loads.set(variant.key, begun);
+      begun.catch(() => {
+        // It may have been forgotten and begun anew since.
+        if (this.#loads.get(variant.key) === begun) this.#loads.delete(variant.key);
+      });
     }
     return load;
   }

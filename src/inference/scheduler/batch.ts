@@ -43,6 +43,8 @@ export interface QueuedImage {
   readonly carriers: Set<Lane>;
   /** Where it was tried in vain: it is run on another worker where one is ready. Images of one batch have these in common. */
   readonly avoided: Set<Lane>;
+  /** The worker that said that the model failed on it alone, and why: another is asked before that is believed. */
+  failedOn: { readonly lane: Lane; readonly reason: string } | null;
   /** Workers that went away under it. */
   lost: number;
   /** It was in a batch that failed: it is run in none with others again. */

@@ -106,7 +106,7 @@ export class Dispatcher {
       const image: QueuedImage = {
         ...{ chosen, ticket, pixels, queuedAt: this.#clock.elapsed(), carriers: new Set(), avoided },
         // One that is to go elsewhere than others goes alone.
-        ...{ lost: 0, alone: avoided.size > 0, settled: false, resolve, reject },
+        ...{ failedOn: null, lost: 0, alone: avoided.size > 0, settled: false, resolve, reject },
       };
       this.#enqueue(image);
       this.#dispatch();
@@ -206,6 +206,8 @@ export class Dispatcher {
       void this.#pool.spread(variant);
       images.forEach((image, position) => {
         image.settled = true;
+        if (image.failedOn)
+          image.failedOn.lane.worker.judged(new WorkerFaultError('failed', image.failedOn.reason));
         image.resolve(outputs[position]!);
       });
     } catch (error) {

@@ -21,7 +21,8 @@ const nothing: Course = { again: [], queue: [], fail: [] };
  *   OVERLOADED.
  * - It is at fault, or does not take the model: the batch is run as it is by each of the others, until one answers as it should.
  *   A fault may be over by the next time: where there is no other, it is run there once more.
- * - The model failed: one image can fail all that it is with, so each is queued alone. One that was alone has failed.
+ * - The model failed: one image can fail all that it is with, so each is queued alone. One that was alone is run on another
+ *   worker, since this one may fail on all it is given; one that two fail on has failed.
  *
  * Marks the images accordingly. `images`: those of a batch that nobody else carries and somebody waits for. `hasOther`: whether
  * a worker but these is ready.
@@ -54,9 +55,21 @@ export function afterFailure(
     const again = isWorthwhile || (isFirst && error instanceof WorkerFaultError);
     return again ? { ...nothing, again: [images] } : failed(images, error);
   }
-  if (images.length === 1) return failed(images, error);
+  const [image] = images;
+  if (images.length === 1) {
+    const others = new Set([...image!.avoided, lane]);
+    if (image!.failedOn !== null || !isServers(error) || !hasOther(others)) return failed(images, error);
+    image!.failedOn = { lane, reason: error.message };
+    image!.avoided.add(lane);
+    return { ...nothing, again: [images] };
+  }
   for (const image of images) image.alone = true;
   return { ...nothing, queue: images };
+}
+
+/** Not what the request is to blame for, by its status. */
+function isServers(error: Error): boolean {
+  return error instanceof OipError && error.status >= 500;
 }
 
 function failed(images: readonly QueuedImage[], reason: Error): Course {

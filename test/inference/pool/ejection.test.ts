@@ -114,3 +114,21 @@ it('holds what a look is answered against a worker as well', async () => {
   state.ready = (response) => void response.end();
   await vi.waitUntil(() => worker.ready, patience);
 });
+
+it('stays ejected though a look began before its last fault and ends well after it', async () => {
+  const { state, address } = await serve();
+  const worker = connectTo(address, { pollMs: 10, pauseMs: { first: 600_000, most: 600_000 } });
+  await worker.ensureLoaded(variant);
+  const looks = state.looks;
+  const held: ServerResponse[] = [];
+  state.ready = (response) => void held.push(response);
+  await vi.waitUntil(() => state.looks > looks, patience);
+  for (let faults = 0; faults < 3; faults += 1) worker.judged(new WorkerFaultError('unreadable', 'noise'));
+  expect(worker.stats().state).toBe('ejected');
+  state.ready = (response) => void response.end();
+  for (const response of held) response.end();
+  const seen = state.looks;
+  await new Promise((resolve) => setTimeout(resolve, 200)); // many times what the answer needs to arrive
+  expect(worker.stats().state).toBe('ejected');
+  expect(state.looks).toBe(seen);
+});

@@ -46,10 +46,24 @@ it('runs the batch as it is on every other worker where one does not take the mo
   expect(codes(afterFailure(images, error, lane, none))).toEqual(['INFERENCE_FAILED', 'INFERENCE_FAILED']);
 });
 
-it('queues each image alone where the model failed on several, and believes it of one', () => {
+it('queues each image alone where the model failed on several, and believes it of one where two workers say so', () => {
   const error = new OipError(500, 'the model failed');
   const images = paperImages(2);
   expect(afterFailure(images, error, lane, someOther)).toEqual({ again: [], queue: images, fail: [] });
   expect(images).toMatchObject([{ alone: true }, { alone: true }]);
-  expect(codes(afterFailure([images[0]!], error, lane, someOther))).toEqual(['INFERENCE_FAILED']);
+  const [image] = images;
+  expect(afterFailure([image!], error, lane, someOther)).toEqual({ again: [[image]], queue: [], fail: [] });
+  expect(image).toMatchObject({ failedOn: { lane, reason: 'the model failed' } });
+  expect([...image!.avoided]).toEqual([lane]);
+  expect(codes(afterFailure([image!], error, laneAt(null), someOther))).toEqual(['INFERENCE_FAILED']);
+});
+
+it('believes a worker that there is no other, or that the image is to blame', () => {
+  const [first, second] = paperImages(2);
+  expect(codes(afterFailure([first!], new OipError(500, 'it failed'), lane, none))).toEqual([
+    'INFERENCE_FAILED',
+  ]);
+  expect(codes(afterFailure([second!], new OipError(400, 'bad'), lane, someOther))).toEqual([
+    'INFERENCE_FAILED',
+  ]);
 });

@@ -67,7 +67,7 @@ export function paperImages(count: number): QueuedImage[] {
       carriers: new Set<Lane>(),
       avoided: new Set<Lane>(),
     },
-    ...{ lost: 0, alone: false, settled: false, resolve: () => {}, reject: () => {} },
+    ...{ failedOn: null, lost: 0, alone: false, settled: false, resolve: () => {}, reject: () => {} },
     ticket: {
       ...{
         tenant: 'tenant',
