@@ -1,4 +1,4 @@
-import { OipError } from '../oip/errors.ts';
+import { WorkerFaultError } from '../oip/errors.ts';
 import { isRecord } from '../oip/tensor-entries.ts';
 import type { DeclaredTensor } from './declared-model.ts';
 
@@ -10,9 +10,9 @@ export interface OipMetadata {
   readonly versions: readonly string[] | null;
 }
 
-/** Throws OipError 502 that names what is not as the protocol has it. */
+/** Throws WorkerFaultError that names what is not as the protocol has it. */
 export function parseMetadata(answer: unknown): OipMetadata {
-  if (!isRecord(answer)) throw new OipError(502, "the model's metadata is no object");
+  if (!isRecord(answer)) throw new WorkerFaultError('protocol', "the model's metadata is no object");
   const { versions } = answer;
   const known = Array.isArray(versions) && versions.length > 0 ? versions.map(String) : null;
   return {
@@ -23,15 +23,16 @@ export function parseMetadata(answer: unknown): OipMetadata {
 }
 
 function parseDeclared(entries: unknown, kind: 'input' | 'output'): DeclaredTensor[] {
-  if (!Array.isArray(entries)) throw new OipError(502, `the model's metadata has no list of ${kind}s`);
+  if (!Array.isArray(entries))
+    throw new WorkerFaultError('protocol', `the model's metadata has no list of ${kind}s`);
   return entries.map((entry: unknown, index) => {
     const { name, datatype, shape } = isRecord(entry) ? entry : {};
     const dimensions = Array.isArray(shape) ? shape.map(dimension) : [Number.NaN];
     if (typeof name === 'string' && typeof datatype === 'string' && !dimensions.includes(Number.NaN))
       return { name, datatype, shape: dimensions };
     const found = JSON.stringify(entry)?.slice(0, 200);
-    throw new OipError(
-      502,
+    throw new WorkerFaultError(
+      'protocol',
       `the model's metadata: expected ${kind} ${index} to have a name, a datatype and a shape, found ${found}`,
     );
   });

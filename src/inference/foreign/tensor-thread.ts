@@ -1,5 +1,5 @@
 import { move } from 'piscina';
-import { WorkerFaultError } from '../oip/errors.ts';
+import { type FaultReason, WorkerFaultError } from '../oip/errors.ts';
 import type { Preprocessing } from '../preprocessing.ts';
 import type { Tensor } from '../tensor.ts';
 import type { DeclaredTensor } from './declared-model.ts';
@@ -25,15 +25,17 @@ export interface ReadingJob {
 }
 
 /** What comes back of reading an answer. A WorkerFaultError would come back as a plain Error: what it says goes by itself. */
-export type ReadAnswer = { readonly tensors: Tensor[] } | { readonly fault: string };
+export type ReadAnswer =
+  | { readonly tensors: Tensor[] }
+  | { readonly fault: { readonly reason: FaultReason; readonly message: string } };
 
 /** As `preparePixels`; its bytes go back without a copy. */
 export function prepare({ pixels, preparation, datatype }: PreparingJob): unknown {
   return move(preparePixels(pixels, preparation, datatype));
 }
 
-export function readPrediction(message: Uint8Array): ReadAnswer {
-  return answerOf(() => grpc.readPrediction(message));
+export function readPrediction({ body, wanted }: ReadingJob): ReadAnswer {
+  return answerOf(() => grpc.readPrediction(body, wanted));
 }
 
 /** As the function of that name; its bytes go back without a copy. */
@@ -49,7 +51,7 @@ function answerOf(read: () => Tensor[]): ReadAnswer {
   try {
     return { tensors: read() };
   } catch (error) {
-    if (error instanceof WorkerFaultError) return { fault: error.message };
+    if (error instanceof WorkerFaultError) return { fault: { reason: error.reason, message: error.message } };
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { hashFile } from '../../inference/artifact-store.ts';
 import { OperatorError } from '../../lib/errors.ts';
@@ -32,14 +32,21 @@ export async function writeVersion(repository: string, exported: ExportedVersion
   const { name, version, files, shared } = exported;
   const model = join(repository, name);
   const place = join(model, String(version));
-  for (const [file, text] of Object.entries(shared)) await requireSame(join(model, file), text);
+  await requireSameShared(model, shared);
   const exists = await isThere(place);
   if (exists) await requireSameFolder(place, files);
-  await mkdir(model, { recursive: true });
+  else await writeFolder(model, version, files);
+  // After the version: until it has one, no server takes the folder for a model.
+  await requireSameShared(model, shared);
   const missing: string[] = [];
   for (const file of Object.keys(shared)) if (!(await isThere(join(model, file)))) missing.push(file);
   for (const file of missing) await writeAtOnce(join(model, file), shared[file]!);
-  if (exists) return missing.length > 0;
+  return !exists || missing.length > 0;
+}
+
+async function writeFolder(model: string, version: number, files: ExportedVersion['files']): Promise<void> {
+  const made = await mkdir(model, { recursive: true });
+  const place = join(model, String(version));
   // Servers read over a folder whose name is no number.
   const temporary = join(model, `.${version}.${randomUUID()}`);
   try {
@@ -50,15 +57,31 @@ export async function writeVersion(repository: string, exported: ExportedVersion
     await rename(temporary, place);
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
+    // Another export's, that was faster.
+    if (isTaken(error)) return requireSameFolder(place, files);
+    // Not where another export has begun to fill it.
+    if (made !== undefined) await rmdir(model).catch(() => undefined);
     throw error;
   }
-  return true;
+}
+
+function isTaken(error: unknown): boolean {
+  return ['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '');
 }
 
 async function writeAtOnce(path: string, text: string): Promise<void> {
   const temporary = `${path}.${randomUUID()}`;
-  await writeFile(temporary, text);
-  await rename(temporary, path);
+  try {
+    await writeFile(temporary, text);
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+async function requireSameShared(model: string, shared: ExportedVersion['shared']): Promise<void> {
+  for (const [file, text] of Object.entries(shared)) await requireSame(join(model, file), text);
 }
 
 async function requireSame(path: string, text: string): Promise<void> {

@@ -2,14 +2,13 @@ import { isIPv6 } from 'node:net';
 import {
   create,
   type DescMethodUnary,
-  fromBinary,
   type MessageInitShape,
   type MessageShape,
   toBinary,
 } from '@bufbuild/protobuf';
-import { anyUnpack } from '@bufbuild/protobuf/wkt';
+import { anyIs } from '@bufbuild/protobuf/wkt';
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
-import { OipError, WorkerLostError } from '../../oip/errors.ts';
+import { OipError, WorkerFaultError, WorkerLostError } from '../../oip/errors.ts';
 import { certificateAuthorities, type RemoteTarget } from '../../oip/http.ts';
 import { MAX_ANSWER_BYTES } from '../../oip/limits.ts';
 import type { Tensor } from '../../tensor.ts';
@@ -21,8 +20,9 @@ import {
   SignatureDefMapSchema,
 } from './generated/serving_pb.ts';
 import type { TensorInfo } from './generated/tensorflow_pb.ts';
-import { specOf, writeQuestion } from './predict-messages.ts';
+import { read, specOf, writeQuestion } from './predict-messages.ts';
 import {
+  MAX_DESCRIPTION_BYTES,
   NOBODY,
   type Question,
   type ServedVersion,
@@ -36,32 +36,35 @@ const refusals = new Map<status, number>([
   [status.INVALID_ARGUMENT, 400],
   [status.FAILED_PRECONDITION, 400],
   [status.OUT_OF_RANGE, 400],
-  [status.UNAUTHENTICATED, 401],
-  [status.PERMISSION_DENIED, 403],
   [status.NOT_FOUND, 404],
   [status.UNIMPLEMENTED, 501],
   [status.UNKNOWN, 502],
   [status.INTERNAL, 502],
   [status.DATA_LOSS, 502],
-  [status.RESOURCE_EXHAUSTED, 502],
 ]);
+
+const TOO_LARGE = /^Received message larger than max /;
 
 export class GrpcServingClient implements ServingClient {
   /** A message is copied twice on its way, and 39 MB hold up the event loop for 66 ms; this for some 15. */
   readonly maxBytes = 16 * 2 ** 20;
   readonly #client: Client;
   readonly #threads: TensorThreads;
+  /** Ends calls in flight, which the library's client leaves alone. */
+  readonly #closing = new AbortController();
 
   constructor({ baseUrl, address }: RemoteTarget, threads: TensorThreads) {
     this.#threads = threads;
     const { protocol, host, hostname, port } = new URL(baseUrl);
     const tls = protocol === 'https:';
+    // A certificate names an IPv6 address without the URL's brackets.
+    const certified = hostname.replace(/^\[|\]$/g, '');
     const place = address === undefined ? hostname : isIPv6(address) ? `[${address}]` : address;
     const authorities = tls ? Buffer.from(certificateAuthorities().join('\n')) : null;
     const secured = tls ? credentials.createSsl(authorities) : credentials.createInsecure();
     this.#client = new Client(`${place}:${port || (tls ? 443 : 80)}`, secured, {
       'grpc.default_authority': host,
-      ...(tls && { 'grpc.ssl_target_name_override': hostname }),
+      ...(tls && { 'grpc.ssl_target_name_override': certified }),
       'grpc.max_receive_message_length': MAX_ANSWER_BYTES,
       // Other calls here go where they are sent, whatever the environment says of proxies.
       'grpc.enable_http_proxy': 0,
@@ -89,8 +92,13 @@ export class GrpcServingClient implements ServingClient {
     const request = { modelSpec: specOf(model), metadataField: [field] };
     const { metadata } = await this.#call(PredictionService.method.getModelMetadata, request, signal);
     const packed = metadata[field];
-    const map = packed && anyUnpack(packed, SignatureDefMapSchema);
-    if (!map) throw new OipError(502, `the server was asked for the metadata '${field}' and answered none`);
+    if (packed === undefined || !anyIs(packed, SignatureDefMapSchema)) {
+      throw new WorkerFaultError(
+        'protocol',
+        `the server was asked for the metadata '${field}' and answered none`,
+      );
+    }
+    const map = read(SignatureDefMapSchema, packed.value);
     return new Map(
       Object.entries(map.signatureDef).map(([name, { inputs, outputs }]) => [
         name,
@@ -102,10 +110,11 @@ export class GrpcServingClient implements ServingClient {
   async predict(model: ServedVersion, question: Question, signal: AbortSignal): Promise<Tensor[]> {
     const { predict } = PredictionService.method;
     const answer = await this.#send(predict, writeQuestion(model, question), signal);
-    return this.#threads.readPrediction(answer, signal);
+    return this.#threads.readPrediction(answer, question.outputs, signal);
   }
 
   async close(): Promise<void> {
+    this.#closing.abort(new WorkerLostError('the connections to the server were closed'));
     this.#client.close();
   }
 
@@ -116,15 +125,16 @@ export class GrpcServingClient implements ServingClient {
   ): Promise<MessageShape<M['output']>> {
     const bytes = Buffer.from(toBinary(method.input, create(method.input, request)));
     const answer = await this.#send(method, bytes, signal);
-    try {
-      return fromBinary(method.output, answer) as MessageShape<M['output']>;
-    } catch (error) {
-      throw new OipError(502, `the server's answer cannot be read: ${(error as Error).message}`);
-    }
+    if (answer.byteLength <= MAX_DESCRIPTION_BYTES) return read(method.output as M['output'], answer);
+    throw new WorkerFaultError(
+      'too-large',
+      `the server's answer to ${method.name} is larger than ${MAX_DESCRIPTION_BYTES} bytes`,
+    );
   }
 
   /** Messages as bytes: the large ones are read in a thread. */
-  async #send(method: DescMethodUnary, request: Buffer, signal: AbortSignal): Promise<Buffer> {
+  async #send(method: DescMethodUnary, request: Buffer, asked: AbortSignal): Promise<Buffer> {
+    const signal = AbortSignal.any([asked, this.#closing.signal]);
     signal.throwIfAborted();
     const path = `/${method.parent.typeName}/${method.name}`;
     let abort = () => {};
@@ -164,7 +174,12 @@ function failureOf(error: ServiceError): Error {
   // What the library adds of its own differs each time, which would be logged as news.
   const told = details.replace(/ \(\d{4}-[\d:.TZ-]+\)/g, '').replace(/\.? Resolution note: $/, '');
   const reason = told || status[code];
+  const cause = { cause: error };
+  if (code === status.UNAUTHENTICATED || code === status.PERMISSION_DENIED)
+    return new WorkerFaultError('unauthorized', `the server does not take calls from here: ${reason}`, cause);
+  // Of the library here, by the code that a server has for its memory.
+  if (TOO_LARGE.test(details)) return new WorkerFaultError('too-large', reason, cause);
   const refusal = refusals.get(code);
-  if (refusal !== undefined) return new OipError(refusal, reason, { cause: error });
-  return new WorkerLostError(`the server did not answer: ${reason}`, { cause: error });
+  if (refusal !== undefined) return new OipError(refusal, reason, cause);
+  return new WorkerLostError(`the server did not answer: ${reason}`, cause);
 }

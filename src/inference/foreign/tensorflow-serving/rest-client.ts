@@ -1,11 +1,12 @@
-import { OipError, WorkerLostError } from '../../oip/errors.ts';
-import { HttpConnections, type RemoteTarget } from '../../oip/http.ts';
+import { OipError, WorkerFaultError, WorkerLostError } from '../../oip/errors.ts';
+import { errorText, HttpConnections, type RemoteTarget } from '../../oip/http.ts';
 import { MAX_BODY_BYTES } from '../../oip/limits.ts';
 import { isRecord } from '../../oip/tensor-entries.ts';
 import type { Tensor } from '../../tensor.ts';
 import type { DeclaredTensor } from '../declared-model.ts';
 import type { TensorThreads } from '../tensor-threads.ts';
 import {
+  MAX_DESCRIPTION_BYTES,
   NOBODY,
   type Question,
   type ServedVersion,
@@ -13,9 +14,6 @@ import {
   type Signature,
 } from './serving-client.ts';
 import { nameOfType } from './tensors.ts';
-
-/** Of an answer that carries no tensors. */
-const MAX_TEXT_BYTES = 2 ** 20;
 
 /** By JSON, number for number: some five times the bytes of gRPC, for networks that let nothing else through. */
 export class RestServingClient implements ServingClient {
@@ -30,11 +28,13 @@ export class RestServingClient implements ServingClient {
   }
 
   async requireReady(signal: AbortSignal): Promise<void> {
-    try {
-      await this.#get(`/v1/models/${NOBODY}`, signal);
-    } catch (error) {
-      if (!(error instanceof OipError && error.status === 404)) throw error;
-    }
+    const path = `/v1/models/${NOBODY}`;
+    const request = { method: 'GET', path, signal, maxBytes: MAX_DESCRIPTION_BYTES } as const;
+    const { status, body } = await this.#http.exchange(request);
+    // Any server has nothing at some paths; this one says so in its own form.
+    if (status === 404 && errorText(body) !== null) return;
+    // Told as of any call.
+    await this.#get(path, signal);
   }
 
   async isAvailable(model: ServedVersion, signal: AbortSignal): Promise<boolean> {
@@ -46,7 +46,8 @@ export class RestServingClient implements ServingClient {
     const { metadata } = await this.#get(`${pathOf(model)}/metadata`, signal);
     // As the message in the message of that name.
     const outer = isRecord(metadata) && isRecord(metadata.signature_def) ? metadata.signature_def : {};
-    if (!isRecord(outer.signature_def)) throw new OipError(502, "the server's metadata has no signature_def");
+    if (!isRecord(outer.signature_def))
+      throw new WorkerFaultError('protocol', "the server's metadata has no signature_def");
     return new Map(
       Object.entries(outer.signature_def).map(([name, signature]) => {
         const { inputs, outputs } = isRecord(signature) ? signature : {};
@@ -71,7 +72,7 @@ export class RestServingClient implements ServingClient {
   }
 
   async #get(path: string, signal: AbortSignal): Promise<Record<string, unknown>> {
-    const request = { method: 'GET', path, signal, maxBytes: MAX_TEXT_BYTES } as const;
+    const request = { method: 'GET', path, signal, maxBytes: MAX_DESCRIPTION_BYTES } as const;
     const { body } = await answered(this.#http.call(request));
     try {
       const answer: unknown = JSON.parse(body.toString('utf8'));
@@ -79,7 +80,7 @@ export class RestServingClient implements ServingClient {
     } catch {
       // Told below, as what is JSON and no object.
     }
-    throw new OipError(502, `the server's answer to ${path} is no JSON object`);
+    throw new WorkerFaultError('protocol', `the server's answer to ${path} is no JSON object`);
   }
 }
 

@@ -1,10 +1,12 @@
 import { elementsOf } from '../../oip/elements.ts';
 import { WorkerFaultError } from '../../oip/errors.ts';
+import { excerpt } from '../../oip/excerpt.ts';
 import { bytesFromJson } from '../../oip/json-data.ts';
 import { MAX_ANSWER_BYTES } from '../../oip/limits.ts';
 import { isRecord } from '../../oip/tensor-entries.ts';
 import { bytesPerElement, type DataType, elementCount, type Tensor } from '../../tensor.ts';
 import type { DeclaredTensor } from '../declared-model.ts';
+import { MAX_RANK } from './tensors.ts';
 
 /** The body of a question: one instance a picture, in the numbers of its tensor. */
 export function writeInstances(signature: string, { datatype, shape, data }: Tensor): Uint8Array {
@@ -60,16 +62,19 @@ function tensorOf({ name, datatype, shape: declared }: DeclaredTensor, data: unk
     new WorkerFaultError('protocol', `the server answered '${name}': ${reason}`);
   if (!isDataType(datatype)) throw refuse(`${datatype} is no type of numbers`);
   const shape = shapeOf(data, declared?.length ?? null);
+  if (shape.length > MAX_RANK) throw refuse(`it has more than ${MAX_RANK} dimensions`);
   if (!(elementCount(shape) * bytesPerElement[datatype] <= MAX_ANSWER_BYTES)) throw refuse('it is too large');
   requireRegular(data, shape, refuse);
   return { name, datatype, shape, data: bytesFromJson(datatype, shape, data, refuse) };
 }
 
-/** Of nested lists, by the first of each. */
+/** Of nested lists, by the first of each; no deeper than shows that they are too deep. */
 function shapeOf(data: unknown, rank: number | null): number[] {
   const shape: number[] = [];
-  for (let inner = data; Array.isArray(inner) && shape.length !== rank; inner = inner[0])
+  for (let inner = data; Array.isArray(inner) && shape.length <= MAX_RANK; inner = inner[0]) {
+    if (shape.length === rank) break;
     shape.push(inner.length);
+  }
   return shape;
 }
 
@@ -80,9 +85,7 @@ function requireRegular(
 ): void {
   if (length === undefined) return;
   if (!Array.isArray(data) || data.length !== length)
-    throw refuse(
-      `expected a list of ${length}, as before it, and found ${JSON.stringify(data)?.slice(0, 40)}`,
-    );
+    throw refuse(`expected a list of ${length}, as before it, and found ${excerpt(data)}`);
   if (inner.length > 0) for (const each of data) requireRegular(each, inner, refuse);
 }
 

@@ -4,6 +4,9 @@ import type { DeclaredTensor } from '../declared-model.ts';
 /** No model's name: a server that says that there is none of it answers. */
 export const NOBODY = 'fovea-asks-whether-you-are-there';
 
+/** Of an answer that carries no tensors, at most. */
+export const MAX_DESCRIPTION_BYTES = 2 ** 20;
+
 /** A version of a model, as TensorFlow Serving knows it. */
 export interface ServedVersion {
   readonly name: string;
@@ -24,8 +27,9 @@ export interface Question {
 }
 
 /**
- * TensorFlow Serving, by gRPC or by its REST interface. Every call throws OipError where the server answered an error or what
- * its interface does not have, WorkerLostError where no answer came, and the signal's reason once it is aborted.
+ * TensorFlow Serving, by gRPC or by its REST interface. Every call throws OipError where the server answered an error,
+ * WorkerFaultError for an answer that its interface does not have, WorkerLostError where no answer came, and the signal's
+ * reason once it is aborted.
  */
 export interface ServingClient {
   /** Of pictures that are best sent at once. */
@@ -37,5 +41,6 @@ export interface ServingClient {
   /** By their names. */
   signatures(model: ServedVersion, signal: AbortSignal): Promise<ReadonlyMap<string, Signature>>;
   predict(model: ServedVersion, question: Question, signal: AbortSignal): Promise<Tensor[]>;
+  /** Calls in flight reject with WorkerLostError. */
   close(): Promise<void>;
 }

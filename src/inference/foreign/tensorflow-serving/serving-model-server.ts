@@ -1,4 +1,4 @@
-import { OipError } from '../../oip/errors.ts';
+import { isNo, OipError } from '../../oip/errors.ts';
 import type { ModelServer, OpenVariant } from '../../pool/model-server.ts';
 import type { Patience } from '../../pool/patience.ts';
 import type { Tensor } from '../../tensor.ts';
@@ -88,7 +88,7 @@ class ServedModel implements ForeignModel {
     try {
       return await this.#client.isAvailable(this.#version, signal);
     } catch (error) {
-      if (error instanceof OipError) return false;
+      if (isNo(error)) return false;
       throw error;
     }
   }

@@ -2,7 +2,6 @@ import { create } from '@bufbuild/protobuf';
 import { elementsOf } from '../../oip/elements.ts';
 import { WorkerFaultError } from '../../oip/errors.ts';
 import { joinPieces } from '../../oip/join-pieces.ts';
-import { MAX_ANSWER_BYTES } from '../../oip/limits.ts';
 import { bytesPerElement, type DataType, elementCount, type Tensor } from '../../tensor.ts';
 import type { DeclaredTensor } from '../declared-model.ts';
 import {
@@ -12,6 +11,9 @@ import {
   type TensorShapeProto,
   DataType as Type,
 } from './generated/tensorflow_pb.ts';
+
+/** No graph has more dimensions. */
+export const MAX_RANK = 16;
 
 const typesByName: Readonly<Record<DataType, Type>> = {
   BOOL: Type.DT_BOOL,
@@ -46,36 +48,51 @@ export function headOf({ datatype, shape }: Tensor): TensorProto {
   });
 }
 
+/** What a message says of a tensor in it, before its elements are read. */
+export interface Claim {
+  readonly head: Omit<Tensor, 'data'>;
+  /** What its elements take once they are read. Those that are left out take none in the message: a few may say that there are billions. */
+  readonly bytes: number;
+  readonly proto: TensorProto;
+}
+
 /** Throws WorkerFaultError where the message holds no dense tensor of numbers. */
-export function fromProto(name: string, proto: TensorProto): Tensor {
+export function claimOf(name: string, proto: TensorProto): Claim {
   const datatype = names.get(proto.dtype);
+  const lengths = proto.tensorShape?.dim.length ?? 0;
+  if (datatype === undefined) throw refusal(name, `as ${nameOf(proto.dtype)}, no type of numbers`);
+  if (lengths > MAX_RANK) throw refusal(name, `with ${lengths} dimensions, which is more than ${MAX_RANK}`);
   const shape = proto.tensorShape === undefined ? [] : lengthsOf(proto.tensorShape);
-  const refuse = (reason: string) =>
-    new WorkerFaultError('protocol', `the server answered '${name}' ${reason}`);
-  if (datatype === undefined) throw refuse(`as ${nameOf(proto.dtype)}, no type of numbers`);
-  if (shape.some((length) => length < 0)) throw refuse(`with shape [${shape.join(',')}]`);
+  if (shape.some((length) => length < 0)) throw refusal(name, `with shape [${shape.join(',')}]`);
+  return {
+    ...{ head: { name, datatype, shape }, proto },
+    bytes: elementCount(shape) * bytesPerElement[datatype],
+  };
+}
+
+/** Throws WorkerFaultError where the elements are not as many as is claimed. */
+export function tensorOf({ head, bytes, proto }: Claim): Tensor {
+  const { name, datatype, shape } = head;
   const { tensorContent: content } = proto;
-  const bytes = elementCount(shape) * bytesPerElement[datatype];
-  // Elements that are left out take no bytes: a few may say that there are billions.
-  if (!(bytes <= MAX_ANSWER_BYTES)) throw refuse(`of ${bytes} bytes, which is more than ${MAX_ANSWER_BYTES}`);
-  if (content.byteLength === 0)
-    return { name, datatype, shape, data: listed(datatype, proto, bytes, refuse) };
+  if (content.byteLength === 0) return { ...head, data: listed(head, proto, bytes) };
   if (content.byteLength !== bytes) {
-    throw refuse(`of ${datatype} [${shape.join(',')}] in ${content.byteLength} bytes, not in ${bytes}`);
+    throw refusal(
+      name,
+      `of ${datatype} [${shape.join(',')}] in ${content.byteLength} bytes, not in ${bytes}`,
+    );
   }
-  return { name, datatype, shape, data: joinPieces([content]) };
+  return { ...head, data: joinPieces([content]) };
+}
+
+function refusal(name: string, reason: string): WorkerFaultError {
+  return new WorkerFaultError('protocol', `the server answered '${name}' ${reason}`);
 }
 
 /** Elements that come one by one: the last stands for all that are left out behind it, as none stands for zeros. */
-function listed(
-  datatype: DataType,
-  proto: TensorProto,
-  bytes: number,
-  refuse: (reason: string) => Error,
-): Uint8Array {
+function listed({ name, datatype }: Claim['head'], proto: TensorProto, bytes: number): Uint8Array {
   const values: readonly (number | bigint | boolean)[] = listOf(datatype, proto);
   const count = bytes / bytesPerElement[datatype];
-  if (values.length > count) throw refuse(`with ${values.length} elements for ${count}`);
+  if (values.length > count) throw refusal(name, `with ${values.length} elements for ${count}`);
   const data = joinPieces([new Uint8Array(bytes)]);
   const elements: { length: number; [index: number]: number | bigint } = elementsOf(datatype, data);
   const isBig = elements instanceof BigInt64Array || elements instanceof BigUint64Array;

@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { resolve } from 'node:path';
 import tls from 'node:tls';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { anyPack } from '@bufbuild/protobuf/wkt';
+import { AnySchema, anyPack } from '@bufbuild/protobuf/wkt';
 import { Server, ServerCredentials, type sendUnaryData, status } from '@grpc/grpc-js';
 import { expect, it, onTestFinished } from 'vitest';
 import {
@@ -107,7 +107,9 @@ it('asks for a prediction in the protocol of others, and reads tensors in each f
       answer(null, Buffer.from(toBinary(PredictResponseSchema, create(PredictResponseSchema, { outputs }))));
     },
   });
-  const tensors = await client.predict(model, question, never);
+  const names = ['content', 'listed', 'repeated', 'long', 'half', 'yes', 'zeros', 'scalar', 'large'];
+  const wanted = names.map((name) => ({ name, datatype: 'FP32', shape: null }));
+  const tensors = await client.predict(model, { ...question, outputs: wanted }, never);
   expect(asked).toEqual([
     create(PredictRequestSchema, {
       modelSpec: { name: 'net', version: 3n, signatureName: 'serving_default' },
@@ -118,7 +120,7 @@ it('asks for a prediction in the protocol of others, and reads tensors in each f
           tensorContent: question.input.data,
         },
       },
-      outputFilter: ['y'],
+      outputFilter: names,
     }),
   ]);
   const read = new Map(
@@ -183,6 +185,9 @@ it.each<[status, object]>([
   [status.NOT_FOUND, { name: 'OipError', status: 404, message: 'because' }],
   [status.INVALID_ARGUMENT, { name: 'OipError', status: 400, message: 'because' }],
   [status.INTERNAL, { name: 'OipError', status: 502, message: 'because' }],
+  [status.UNAUTHENTICATED, { name: 'WorkerFaultError', reason: 'unauthorized', message: /because/ }],
+  [status.PERMISSION_DENIED, { name: 'WorkerFaultError', reason: 'unauthorized', message: /because/ }],
+  [status.RESOURCE_EXHAUSTED, { name: 'WorkerLostError', message: /because/ }],
   [status.UNAVAILABLE, { name: 'WorkerLostError', message: expect.stringContaining('because') }],
   [status.DEADLINE_EXCEEDED, { name: 'WorkerLostError' }],
 ])('tells status %i by what can be done about it', async (code, error) => {
@@ -224,6 +229,79 @@ it('refuses what cannot be read, and takes no more memory than an answer may', a
   }
 });
 
+it('reads of an answer what is wanted alone, and no more of it than an answer may have', async () => {
+  const dim = [{ size: 40n * 2n ** 20n }];
+  const huge = { dtype: DataType.DT_UINT8, tensorShape: { dim } };
+  const outputs = { y: { dtype: DataType.DT_UINT8, tensorShape: { dim: [{ size: 2n }] } }, a: huge, b: huge };
+  const message = toBinary(PredictResponseSchema, create(PredictResponseSchema, { outputs }));
+  const client = await serve({
+    'PredictionService/Predict': (_, answer) => answer(null, Buffer.from(message)),
+  });
+  const ask = (...names: string[]) => {
+    const wanted = names.map((name) => ({ name, datatype: 'UINT8', shape: null }));
+    return client.predict(model, { ...question, outputs: wanted }, never);
+  };
+  expect(await ask('y')).toEqual([{ name: 'y', datatype: 'UINT8', shape: [2], data: Buffer.from([0, 0]) }]);
+  await expect(ask('a', 'b')).rejects.toMatchObject({
+    ...{ name: 'WorkerFaultError', reason: 'too-large' },
+    message: /'a', 'b' of 83886080 bytes, which is more than/,
+  });
+  await expect(ask('c')).rejects.toMatchObject({
+    ...{ name: 'WorkerFaultError', reason: 'protocol' },
+    message: /asked for 'c', and answered 'y', 'a', 'b'/,
+  });
+});
+
+it('reads what is large in a thread, however few bytes say so', async () => {
+  const threads = tensorThreads();
+  const isReadHere = async (size: bigint) => {
+    const outputs = { y: { dtype: DataType.DT_UINT8, tensorShape: { dim: [{ size }] }, intVal: [7] } };
+    const message = toBinary(PredictResponseSchema, create(PredictResponseSchema, { outputs }));
+    let turns = 0;
+    setImmediate(() => {
+      turns += 1;
+    });
+    const [tensor] = await threads.readPrediction(Buffer.from(message), question.outputs, never);
+    expect([tensor!.data.byteLength, tensor!.data.at(-1)]).toEqual([Number(size), 7]);
+    return turns === 0;
+  };
+  expect(await isReadHere(1_000n)).toBe(true);
+  expect(await isReadHere(1_000_000n)).toBe(false);
+});
+
+it('blames the server for descriptions that are too large or cannot be read', async () => {
+  const answers: [Buffer, object][] = [
+    [Buffer.alloc(2 ** 20 + 1), { reason: 'too-large', message: /GetModelMetadata is larger than 1048576/ }],
+    [Buffer.from('no message at all'), { reason: 'protocol', message: /cannot be read/ }],
+    [Buffer.alloc(0), { reason: 'protocol', message: /'signature_def' and answered none/ }],
+    [metadataOf(Buffer.from('no message at all')), { reason: 'protocol', message: /cannot be read/ }],
+  ];
+  for (const [bytes, fault] of answers) {
+    const client = await serve({
+      'PredictionService/GetModelMetadata': (_, answer) => answer(null, bytes),
+    });
+    await expect(client.signatures(model, never)).rejects.toMatchObject({
+      ...{ name: 'WorkerFaultError', ...fault },
+    });
+  }
+});
+
+function metadataOf(value: Uint8Array): Buffer {
+  const packed = create(AnySchema, {
+    typeUrl: `type.googleapis.com/${SignatureDefMapSchema.typeName}`,
+    value,
+  });
+  const message = create(GetModelMetadataResponseSchema, { metadata: { signature_def: packed } });
+  return Buffer.from(toBinary(GetModelMetadataResponseSchema, message));
+}
+
+it('ends the calls in flight when it is closed, and takes none after', async () => {
+  const client = await serve({ 'PredictionService/Predict': () => void client.close() });
+  const closed = { name: 'WorkerLostError', message: /were closed/ };
+  await expect(client.predict(model, question, never)).rejects.toMatchObject(closed);
+  await expect(client.requireReady(never)).rejects.toMatchObject(closed);
+});
+
 it('loses what goes away, answers something else, or was never there', async () => {
   const web = createServer((socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi'));
   await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
@@ -255,6 +333,7 @@ it('speaks TLS to the address that it is given, and wants the certificate of the
   };
   await expect(ask(`https://localhost:${port}`)).resolves.toBeUndefined();
   await expect(ask(`https://elsewhere.test:${port}`)).rejects.toThrow(/elsewhere\.test/);
+  await expect(ask(`https://[::1]:${port}`)).rejects.toThrow(/(IP|Host): ::1\W*is not/);
   await expect(ask(`http://localhost:${port}`)).rejects.toBeInstanceOf(WorkerLostError);
 });
 

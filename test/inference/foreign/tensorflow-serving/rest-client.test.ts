@@ -134,6 +134,18 @@ it.each<[string, unknown, RegExp]>([
   await expect(predict(client)).rejects.toMatchObject({ name: 'WorkerFaultError', status: 502, message });
 });
 
+it('refuses lists in lists without end, where the rank is not declared and where it is', async () => {
+  const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+  const { client } = await serve(`{"predictions":${deep}}`);
+  await expect(predict(client, [{ ...scores, shape: null } as never])).rejects.toMatchObject({
+    ...{ name: 'WorkerFaultError', message: /'scores': it has more than 16 dimensions/ },
+  });
+  const odd = await serve(`{"predictions":[[1],[2,${deep}]]}`);
+  await expect(predict(odd.client)).rejects.toMatchObject({
+    ...{ name: 'WorkerFaultError', message: /'scores': expected a list of 1, .* nested too deeply/ },
+  });
+});
+
 it('reads what a model is, and whether it can be asked', async () => {
   const signature = {
     inputs: {
@@ -159,7 +171,9 @@ it('reads what a model is, and whether it can be asked', async () => {
     expect(await client.isAvailable(model, never)).toBe(state === 'AVAILABLE');
   }
   const empty = await serve({ metadata: {} });
-  await expect(empty.client.signatures(model, never)).rejects.toThrow('no signature_def');
+  await expect(empty.client.signatures(model, never)).rejects.toMatchObject({
+    ...{ name: 'WorkerFaultError', reason: 'protocol', message: /no signature_def/ },
+  });
 });
 
 it('tells a refusal from a server that is overloaded or not such a one', async () => {
@@ -179,5 +193,11 @@ it('tells a refusal from a server that is overloaded or not such a one', async (
   await expect(predict(busy.client)).rejects.toMatchObject({ name: 'WorkerLostError' });
   await expect(busy.client.requireReady(never)).rejects.toMatchObject({ name: 'WorkerLostError' });
   const page = await serve('<html>');
-  await expect(page.client.requireReady(never)).rejects.toMatchObject({ message: /no JSON object/ });
+  await expect(page.client.requireReady(never)).rejects.toMatchObject({
+    ...{ name: 'WorkerFaultError', reason: 'protocol', message: /no JSON object/ },
+  });
+  for (const other of ['<html>Not Found</html>', '{"detail":"Not Found"}']) {
+    const { client } = await serve(other, 404);
+    await expect(client.requireReady(never)).rejects.toMatchObject({ name: 'OipError', status: 404 });
+  }
 });
