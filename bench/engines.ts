@@ -153,7 +153,7 @@ async function measureAll(running: readonly Running[], forMs: number): Promise<M
         const key = `${each.engine} ${batch}`;
         rounds.set(key, [...(rounds.get(key) ?? []), ms]);
         progress(
-          `round ${round} of ${ROUNDS}: ${each.engine}, batch ${batch}: ${(1000 / ms).toFixed(0)} images/s`,
+          `round ${round} of ${ROUNDS}: ${each.engine}, batch ${batch}: ${shortly(1000 / ms)} images/s`,
         );
       }
     }
@@ -225,12 +225,17 @@ function report(
   ];
   const lines = rows.map(({ engine, device, imagesPerSecond, overOnnxCpu, distance }) => [
     ...[engine, device],
-    ...BATCHES.flatMap((_, at) => [imagesPerSecond[at]!.toFixed(0), overOnnxCpu[at]!.toFixed(2)]),
+    ...BATCHES.flatMap((_, at) => [shortly(imagesPerSecond[at]!), shortly(overOnnxCpu[at]!)]),
     distance.toExponential(1),
   ]);
   for (const line of [head, head.map(() => '---'), ...lines])
     process.stdout.write(`| ${line.join(' | ')} |\n`);
   for (const { engine, reason } of missing) process.stdout.write(`\n${engine} is not here: ${reason}\n`);
+}
+
+/** Three digits, whether it is 0.2 or 200. */
+function shortly(value: number): string {
+  return String(Number(value.toPrecision(3)));
 }
 
 function median(values: readonly number[]): number {
