@@ -3,11 +3,14 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { ArtifactStore } from '../../src/inference/artifact-store.ts';
 import { sharp } from '../../src/inference/images/libvips.ts';
+import { exportModel } from '../../src/models/export/export-model.ts';
 import { importManifest } from '../support/imported-models.ts';
 import { hasNativeTensorFlow } from '../support/native-tensorflow.ts';
 import { python } from '../support/python.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+import { startServingLike } from '../support/tensorflow-serving.ts';
 
 const interpreter = python('tensorflow', 'keras', 'tensorflowjs');
 const size = 224;
@@ -90,6 +93,25 @@ describe.skipIf(interpreter === null)(
         await compare(server, exported, { device: 'cpu', tolerance: 1e-4 }).finally(() => server.close());
       },
       120_000,
+    );
+
+    it.skipIf(!hasNativeTensorFlow() || python('tensorflow_serving', 'grpc') === null)(
+      'exported for TensorFlow Serving, which answers in its place (needs npm run build:tensorflow, tensorflow-serving-api)',
+      async () => {
+        const saved = { format: 'saved-model', file: 'saved' };
+        const exporting = await startServer();
+        onTestFinished(() => exporting.close());
+        const model = await importManifest(writeManifest(folder, saved), { server: exporting });
+        const artifacts = new ArtifactStore(join(exporting.dataDir, 'artifacts'));
+        const other = { shape: [1, 24, 32, 3], data: new Float32Array(24 * 32 * 3) };
+        const serving = await startServingLike(interpreter!, other, (repository) =>
+          exportModel(model, { target: 'tfserving', repository, artifacts }),
+        );
+        onTestFinished(() => serving.close());
+        const server = await startServer({ FOVEA_WORKERS: `tfserving+grpc://127.0.0.1:${serving.grpc}` });
+        await compare(server, saved, { device: 'remote', tolerance: 1e-4 }).finally(() => server.close());
+      },
+      240_000,
     );
 
     it.skipIf(!hasNativeTensorFlow())(

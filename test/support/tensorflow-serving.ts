@@ -13,12 +13,17 @@ export interface ServingLike {
   close(): Promise<void>;
 }
 
-/** @param pictures what the network is asked directly: floats `[N, height, width, 3]` */
+/**
+ * @param pictures what the network is asked directly: floats `[N, height, width, 3]`
+ * @param addModels puts more models into the folder that is served
+ */
 export async function startServingLike(
   python: string,
   pictures: { shape: readonly number[]; data: Float32Array },
+  addModels: (folder: string) => Promise<unknown> = async () => {},
 ): Promise<ServingLike> {
   const folder = mkdtempSync(join(tmpdir(), 'fovea-serving-'));
+  await addModels(join(folder, 'models'));
   const file = join(folder, 'pictures.npy');
   writeFileSync(file, npy(pictures.shape, pictures.data));
   const program = resolve(import.meta.dirname, 'tensorflow-serving-like.py');
