@@ -9,7 +9,7 @@ export interface Call {
   /** Without its query, which nothing here has. */
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
-  /** Aborts when the client hangs up. */
+  /** Aborts when the answer has been sent, or the client hangs up. */
   readonly signal: AbortSignal;
   /** Bytes that the body may have, as far as its head tells. */
   readonly mostBytes: number;

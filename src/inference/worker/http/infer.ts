@@ -1,5 +1,6 @@
 import { headerLengthField, type InferRequest, parseRequest, writeResponse } from '../../oip/codec.ts';
-import type { Inference } from '../models.ts';
+import type { Inference, WorkerModels } from '../models.ts';
+import type { ModelStatistics } from '../statistics.ts';
 import type { Answer, Call } from './call.ts';
 import { readSchedule } from './schedule.ts';
 import { requireOnlyVersion, type Served } from './served.ts';
@@ -11,38 +12,51 @@ export async function infer(
 ): Promise<Answer> {
   requireOnlyVersion(modelVersion);
   const statistics = models.statisticsOf(name);
-  const admitted = admission.enter(call.mostBytes);
+  const admitted = admission.reserve(call.mostBytes);
+  // Not before the answer has been read: it takes memory until then.
+  call.signal.addEventListener('abort', admitted.leave, { once: true });
   try {
     const body = await call.body();
-    admitted.weigh(body.byteLength);
-    const startedAt = performance.now();
-    const elapsed = () => performance.now() - startedAt;
-    try {
-      const request = readRequest(call, body);
-      const schedule = readSchedule(request.parameters);
-      const inputMs = elapsed();
-      const inference = await models.infer(name, request.inputs, request.outputs, {
-        ...schedule,
-        signal: call.signal,
-      });
-      const computedMs = elapsed();
-      const answer = writeAnswer(name, request, inference);
-      const wholeMs = elapsed();
-      const { queueMs, computeMs, batchSize } = inference;
-      statistics.succeeded(batchSize, {
-        wholeMs,
-        queueMs,
-        inputMs,
-        computeMs,
-        outputMs: wholeMs - computedMs,
-      });
-      return answer;
-    } catch (error) {
-      statistics.failed(elapsed());
-      throw error;
-    }
-  } finally {
+    admitted.enter(body.byteLength);
+    const answer = await inferFrom(body, call, { models, name, statistics });
+    admitted.weigh(answer.chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
+    return answer;
+  } catch (error) {
     admitted.leave();
+    throw error;
+  }
+}
+
+async function inferFrom(
+  body: Buffer,
+  call: Call,
+  { models, name, statistics }: { models: WorkerModels; name: string; statistics: ModelStatistics },
+): Promise<Answer> {
+  const startedAt = performance.now();
+  const elapsed = () => performance.now() - startedAt;
+  try {
+    const request = readRequest(call, body);
+    const schedule = readSchedule(request.parameters);
+    const inputMs = elapsed();
+    const inference = await models.infer(name, request.inputs, request.outputs, {
+      ...schedule,
+      signal: call.signal,
+    });
+    const computedMs = elapsed();
+    const answer = writeAnswer(name, request, inference);
+    const wholeMs = elapsed();
+    const { queueMs, computeMs, batchSize } = inference;
+    statistics.succeeded(batchSize, {
+      wholeMs,
+      queueMs,
+      inputMs,
+      computeMs,
+      outputMs: wholeMs - computedMs,
+    });
+    return answer;
+  } catch (error) {
+    statistics.failed(elapsed());
+    throw error;
   }
 }
 

@@ -15,7 +15,10 @@ export function endQuietConnections(server: Server, connected: string, clock: At
   const underWay = new Map<Duplex, number>();
   server.on(connected, (socket: Duplex) => {
     quietSince.set(socket, clock.now);
-    socket.once('close', () => quietSince.delete(socket));
+    socket.once('close', () => {
+      quietSince.delete(socket);
+      underWay.delete(socket);
+    });
   });
   server.on('request', ({ socket }: { socket: Duplex }, response: NodeJS.EventEmitter) => {
     quietSince.delete(socket);

@@ -9,6 +9,7 @@ import { type Answer, type Call, errorAnswer } from './call.ts';
 import { endQuietConnections } from './quiet-connections.ts';
 import { mostBytesOf, receiveBody } from './receive-body.ts';
 import { receivePieces } from './receive-pieces.ts';
+import { sendAnswer } from './send-answer.ts';
 
 export interface ServerOptions {
   /** What a client must present; null: nothing. */
@@ -21,13 +22,6 @@ export interface ServerOptions {
   isDraining(): boolean;
 }
 
-/**
- * What is left of a refused body is read and thrown away up to here: where a connection ends with something unread, its client
- * may lose the answer.
- */
-const DISCARDED_BYTES = 64 * 2 ** 20;
-const DISCARDING_MS = 10_000;
-
 /** Hands every request that may come in to `answer`, which throws OipError for what it refuses, and sends what it answers. */
 export async function createWorkerServer(
   answer: (call: Call) => Promise<Answer>,
@@ -36,13 +30,12 @@ export async function createWorkerServer(
   logger: Logger,
 ): Promise<Server> {
   const listener: RequestListener = async (request, response) => {
-    const hungUp = new AbortController();
-    response.once('close', () => hungUp.abort(new Error('the client hung up')));
+    const ended = endOf(request, response);
     const call: Call = {
       method: request.method ?? '',
       path: (request.url ?? '').split('?', 1)[0] as string,
       headers: request.headers,
-      signal: hungUp.signal,
+      signal: ended,
       mostBytes: mostBytesOf(request, options.maxBodyBytes),
       body: (maxBytes = options.maxBodyBytes) =>
         receiveBody(request, Math.min(maxBytes, options.maxBodyBytes), clock),
@@ -52,13 +45,13 @@ export async function createWorkerServer(
     try {
       found = refuseAccess(call, options.token) ?? (await answer(call));
     } catch (error) {
-      if (hungUp.signal.aborted) return;
+      if (ended.aborted) return;
       const status = error instanceof OipError ? error.status : 500;
       // 503 says that there is more to do than can be done, which a flood of lines does not mend.
       if (status >= 500 && status !== 503) logger.error({ err: error, path: call.path }, 'request failed');
       found = errorAnswer(status, (error as Error).message);
     }
-    await send(found, request, response, { isLast: options.isDraining(), clock });
+    await sendAnswer(found, request, response, { isLast: options.isDraining(), clock });
   };
   // None of Node's own timeouts: see `endQuietConnections` and `AttentiveClock`.
   const settings = { requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0 };
@@ -71,40 +64,17 @@ export async function createWorkerServer(
   return server;
 }
 
-async function send(
-  { status = 200, headers, chunks }: Answer,
-  request: IncomingMessage,
-  response: ServerResponse,
-  { isLast, clock }: { isLast: boolean; clock: AttentiveClock },
-): Promise<void> {
-  const unread = request.complete ? 0 : Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY);
-  // What is soon read to its end leaves the connection fit for the next request.
-  const isEnd = isLast || unread > DISCARDED_BYTES;
-  response.writeHead(status, isEnd ? { ...headers, connection: 'close' } : headers);
-  response.cork();
-  for (const chunk of chunks) response.write(chunk);
-  response.uncork();
-  if (unread > 0) await discard(request, status >= 300, clock);
-  response.end();
-}
-
-/** Reads on while the client sends: to the end where the answer is a good one, else for a while, so that it sees the answer. */
-async function discard(request: IncomingMessage, isRefused: boolean, clock: AttentiveClock): Promise<void> {
-  const pieces = receivePieces(
-    request,
-    Number.POSITIVE_INFINITY,
-    clock,
-    isRefused ? DISCARDING_MS : Number.POSITIVE_INFINITY,
-  );
-  let length = 0;
-  try {
-    for await (const piece of pieces) {
-      length += piece.byteLength;
-      if (isRefused && length > DISCARDED_BYTES) return;
-    }
-  } catch {
-    // It broke off or took too long: the connection ends, or is found to be a quiet one.
-  }
+/** Aborts when the answer has been sent, or the client hangs up. */
+function endOf({ socket }: IncomingMessage, response: ServerResponse): AbortSignal {
+  const ended = new AbortController();
+  const end = () => {
+    socket.off('close', end);
+    ended.abort(new Error('the client hung up'));
+  };
+  // The connection as well: of the requests that come on one before the first is answered, Node closes the first alone.
+  socket.setMaxListeners(0).once('close', end);
+  response.once('close', end);
+  return ended.signal;
 }
 
 /** What is no HTTP, or has too large a head: answered in the protocol's words as far as there is anyone to answer. */
