@@ -93,7 +93,8 @@ export class OipClient {
   async hasArtifact(sha256: string, signal?: AbortSignal): Promise<boolean> {
     const path = `/v2/repository/artifacts/${sha256}`;
     const { status } = await this.#http.exchange({ method: 'HEAD', path, signal });
-    if (status === 200 || status === 404) return status === 200;
+    // Where nothing is taken, the refusal of what is brought says why; this answer has no body.
+    if (status === 200 || status === 404 || status === 403) return status === 200;
     throw new OipError(status, `the worker answered ${status} where it was asked for artefact ${sha256}`);
   }
 

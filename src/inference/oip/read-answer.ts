@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { WorkerFaultError } from './errors.ts';
+import { GatheredPieces } from './gathered-pieces.ts';
 import { joinPieces, SHARED_FROM_BYTES, sharedBuffer } from './join-pieces.ts';
 import { MAX_ANSWER_BYTES } from './limits.ts';
 
@@ -24,21 +25,21 @@ export async function readAnswer(
   }
   // Only what is declared beforehand can be put in its place at once.
   const gathered = declared >= SHARED_FROM_BYTES ? sharedBuffer(declared) : null;
-  const pieces: Uint8Array[] = [];
+  const pieces = new GatheredPieces();
   let length = 0;
   let breathedAt = 0;
   for await (const piece of body as AsyncIterable<Uint8Array>) {
     // HTTP holds a body to its content-length.
     if (length + piece.byteLength > maxBytes) throw tooLarge(maxBytes);
     if (gathered) gathered.set(piece, length);
-    else pieces.push(piece);
+    else pieces.add(piece);
     length += piece.byteLength;
     if (length - breathedAt < BREATH_BYTES) continue;
     // What has arrived already comes without a turn of the event loop in between.
     breathedAt = length;
     await setImmediate();
   }
-  return gathered ? gathered.subarray(0, length) : joinPieces(pieces);
+  return gathered ? gathered.subarray(0, length) : joinPieces(pieces.all);
 }
 
 function tooLarge(maxBytes: number): WorkerFaultError {

@@ -6,11 +6,13 @@ import type { Served } from './served.ts';
 
 /** Whether an artefact is stored whole: 200 or 404. It is read and hashed to tell. */
 export async function holdsArtifact(
-  { artifacts }: Served,
+  served: Served,
   _call: Call,
   [sha256 = '']: readonly string[],
 ): Promise<Answer> {
+  requireTaken(served);
   requireHash(sha256);
+  const { artifacts } = served;
   if (await artifacts.has(sha256)) return jsonMessage({});
   throw new OipError(404, `artefact ${sha256}: not in ${artifacts.dir}`);
 }
@@ -20,17 +22,13 @@ export async function holdsArtifact(
  * and as its name says. What is there already is not read again.
  */
 export async function storeArtifact(
-  { artifacts, takesArtifacts, maxArtifactBytes }: Served,
+  served: Served,
   call: Call,
   [sha256 = '']: readonly string[],
 ): Promise<Answer> {
-  if (!takesArtifacts) {
-    throw new OipError(
-      403,
-      'artefacts are taken with a token alone where others reach the worker: set FOVEA_WORKER_TOKEN for it',
-    );
-  }
+  requireTaken(served);
   requireHash(sha256);
+  const { artifacts, maxArtifactBytes } = served;
   const { 'content-encoding': encoding = 'identity' } = call.headers;
   if (encoding !== 'identity') {
     throw new OipError(
@@ -45,6 +43,15 @@ export async function storeArtifact(
     throw refusalOf(error as NodeJS.ErrnoException, sha256);
   }
   return jsonMessage({});
+}
+
+/** Both read whole files, for whoever asks. */
+function requireTaken({ takesArtifacts }: Served): void {
+  if (takesArtifacts) return;
+  throw new OipError(
+    403,
+    'artefacts are taken with a token alone where others reach the worker: set FOVEA_WORKER_TOKEN for it',
+  );
 }
 
 function refusalOf(error: NodeJS.ErrnoException, sha256: string): Error {

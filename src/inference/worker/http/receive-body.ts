@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { gunzip, inflate } from 'node:zlib';
 import { OipError } from '../../oip/errors.ts';
+import { GatheredPieces } from '../../oip/gathered-pieces.ts';
 import type { AttentiveClock } from '../attentive-clock.ts';
 import { requireDeclared, SILENCE_MS, stopped, tooLarge } from './receive-pieces.ts';
 
@@ -69,19 +70,19 @@ function requireType({ headers }: IncomingMessage): void {
 function gather(request: IncomingMessage, maxBytes: number, clock: AttentiveClock): Promise<Buffer> {
   requireDeclared(request, maxBytes);
   return new Promise((resolve, reject) => {
-    const pieces: Buffer[] = [];
+    const pieces = new GatheredPieces();
     let length = 0;
     const startedAt = clock.now;
     let heardAt = startedAt;
     const take = (piece: Buffer) => {
-      pieces.push(piece);
+      pieces.add(piece);
       length += piece.byteLength;
       heardAt = clock.now;
       if (length > maxBytes) fail(tooLarge(maxBytes));
     };
     const end = () => {
       leave();
-      resolve(Buffer.concat(pieces, length));
+      resolve(Buffer.concat(pieces.all, length));
     };
     const breakOff = () => fail(new Error('the client hung up'));
     const fail = (error: Error) => {
