@@ -25,7 +25,10 @@ export async function importManifest(
     const { tell, end } = progress(options);
     lifetime.own({ name: 'progress', close: async () => end() });
     const tenantId = tenant?.id ?? null;
-    const model = await importModel(manifest, { tenantId, database, artifacts, logger, lifetime, tell });
+    const { tensorFlow } = config;
+    const model = await importModel(manifest, {
+      ...{ tenantId, database, artifacts, logger, lifetime, tensorFlow, tell },
+    });
     tell('waiting for the running servers to load the model');
     const { servers, confirmed } = await askForRollout(database, notifications, model, ROLLOUT_MS);
     if (confirmed < servers) {

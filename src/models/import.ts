@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { announce } from '../db/changes.ts';
 import type { Database, Transaction } from '../db/database.ts';
 import type { ArtifactStore } from '../inference/artifact-store.ts';
+import type { TensorFlowChoice } from '../inference/worker/engines/tensorflow/runtime.ts';
 import { OperatorError } from '../lib/errors.ts';
 import type { Lifetime } from '../lib/lifetime.ts';
 import type { Logger } from '../lib/logger.ts';
@@ -23,6 +24,8 @@ export interface ImportOptions {
   readonly database: Database;
   readonly artifacts: ArtifactStore;
   readonly logger: Logger;
+  /** As the setting FOVEA_TENSORFLOW has it; auto. */
+  readonly tensorFlow?: TensorFlowChoice;
   /** Ends the process that the model is tried in, where it ends meanwhile. */
   readonly lifetime?: Pick<Lifetime, 'own'>;
   /** Told what the import is at: a large model takes its time. */
@@ -41,7 +44,7 @@ interface ReadCandidate extends Candidate {
  * every reason not to; the registry is as it was then.
  */
 export async function importModel(manifestPath: string, options: ImportOptions): Promise<ServedModel> {
-  const { database, tenantId, artifacts, logger, lifetime, tell = () => {} } = options;
+  const { database, tenantId, artifacts, logger, lifetime, tensorFlow = 'auto', tell = () => {} } = options;
   const candidate = await readCandidate(manifestPath, tell);
   const { name, version } = candidate.manifest;
   const transact = <T>(work: (tx: Transaction) => Promise<T>) =>
@@ -60,7 +63,7 @@ export async function importModel(manifestPath: string, options: ImportOptions):
       tell(`copying ${path}`);
       await store.putFile(path, sha256);
     }
-    const trial = { format: source.format, store, externalData, lifetime, tell };
+    const trial = { format: source.format, tensorFlow, store, externalData, lifetime, tell };
     const proven = await proveCandidate(manifestPath, candidate, trial, logger);
     tell('storing the model');
     const artifactSha256 = await store.put(proven.artifact);

@@ -6,6 +6,7 @@ import { OipError, WorkerLostError } from '../inference/oip/errors.ts';
 import { WorkerProcess } from '../inference/pool/worker-process.ts';
 import type { Tensor } from '../inference/tensor.ts';
 import type { ModelFormat } from '../inference/variant.ts';
+import type { TensorFlowChoice } from '../inference/worker/engines/tensorflow/runtime.ts';
 import type { Lifetime } from '../lib/lifetime.ts';
 
 /** The graph on trial does not load, run or end; the message says how. */
@@ -17,6 +18,8 @@ export type Run = (input: Tensor) => Promise<Tensor[]>;
 /** What the graphs of one import are tried with. */
 export interface Trial {
   readonly format: ModelFormat;
+  /** Which TensorFlow the servers run models of its formats with. */
+  readonly tensorFlow: TensorFlowChoice;
   /** Holds the files of weights that the graphs point to, and takes the graphs. */
   readonly store: ArtifactStore;
   /** SHA-256 of each of those files. */
@@ -40,14 +43,14 @@ const PATIENCE_MS = 120_000;
 export async function tryGraph<T>(
   graph: Uint8Array,
   maxBatch: number,
-  { format, store, externalData, lifetime }: Trial,
+  { format, tensorFlow, store, externalData, lifetime }: Trial,
   work: (run: Run) => Promise<T>,
 ): Promise<T> {
   const main = fileURLToPath(new URL('../main.ts', import.meta.url));
   const worker = new WorkerProcess(
     [process.execPath, '--disable-warning=ExperimentalWarning', main],
     // What goes wrong is told to the caller.
-    { artifacts: store.dir, threads: 1, tensorFlow: 'auto', logLevel: 'silent' },
+    { artifacts: store.dir, threads: 1, tensorFlow, logLevel: 'silent' },
   );
   const kill = async () => {
     worker.kill();

@@ -23,7 +23,15 @@ const shapeOf = (...sizes: number[]) => ({ dim: sizes.map((size) => ({ size: Str
 const json = (value: unknown) => Buffer.from(JSON.stringify(value));
 
 /** A TensorFlow.js graph model: float32 [batch, 4, 6, 3] → 'scores' [batch, 4], its weights in two files. */
-export function tinyGraph({ batch = -1, op = 'MatMul' }: { batch?: number; op?: string } = {}): TinyFiles {
+export function tinyGraph({
+  batch = -1,
+  op = 'MatMul',
+  constantOutput = false,
+}: {
+  batch?: number;
+  op?: string;
+  constantOutput?: boolean;
+} = {}): TinyFiles {
   const float = { type: 'DT_FLOAT' };
   const constant = (name: string, type: string) => ({
     ...{ name, op: 'Const' },
@@ -39,9 +47,12 @@ export function tinyGraph({ batch = -1, op = 'MatMul' }: { batch?: number; op?: 
       attr: { T: float, transpose_a: { b: false }, transpose_b: { b: false } },
     },
   ];
+  // What nobody reads is an output.
+  if (constantOutput) node.push({ ...constant('anchors', 'DT_FLOAT') });
   const weights = [
     { name: 'axes', shape: [2], dtype: 'int32' },
     { name: 'matrix', shape: [3, 4], dtype: 'float32' },
+    ...(constantOutput ? [{ name: 'anchors', shape: [2], dtype: 'float32' }] : []),
   ];
   return {
     'model.json': json({
@@ -49,7 +60,7 @@ export function tinyGraph({ batch = -1, op = 'MatMul' }: { batch?: number; op?: 
       weightsManifest: [{ paths: ['first.bin', 'second.bin'], weights }],
     }),
     'first.bin': bytesOf(Int32Array.of(1, 2)),
-    'second.bin': matrix,
+    'second.bin': constantOutput ? Buffer.concat([matrix, bytesOf(Float32Array.of(5, 7))]) : matrix,
   };
 }
 

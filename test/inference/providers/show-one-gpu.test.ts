@@ -11,5 +11,5 @@ it.each<[string, Provider[], number, string | undefined, string]>([
 ])('a worker is shown %s', (_, providers, deviceId, visible, shown) => {
   const environment: NodeJS.ProcessEnv = visible === undefined ? {} : { CUDA_VISIBLE_DEVICES: visible };
   showOneGpu({ providers, deviceId }, environment);
-  expect(environment).toEqual({ CUDA_VISIBLE_DEVICES: shown });
+  expect(environment).toEqual({ CUDA_VISIBLE_DEVICES: shown, CUDA_DEVICE_ORDER: 'PCI_BUS_ID' });
 });

@@ -84,6 +84,20 @@ describe('a TensorFlow.js model in a worker', () => {
     expect([...elementsOf('FP32', outputs[0]!.data)]).toEqual([2, 2, 2, 8]);
   });
 
+  it('answers a constant among its outputs as often as it is asked', async () => {
+    const client = await load(tinyGraph({ constantOutput: true }), { preprocessing: null, unbatched: [] });
+    const data = bytesOf(new Float32Array(72).fill(2));
+    for (let time = 0; time < 3; time += 1) {
+      const { outputs } = await client.infer('tiny', [
+        { name: 'images', datatype: 'FP32', shape: [1, 4, 6, 3], data },
+      ]);
+      const found = Object.fromEntries(
+        outputs.map((output) => [output.name, [...elementsOf('FP32', output.data)]]),
+      );
+      expect(found).toEqual({ scores: [2, 2, 2, 8], anchors: [5, 7] });
+    }
+  });
+
   it('whose artefact names a file that was not held against its hash is refused', async () => {
     await expect(
       load(tinyGraph(), { preprocessing: null, unbatched: [] }, { hidden: ['second.bin'] }),

@@ -71,6 +71,9 @@ async function prepareModel(raw: RawModel, bundle: Bundle, device: string): Prom
       const answers = await raw.run(held[0]!, outputs);
       held.push(...answers);
       return answers.map((tensor, index) => read(outputs[index]!, tensor, unbatched));
+    } catch (error) {
+      endBroken(error);
+      throw error;
     } finally {
       tf.dispose(held);
     }
@@ -84,6 +87,16 @@ async function prepareModel(raw: RawModel, bundle: Bundle, device: string): Prom
   };
 }
 
+/**
+ * TensorFlow.js on WebAssembly does not look whether its memory is full, and writes over its own then: every later run of any
+ * model fails, or answers wrongly. Whoever started this process starts another.
+ */
+function endBroken(error: unknown): void {
+  if (!(error instanceof Error) || error.name !== 'RuntimeError') return; // WebAssembly's own
+  process.stderr.write(`the worker ends, since TensorFlow.js broke down on WebAssembly: ${error.message}\n`);
+  process.exit(70);
+}
+
 /** An output's numbers. Throws an Error where they are of a type that the protocol has no word for. */
 function read(name: string, tensor: tf.Tensor, unbatched: readonly string[]): Tensor {
   const data = tensor.dataSync() as ArrayBufferView;
@@ -95,6 +108,7 @@ function read(name: string, tensor: tf.Tensor, unbatched: readonly string[]): Te
 
 /** By the numbers themselves: TensorFlow.js calls all whole numbers int32, those of 64 bits and of 8 too. */
 function dataTypeOf({ dtype }: tf.Tensor, data: unknown): DataType | undefined {
+  if (dtype === 'complex64' || dtype === 'string') return undefined;
   if (data instanceof Float32Array) return 'FP32';
   if (data instanceof Int32Array) return 'INT32';
   if (data instanceof BigInt64Array) return 'INT64';

@@ -62,6 +62,8 @@ export async function startTensorFlow(
   // Read when the library is loaded. It logs what it finds of the processor otherwise, on every start.
   process.env.TF_NUM_INTRAOP_THREADS ??= String(threads);
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
+  // Else its first operation takes all of a GPU, from ONNX Runtime in this process and from every other.
+  process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true';
   // The binding calls what Node has given up since, and this process runs nothing that could be mended.
   process.noDeprecation = true;
   const obstacles = choice === 'wasm' ? ['FOVEA_TENSORFLOW is wasm'] : [];
@@ -81,7 +83,8 @@ export async function startTensorFlow(
   const wasm = await import('@tensorflow/tfjs-backend-wasm');
   const entry = require.resolve('@tensorflow/tfjs-backend-wasm/package.json');
   wasm.setWasmPaths(join(dirname(entry), 'dist/'));
-  await tf.setBackend('wasm');
+  if (!(await tf.setBackend('wasm')))
+    throw new Error('the WebAssembly backend of TensorFlow.js does not start');
   await tf.ready();
   return { device: 'wasm', native: null, obstacles };
 }

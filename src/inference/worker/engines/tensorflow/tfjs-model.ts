@@ -11,9 +11,14 @@ const MODEL_FILE = 'model.json';
 export async function loadGraphModel(bundle: Bundle, pathOf: (sha256: string) => string): Promise<RawModel> {
   const { default: converter } = await import('@tensorflow/tfjs-converter');
   const model = await converter.loadGraphModel(tf.io.fromMemory(await readArtifacts(bundle, pathOf)));
-  const [name, { shape = [], dtype }] = onlyInput(
+  const [name, { shape = [], dtype }] = onlyInputOf(
+    model,
     Object.fromEntries(model.inputs.map((input) => [input.name, input])),
   );
+  // An output that is a constant is answered as the weight itself, which must outlive its answer.
+  const weights = new Set(Object.values(model.weights).flat());
+  const answers = (tensors: tf.Tensor | tf.Tensor[]) =>
+    [tensors].flat().map((tensor) => (weights.has(tensor) ? tf.clone(tensor) : tensor));
   // A graph with control flow, or with outputs whose size hangs on values, cannot be run at one go. Its first run tells.
   let atOneGo = true;
   return {
@@ -22,13 +27,13 @@ export async function loadGraphModel(bundle: Bundle, pathOf: (sha256: string) =>
     run: async (input, outputs) => {
       if (atOneGo) {
         try {
-          return [model.execute({ [name]: input }, [...outputs])].flat();
+          return answers(model.execute({ [name]: input }, [...outputs]));
         } catch (error) {
           if (!(error as Error).message.includes('executeAsync')) throw error;
           atOneGo = false;
         }
       }
-      return [await model.executeAsync({ [name]: input }, [...outputs])].flat();
+      return answers(await model.executeAsync({ [name]: input }, [...outputs]));
     },
     dispose: () => model.dispose(),
   };
@@ -40,7 +45,8 @@ export async function loadLayersModel(bundle: Bundle, pathOf: (sha256: string) =
   const artifacts = toKeras2(await readArtifacts(bundle, pathOf));
   const model = await layers.loadLayersModel(tf.io.fromMemory(artifacts));
   // A model that is a sequence knows its tensors' names by their layers alone.
-  const [name, { shape, dtype }] = onlyInput(
+  const [name, { shape, dtype }] = onlyInputOf(
+    model,
     Object.fromEntries(model.inputs.map((input) => [input.sourceLayer.name, input])),
   );
   const names = model.outputs.map((output) => output.sourceLayer.name);
@@ -58,6 +64,16 @@ export async function loadLayersModel(bundle: Bundle, pathOf: (sha256: string) =
       model.dispose();
     },
   };
+}
+
+/** As `onlyInput`; a model that is refused leaves no weights behind. */
+function onlyInputOf<T>(model: { dispose(): unknown }, inputs: Readonly<Record<string, T>>): [string, T] {
+  try {
+    return onlyInput(inputs);
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
 }
 
 /** The model's files as the loaders take them. What they hold was checked when they were imported. */
