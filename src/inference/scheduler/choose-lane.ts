@@ -55,6 +55,11 @@ export function chooseLane(
   return { lane: best.lane, expectedMs: measured.length > 0 ? best.expectedMs : null };
 }
 
+/** Whether one of those that a variant's batches are chosen from has room. */
+export function hasRoomFor(lanes: readonly Lane[], variantKey: string): boolean {
+  return narrow(lanes, variantKey, new Set()).some(({ isFull }) => !isFull);
+}
+
 /** Those that are ready, and of these each time those alone that are better, where there are any. */
 function narrow(lanes: readonly Lane[], variantKey: string, avoided: ReadonlySet<Lane>): readonly Lane[] {
   const preferences: ((lane: Lane) => boolean)[] = [

@@ -8,7 +8,7 @@ import type { WorkerPool } from '../pool/pool.ts';
 import type { BatchOutput, InferenceWorker } from '../pool/worker.ts';
 import { Admission } from './admission.ts';
 import { batchTensor, type ImageOutput, type QueuedImage, sliceOfBatch, type Ticket } from './batch.ts';
-import { chooseLane } from './choose-lane.ts';
+import { chooseLane, hasRoomFor } from './choose-lane.ts';
 import { ComputeEstimate } from './compute-estimate.ts';
 import { afterFailure } from './failed-batch.ts';
 import type { Lane } from './lane.ts';
@@ -148,10 +148,14 @@ export class Dispatcher {
   #dispatch(): void {
     const lanes = this.#lanes.present;
     this.#first = this.#first.filter((images) => !this.#place(images, lanes));
-    // While a batch waits for a better worker, the next would do no better; one that must not go where it failed holds up nobody.
-    const isHeldUp = () => this.#first.some(([image]) => image!.avoided.size === 0);
-    while (!isHeldUp() && lanes.some(({ isReady, isFull }) => isReady && !isFull)) {
-      const { batch, expired } = this.#scheduler.next(this.#clock.now());
+    // While a batch waits for a better worker, the next of its variant would do no better. One that must not go where it failed
+    // holds up nobody.
+    while (lanes.some(({ isReady, isFull }) => isReady && !isFull)) {
+      const heldUp = this.#first
+        .filter(([image]) => image!.avoided.size === 0)
+        .map(([image]) => image!.chosen.variant.key);
+      const canRun = (key: string) => !heldUp.includes(key) && hasRoomFor(lanes, key);
+      const { batch, expired } = this.#scheduler.next(this.#clock.now(), canRun);
       for (const { payload } of expired) settle(payload, tooLate());
       if (!batch) return;
       const images = batch.works.map(({ payload }) => payload);

@@ -60,11 +60,17 @@ interface Candidate<Payload> {
 export class Scheduler<Payload> {
   readonly #flows = new Map<string, Flow<Payload>>();
   readonly #cameAt = new Map<Work<Payload>, number>();
+  readonly #waiting = new Map<string, number>();
   /** Of the tenant served last, when its turn came. */
   #virtualTime = 0;
 
   get depth(): number {
     return this.#cameAt.size;
+  }
+
+  /** How many images of a variant wait; of variants with none nothing is said. */
+  get waiting(): ReadonlyMap<string, number> {
+    return this.#waiting;
   }
 
   enqueue(work: Work<Payload>, now: number): void {
@@ -76,6 +82,7 @@ export class Scheduler<Payload> {
     }
     queues[work.priority].add(work);
     this.#cameAt.set(work, now);
+    this.#waiting.set(work.variantKey, (this.#waiting.get(work.variantKey) ?? 0) + 1);
   }
 
   /** False: it is not waiting any more. */
@@ -85,16 +92,20 @@ export class Scheduler<Payload> {
     const queues = waiting.get(work.variantKey)!;
     queues[work.priority].delete(work);
     if (queues.INTERACTIVE.size + queues.BATCH.size === 0) waiting.delete(work.variantKey);
+    const others = this.#waiting.get(work.variantKey)! - 1;
+    if (others > 0) this.#waiting.set(work.variantKey, others);
+    else this.#waiting.delete(work.variantKey);
     return true;
   }
 
-  next(now: number): NextBatch<Payload> {
+  /** `canRun`: whether a device is free that runs the variant: the others wait for theirs and hold up nobody. */
+  next(now: number, canRun: (variantKey: string) => boolean = () => true): NextBatch<Payload> {
     const works: Work<Payload>[] = [];
     const expired: Work<Payload>[] = [];
     let room = Number.POSITIVE_INFINITY;
     for (;;) {
       const variantKey = works[0]?.variantKey ?? null;
-      const next = this.#best(variantKey, now);
+      const next = this.#best(variantKey === null ? canRun : (key) => key === variantKey, now);
       if (!next || Math.min(room, next.work.maxBatch) <= works.length) break;
       const { flow, work } = next;
       this.remove(work);
@@ -128,13 +139,12 @@ export class Scheduler<Payload> {
     }
   }
 
-  /** Of `variantKey` alone, where it is given. */
-  #best(variantKey: string | null, now: number): Candidate<Payload> | null {
+  #best(isWanted: (variantKey: string) => boolean, now: number): Candidate<Payload> | null {
     let best: Candidate<Payload> | null = null;
     for (const flow of this.#flows.values()) {
-      const queues = variantKey === null ? flow.waiting.values() : [flow.waiting.get(variantKey)];
-      for (const queue of queues) {
-        for (const work of [first(queue?.INTERACTIVE), first(queue?.BATCH)]) {
+      for (const [variantKey, queue] of flow.waiting) {
+        if (!isWanted(variantKey)) continue;
+        for (const work of [first(queue.INTERACTIVE), first(queue.BATCH)]) {
           if (!work) continue;
           const cameAt = this.#cameAt.get(work)!;
           const yields = work.priority === 'BATCH' && now - cameAt < BATCH_YIELDS_MS;
@@ -152,7 +162,7 @@ function isBefore<Payload>(a: Candidate<Payload>, b: Candidate<Payload>): boolea
   return (a.flow.virtualTime - b.flow.virtualTime || a.cameAt - b.cameAt) < 0;
 }
 
-function first<T>(set: Set<T> | undefined): T | undefined {
-  const [member] = set ?? [];
+function first<T>(set: Set<T>): T | undefined {
+  const [member] = set;
   return member;
 }

@@ -40,6 +40,23 @@ describe('scheduler', () => {
     expect(payloads(scheduler, 12)).toEqual(['b1', 'b2']);
   });
 
+  it('passes over variants that no free device runs, which keep their place', () => {
+    const scheduler = new Scheduler<string>();
+    scheduler.enqueue(work('a1'), 0);
+    scheduler.enqueue(work('b1', { variantKey: 'b' }), 1);
+    scheduler.enqueue(work('a2'), 2);
+    expect([...scheduler.waiting]).toEqual([
+      ['a', 2],
+      ['b', 1],
+    ]);
+    const { batch } = scheduler.next(3, (variantKey) => variantKey !== 'a');
+    expect(batch?.works.map(({ payload }) => payload)).toEqual(['b1']);
+    expect(scheduler.next(3, (variantKey) => variantKey === 'b').batch).toBeNull();
+    expect([...scheduler.waiting]).toEqual([['a', 2]]);
+    expect(payloads(scheduler, 3)).toEqual(['a1', 'a2']);
+    expect([...scheduler.waiting]).toEqual([]);
+  });
+
   it('leaves alone what must run alone, whether it comes first or later', () => {
     const scheduler = new Scheduler<string>();
     scheduler.enqueue(work('1'), 0);
