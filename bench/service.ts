@@ -23,7 +23,15 @@ export async function startService(
   const [program, ...flags] = node;
   const child: ChildProcess = spawn(program, [...flags, main, 'start', '--json'], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, PORT: '0', FOVEA_DATA_DIR: dataDir, FOVEA_LOG_LEVEL: 'warn', ...settings },
+    env: {
+      ...process.env,
+      PORT: '0',
+      FOVEA_DATA_DIR: dataDir,
+      FOVEA_LOG_LEVEL: 'warn',
+      // The pictures come again and again, and each is to be run.
+      FOVEA_CACHE_BYTES: '0',
+      ...settings,
+    },
   });
   for await (const line of createInterface({ input: child.stdout! })) {
     const event = JSON.parse(line) as { event: string; url?: string };

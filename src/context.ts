@@ -8,6 +8,7 @@ import { migrateInstallation } from './db/migrate-installation.ts';
 import { openNotifications } from './db/notifications.ts';
 import { createGraphqlServer, type GraphqlServer } from './graphql/server.ts';
 import { ArtifactStore } from './inference/artifact-store.ts';
+import { ResultCache } from './inference/cache/result-cache.ts';
 import { TensorThreads } from './inference/foreign/tensor-threads.ts';
 import { ModelHealth } from './inference/model-health.ts';
 import type { Resolve } from './inference/pool/dns-workers.ts';
@@ -149,6 +150,7 @@ export async function createContext(
   const dispatcher = new Dispatcher(pool, clock, { maxAdmitted: config.maxQueuedImages, health, logger });
   const reader = new OutputReader(logger);
   lifetime.own({ name: 'reader of outputs', close: () => reader.close() });
+  const cache = config.cacheBytes === 0 ? null : new ResultCache(config.cacheBytes);
   const inference = new InferenceService({
     selection: new RegistrySelection(registry),
     reader,
@@ -158,6 +160,8 @@ export async function createContext(
     concurrency: new MemoryConcurrencyLimiter(),
     fetch,
     uploads,
+    cache,
+    cachedShare: config.cachedShare,
     clock,
   });
 
@@ -189,7 +193,7 @@ export async function createContext(
     },
     {
       logger,
-      metrics: createMetrics(dispatcher, pool, health),
+      metrics: createMetrics(dispatcher, pool, health, cache),
       introspection: config.introspection,
       trustProxy: config.trustProxy,
       publicUrl: config.publicUrl,

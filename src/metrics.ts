@@ -1,4 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { registerCacheMetrics } from './inference/cache/metrics.ts';
+import type { ResultCache } from './inference/cache/result-cache.ts';
 import type { ModelHealth, VariantHealth } from './inference/model-health.ts';
 import type { WorkerPool } from './inference/pool/pool.ts';
 import type { InferenceWorker } from './inference/pool/worker.ts';
@@ -9,7 +11,12 @@ const workerStates = ['starting', 'ready', 'suspect', 'ejected', 'closed'] as co
 type WorkerState = (typeof workerStates)[number];
 
 /** What `/metrics` tells of this process and the pool, read when it is asked for. The transport adds its own. */
-export function createMetrics(dispatcher: Dispatcher, pool: WorkerPool, health: ModelHealth): Registry {
+export function createMetrics(
+  dispatcher: Dispatcher,
+  pool: WorkerPool,
+  health: ModelHealth,
+  cache: ResultCache | null,
+): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -158,5 +165,6 @@ export function createMetrics(dispatcher: Dispatcher, pool: WorkerPool, health: 
       for (const variant of variants) this.set(labelsOf(variant), Number(variant.flagged));
     },
   });
+  registerCacheMetrics(registry, cache);
   return registry;
 }

@@ -28,6 +28,10 @@ export interface Config {
   readonly tensorFlow: TensorFlowChoice;
   /** Images admitted and not yet answered, at most, half of them of one tenant; one more is OVERLOADED. */
   readonly maxQueuedImages: number;
+  /** Results kept, bytes at most; 0: none, and every image is run. */
+  readonly cacheBytes: number;
+  /** What of the price an image costs that was not run for its request, 0..1, at most six decimals. */
+  readonly cachedShare: number;
   readonly introspection: boolean;
   /** Whose `X-Forwarded-For` is believed: how many proxies stand in front, or their addresses. 0: nobody's. */
   readonly trustProxy: number | string;

@@ -77,6 +77,14 @@ const settings = {
   FOVEA_WORKER_THREADS: setting(integer(1, 256), 'a number of threads, 1..256'),
   FOVEA_TENSORFLOW: setting(z.enum(['auto', 'native', 'wasm']), 'auto, native or wasm'),
   FOVEA_MAX_QUEUED_IMAGES: setting(integer(32, 1_000_000), 'a number of images, 32..1000000'),
+  FOVEA_CACHE_BYTES: setting(integer(0, 2 ** 40), 'a number of bytes, 0..1099511627776 (0: no cache)'),
+  FOVEA_CACHED_UNITS: setting(
+    z
+      .string()
+      .regex(/^(free|full|0(\.\d{1,6})?|1(\.0{1,6})?)$/)
+      .transform((text) => ({ free: 0, full: 1 })[text] ?? Number(text)),
+    'free, full, or the share of the price, 0..1 with six decimals at most',
+  ),
   FOVEA_INTROSPECTION: setting(
     z.enum(['on', 'off', 'true', 'false']).transform((value) => value === 'on' || value === 'true'),
     'on or off',
@@ -137,6 +145,8 @@ export function readEnvironment(env: Record<string, string | undefined>): Enviro
       workerThreads: read.FOVEA_WORKER_THREADS ?? null,
       tensorFlow: read.FOVEA_TENSORFLOW ?? 'auto',
       maxQueuedImages: read.FOVEA_MAX_QUEUED_IMAGES ?? 1_024,
+      cacheBytes: read.FOVEA_CACHE_BYTES ?? 64 * 2 ** 20,
+      cachedShare: read.FOVEA_CACHED_UNITS ?? 0,
       introspection: read.FOVEA_INTROSPECTION ?? true,
       trustProxy: read.FOVEA_TRUST_PROXY ?? 0,
       logLevel: read.FOVEA_LOG_LEVEL ?? 'info',

@@ -2,9 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { v7 as uuidv7 } from 'uuid';
 import type { Clock } from '../lib/clock.ts';
 import { DeadlineExceededError } from '../lib/errors.ts';
+import { orAborted } from '../lib/or-aborted.ts';
 import type { SafeFetch } from '../lib/safe-fetch.ts';
 import type { Ledger } from '../metering/ledger.ts';
 import { HOLD_OUTLIVES_DEADLINE_MS, type Hold, hold, type KeptAnswer, requestHash } from './booking.ts';
+import { hitPrice } from './cache/hit-price.ts';
+import type { Answered, ResultCache } from './cache/result-cache.ts';
+import { resultKey } from './cache/result-key.ts';
+import { type Computed, Run } from './cache/run.ts';
 import type { Size } from './images/geometry.ts';
 import { ImageError } from './images/image-error.ts';
 import { readImage } from './images/read-image.ts';
@@ -13,7 +18,7 @@ import { requireKeepable } from './kept-size.ts';
 import type { ModelHealth } from './model-health.ts';
 import type { ChosenVariant } from './model-selection.ts';
 import type { Answer, Caller, FailedImage, InferenceRequest, Receipt } from './request.ts';
-import type { ImageOutput, Ticket } from './scheduler/batch.ts';
+import type { Ticket } from './scheduler/batch.ts';
 import type { Dispatcher } from './scheduler/dispatcher.ts';
 import { readOrAskAnother } from './second-opinion.ts';
 import type { OutputReader } from './tasks/output-reader.ts';
@@ -28,6 +33,10 @@ export interface ServingDependencies {
   readonly health: ModelHealth;
   readonly fetch: SafeFetch;
   readonly uploads: UploadedFiles;
+  /** null: every image is run. */
+  readonly cache: ResultCache | null;
+  /** What of the price an image costs that was not run for its request, 0..1. */
+  readonly cachedShare: number;
   readonly clock: Clock;
 }
 
@@ -37,12 +46,8 @@ const GIVE_BACK_MS = 500;
 /** How a request wants an image of the given size read. */
 export type ReadingOf<T extends ServedTask> = (variant: Variant, original: Size) => Readings[T];
 
-/** An image that was answered, and how long each stage took, milliseconds. */
-interface AnsweredImage<Result> {
-  readonly result: Result;
-  readonly output: ImageOutput;
+interface AnsweredImage<Result> extends Answered<Result> {
   readonly decodeMs: number;
-  readonly postprocessMs: number;
 }
 
 /** One admitted request, from RESERVE to COMMIT or release. */
@@ -62,6 +67,7 @@ export class Serving<T extends ServedTask> {
   /** Aborted with the error that ends the request before its answer. */
   readonly #abandoned = new AbortController();
   readonly #ticket: Ticket;
+  readonly #over = Promise.withResolvers<void>();
   /** Units that are booked, or may be. */
   #billed = 0;
 
@@ -129,6 +135,7 @@ export class Serving<T extends ServedTask> {
     } finally {
       clearTimeout(timer);
       this.#caller.signal.removeEventListener('abort', hungUp);
+      this.#over.resolve();
       await this.#giveBackBudget(taken);
     }
   }
@@ -188,7 +195,7 @@ export class Serving<T extends ServedTask> {
     held: Promise<unknown>,
   ): Promise<AnsweredImage<Results[T]> | FailedImage> {
     const { variant } = this.#chosen;
-    const { dispatcher, fetch, uploads } = this.#dependencies;
+    const { fetch, uploads } = this.#dependencies;
     try {
       // Nothing is fetched for a tenant whose quota does not cover it.
       if ('url' in source) await held;
@@ -199,25 +206,36 @@ export class Serving<T extends ServedTask> {
         uploads,
       });
       await held;
-      const first = await dispatcher.run(this.#chosen, this.#ticket, pixels);
-      const { output, reading } = await this.#read(first, { width, height });
-      return { result: reading.result, output, decodeMs, postprocessMs: reading.ms };
+      return { ...(await this.#answerPixels(pixels, { width, height })), decodeMs };
     } catch (error) {
       if (error instanceof ImageError) return { kind: 'error', code: error.code, message: error.message };
       throw error;
     }
   }
 
-  async #read(first: ImageOutput, original: Size) {
-    const { reader, health } = this.#dependencies;
+  async #answerPixels(pixels: Uint8Array, original: Size): Promise<Answered<Results[T]>> {
+    const { cache } = this.#dependencies;
+    const { tenantId } = this.#caller;
     const reading = this.#readingOf(this.#chosen.variant, original);
+    const compute = () => this.#compute(pixels, reading);
+    if (cache === null) return { key: null, run: new Run(await compute()), waitedMs: null };
+    const key = resultKey(tenantId, this.#task, this.#chosen, reading, pixels);
+    const { signal } = this.#abandoned;
+    const { priority } = this.#request;
+    return cache.answer({ tenantId, priority, signal, over: this.#over.promise }, key, compute);
+  }
+
+  async #compute(pixels: Uint8Array, reading: Readings[T]): Promise<Computed<Results[T]>> {
+    const { dispatcher, reader, health } = this.#dependencies;
+    const first = await dispatcher.run(this.#chosen, this.#ticket, pixels);
     const turn = { owner: this.#caller.tenantId, signal: this.#abandoned.signal };
     try {
-      const read = await readOrAskAnother(first, ({ outputs }) =>
+      const { output, reading: read } = await readOrAskAnother(first, ({ outputs }) =>
         reader.read(this.#task, outputs, reading, turn),
       );
       health.answered(this.#chosen);
-      return read;
+      const { device, batchSize, queueMs, inferenceMs } = output;
+      return { result: read.result, device, batchSize, queueMs, inferenceMs, postprocessMs: read.ms };
     } catch (error) {
       if (error instanceof ImageError) health.failed(this.#chosen, error);
       throw error;
@@ -227,11 +245,14 @@ export class Serving<T extends ServedTask> {
   async #commit(images: (AnsweredImage<Results[T]> | FailedImage)[]) {
     const { tenantId, apiKeyId, memberId, monthlyUnits: limit } = this.#caller;
     const { model, version, variant } = this.#chosen;
-    const answered = images.filter((image): image is AnsweredImage<Results[T]> => 'output' in image);
-    const results = images.map((image) => ('output' in image ? image.result : image));
+    const { cache, cachedShare } = this.#dependencies;
+    const answered = images.filter((image): image is AnsweredImage<Results[T]> => 'run' in image);
+    const results = images.map((image) => ('run' in image ? image.run.computed.result : image));
     if (this.#idempotency) requireKeepable(results);
-    const units = answered.length * variant.unitsPerImage;
-    const receipt = this.#receipt(answered, units);
+    const paid = answered.filter(({ run }) => run.claim());
+    const cached = answered.length - paid.length;
+    const units = paid.length * variant.unitsPerImage + cached * hitPrice(variant.unitsPerImage, cachedShare);
+    const receipt = this.#receipt(answered, paid, units);
 
     // Where the ledger does not say what came of it, it may be booked: the credential must not spend it again.
     this.#billed = units;
@@ -254,8 +275,10 @@ export class Serving<T extends ServedTask> {
     // The hold was swept: nothing was booked, so nothing is answered.
     if (outcome.kind === 'no-hold') {
       this.#billed = 0;
+      for (const { run } of paid) run.unclaim();
       throw this.#deadlineExceeded();
     }
+    for (const image of paid) cache?.keep(tenantId, image);
 
     const { used, reserved, resetsAt } = outcome;
     const remaining = limit === null ? null : Math.max(0, limit - used - reserved);
@@ -265,25 +288,33 @@ export class Serving<T extends ServedTask> {
     };
   }
 
-  #receipt(answered: readonly AnsweredImage<Results[T]>[], units: number): Omit<Receipt, 'quota'> {
+  /** `paid`: those of the answered images whose run is this request's to pay for. */
+  #receipt(
+    answered: readonly AnsweredImage<Results[T]>[],
+    paid: readonly AnsweredImage<Results[T]>[],
+    units: number,
+  ): Omit<Receipt, 'quota'> {
     const longest = (ms: (image: AnsweredImage<Results[T]>) => number) => Math.max(0, ...answered.map(ms));
+    /** Of a run that somebody else began, this request has seen the wait alone. */
+    const longestOfRun = (ms: (computed: Computed<unknown>) => number) =>
+      longest(({ run, waitedMs }) => (waitedMs === null ? ms(run.computed) : 0));
     return {
       requestId: this.#requestId,
       model: this.#chosen.model,
       version: this.#chosen.version,
       compression: this.#chosen.variant.compression,
-      device: answered[0]?.output.device ?? 'cache',
+      device: paid[0]?.run.computed.device ?? 'cache',
       images: answered.length,
       units,
-      cachedImages: 0,
+      cachedImages: answered.length - paid.length,
       replayed: false,
-      batchSize: longest(({ output }) => output.batchSize),
+      batchSize: Math.max(0, ...paid.map(({ run }) => run.computed.batchSize)),
       timings: {
         totalMs: this.#dependencies.clock.elapsed() - this.#started,
         decodeMs: longest(({ decodeMs }) => decodeMs),
-        queueMs: longest(({ output }) => output.queueMs),
-        inferenceMs: longest(({ output }) => output.inferenceMs),
-        postprocessMs: longest(({ postprocessMs }) => postprocessMs),
+        queueMs: longest(({ run, waitedMs }) => waitedMs ?? run.computed.queueMs),
+        inferenceMs: longestOfRun(({ inferenceMs }) => inferenceMs),
+        postprocessMs: longestOfRun(({ postprocessMs }) => postprocessMs),
       },
     };
   }
@@ -298,12 +329,7 @@ export class Serving<T extends ServedTask> {
   }
 
   #orAbandoned<V>(work: Promise<V>): Promise<V> {
-    const { signal } = this.#abandoned;
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) reject(signal.reason);
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-      work.then(resolve, reject);
-    });
+    return orAborted(work, this.#abandoned.signal);
   }
 
   #deadlineExceeded(): DeadlineExceededError {

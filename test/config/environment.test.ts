@@ -54,6 +54,19 @@ describe('environment', () => {
       expect(faultOf({ FOVEA_PUBLIC_URL: url }).message).toContain('wanted the base URL');
   });
 
+  it('takes the price of cached images as a word or as a share', () => {
+    const shareOf = (FOVEA_CACHED_UNITS: string) =>
+      readEnvironment({ FOVEA_CACHED_UNITS }).config.cachedShare;
+    expect(['', 'free', 'full', '0', '0.25', '0.000001', '1', '1.00'].map(shareOf)).toEqual([
+      0, 0, 1, 0, 0.25, 0.000001, 1, 1,
+    ]);
+    for (const share of ['half', '1.1', '-0.5', '.5', '0.', '1e-3', '0.0000001'])
+      expect(faultOf({ FOVEA_CACHED_UNITS: share }).message).toContain('wanted free, full, or the share');
+    expect(readEnvironment({}).config.cacheBytes).toBe(64 * 1024 * 1024);
+    expect(readEnvironment({ FOVEA_CACHE_BYTES: '0' }).config.cacheBytes).toBe(0);
+    expect(faultOf({ FOVEA_CACHE_BYTES: '64M' }).message).toContain('wanted a number of bytes');
+  });
+
   it('takes providers in their order, each once', () => {
     const { config } = readEnvironment({
       FOVEA_PROVIDERS: 'tensorrt, cuda,cpu',

@@ -12,7 +12,7 @@ it('a flagged variant is not hidden by another of the same name, of another tena
   const logger = createLogger('silent');
   const health = new ModelHealth(logger, systemClock);
   const dispatcher = new Dispatcher(new WorkerPool(), systemClock, { maxAdmitted: 1, health, logger });
-  const metrics = createMetrics(dispatcher, new WorkerPool(), health);
+  const metrics = createMetrics(dispatcher, new WorkerPool(), health, null);
   const privateModel = (key: string) => ({
     model: 'own',
     version: 1,

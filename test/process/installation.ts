@@ -64,7 +64,9 @@ export function installation(
   });
 
   const launch = (command: readonly string[], environment: Record<string, string>): Job => {
-    const job = spawnJob(command, { FOVEA_DATA_DIR: dataDir, PORT: '0', ...environment });
+    // Without a cache: the load is one picture again and again, and is to reach the worker.
+    const settings = { FOVEA_DATA_DIR: dataDir, PORT: '0', FOVEA_CACHE_BYTES: '0' };
+    const job = spawnJob(command, { ...settings, ...environment });
     atEnd(() => {
       job.child.kill('SIGKILL');
     });

@@ -16,6 +16,7 @@ export async function startBeside(
     FOVEA_DATA_DIR: dataDir,
     FOVEA_WORKER_THREADS: '1',
     DATABASE_URL: databaseUrl,
+    FOVEA_CACHE_BYTES: '0',
     ...environment,
   });
   const context = await createContext(config, secrets, { logger, lifetime });

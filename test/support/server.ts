@@ -60,6 +60,8 @@ export async function startServer(
     FOVEA_DATA_DIR: dataDir,
     FOVEA_WORKER_THREADS: '1',
     DATABASE_URL: testDatabase.url,
+    // Most tests count what is run, and send one picture again and again.
+    FOVEA_CACHE_BYTES: '0',
     ...environment,
   });
   const lifetime = new Lifetime(logger);
