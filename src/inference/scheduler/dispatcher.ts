@@ -13,7 +13,9 @@ import { ComputeEstimate } from './compute-estimate.ts';
 import { afterFailure } from './failed-batch.ts';
 import type { Lane } from './lane.ts';
 import { Lanes } from './lanes.ts';
-import { Scheduler, type Work } from './scheduler.ts';
+import { LearnedCosts } from './learned-costs.ts';
+import { Scheduler } from './scheduler.ts';
+import type { Batch, Work } from './work.ts';
 import type { Moment } from './worker-speed.ts';
 
 export interface DispatcherOptions {
@@ -22,6 +24,13 @@ export interface DispatcherOptions {
   /** Told why models fail. */
   readonly health: ModelHealth;
   readonly logger: Logger;
+}
+
+/** Images that a worker is given together. */
+interface Load {
+  readonly images: readonly QueuedImage[];
+  /** What the scheduler charged for them; null: they are run again, which nobody pays for. */
+  readonly batch: Batch<QueuedImage> | null;
 }
 
 /** Between two looks at whether a worker is silent for too long. */
@@ -33,14 +42,15 @@ export class Dispatcher {
   readonly #clock: Clock;
   readonly #health: ModelHealth;
   readonly #logger: Logger;
-  readonly #scheduler = new Scheduler<QueuedImage>();
+  readonly #costs = new LearnedCosts();
+  readonly #scheduler = new Scheduler<QueuedImage>(this.#costs);
   readonly #estimate = new ComputeEstimate();
   readonly #admission: Admission;
   readonly #lanes: Lanes;
   /** Those of them that have batches. */
   readonly #busy = new Set<Lane>();
   /** Batches that go before all that is queued: those that wait for a better worker than is free, and those to be run again. */
-  #first: (readonly QueuedImage[])[] = [];
+  #first: Load[] = [];
   #running = 0;
   #batches = 0;
   #watching: NodeJS.Timeout | null = null;
@@ -60,7 +70,9 @@ export class Dispatcher {
   }
 
   get queueDepth(): number {
-    const waiting = this.#first.flat().filter((image) => image.carriers.size === 0 && isWanted(image));
+    const waiting = this.#first
+      .flatMap(({ images }) => images)
+      .filter((image) => image.carriers.size === 0 && isWanted(image));
     return this.#scheduler.depth + waiting.length;
   }
 
@@ -131,12 +143,13 @@ export class Dispatcher {
     const { variant } = image.chosen;
     return {
       variantKey: variant.key,
+      images: 1,
       maxBatch: image.alone ? 1 : variant.maxBatch,
       tenant: ticket.tenant,
       weight: ticket.weight,
       priority: ticket.priority,
-      cost: this.#estimate.batchMs(variant.key, 1) ?? 1,
       deadline: ticket.deadline,
+      maxQueueDelayMs: 0,
       payload: image,
     };
   }
@@ -147,40 +160,39 @@ export class Dispatcher {
 
   #dispatch(): void {
     const lanes = this.#lanes.present;
-    this.#first = this.#first.filter((images) => !this.#place(images, lanes));
+    this.#first = this.#first.filter((load) => !this.#place(load, lanes));
     // While a batch waits for a better worker, the next of its variant would do no better. One that must not go where it failed
     // holds up nobody.
     while (lanes.some(({ isReady, isFull }) => isReady && !isFull)) {
       const heldUp = this.#first
-        .filter(([image]) => image!.avoided.size === 0)
-        .map(([image]) => image!.chosen.variant.key);
+        .filter(({ images: [image] }) => image!.avoided.size === 0)
+        .map(({ images: [image] }) => image!.chosen.variant.key);
       const canRun = (key: string) => !heldUp.includes(key) && hasRoomFor(lanes, key);
       const { batch, expired } = this.#scheduler.next(this.#clock.now(), canRun);
       for (const { payload } of expired) settle(payload, tooLate());
       if (!batch) return;
-      const images = batch.works.map(({ payload }) => payload);
-      if (!this.#place(images, lanes)) this.#first.push(images);
+      const load = { images: batch.works.map(({ payload }) => payload), batch };
+      if (!this.#place(load, lanes)) this.#first.push(load);
     }
   }
 
   /** Sends a batch where it is best run, without those of its images that nobody waits for any more. False: it has to wait. */
-  #place(batch: readonly QueuedImage[], lanes: readonly Lane[]): boolean {
+  #place(load: Load, lanes: readonly Lane[]): boolean {
     const now = this.#clock.now();
-    for (const image of batch) if (image.ticket.deadline <= now) settle(image, tooLate());
-    const images = batch.filter(isWanted);
+    for (const image of load.images) if (image.ticket.deadline <= now) settle(image, tooLate());
+    const images = load.images.filter(isWanted);
     if (images.length === 0) return true;
     const { chosen, avoided } = images[0]!;
     const { key: variantKey } = chosen.variant;
     const wanted = { variantKey, images: images.length, avoided };
-    const guessMs =
-      this.#estimate.batchMs(variantKey, images.length) ?? this.#estimate.drainMs(images.length);
+    const guessMs = this.#costs.batchMs(variantKey, images.length);
     const choice = chooseLane(lanes, wanted, { now: this.#now, queued: this.#scheduler.depth, guessMs });
     if (!choice) return false;
-    void this.#carry(choice.lane, images, choice.expectedMs);
+    void this.#carry(choice.lane, { images, batch: load.batch }, choice.expectedMs);
     return true;
   }
 
-  async #carry(lane: Lane, images: readonly QueuedImage[], expectedMs: number | null): Promise<void> {
+  async #carry(lane: Lane, { images, batch }: Load, expectedMs: number | null): Promise<void> {
     const { variant } = images[0]!.chosen;
     const sentAt = this.#clock.elapsed();
     const flight = lane.begin(images, variant.key, expectedMs, sentAt);
@@ -194,7 +206,10 @@ export class Dispatcher {
     }
     const answered = (ran: boolean) => {
       if (lane.isSuspect) this.#logger.info({ worker: lane.worker.name }, 'a silent worker has answered');
-      lane.answered(flight, this.#now, ran);
+      const ms = lane.answered(flight, this.#now, ran);
+      if (ms === null) return;
+      this.#costs.learn(variant.key, images.length, ms, this.#clock.now());
+      if (batch) this.#scheduler.settle(batch, ms);
     };
     const done = () => {
       this.#running -= images.length;
@@ -248,13 +263,13 @@ export class Dispatcher {
     // What another worker has as well, one that is not silent, or is to have, may do better there.
     const isElsewhere = (image: QueuedImage) =>
       [...image.carriers].some(({ isSuspect }) => !isSuspect) ||
-      this.#first.some((images) => images.includes(image));
+      this.#first.some(({ images }) => images.includes(image));
     const images = batch.filter((image) => isWanted(image) && !isElsewhere(image));
     if (error instanceof WorkerLostError) for (const { chosen } of images) this.#health.failed(chosen, error);
     if (images.length === 0) return;
     const hasOther = (than: ReadonlySet<Lane>) => this.#lanes.hasOther(than);
     const { again, queue, fail } = afterFailure(images, error, lane, hasOther);
-    this.#first.push(...again);
+    this.#first.push(...again.map((images) => ({ images, batch: null })));
     for (const image of queue) this.#enqueue(image);
     for (const { image, reason, told } of fail) {
       if (!(reason instanceof WorkerLostError)) this.#health.failed(image.chosen, reason);
@@ -281,7 +296,7 @@ export class Dispatcher {
         if (flight.isRepeated) continue;
         flight.isRepeated = true;
         for (const { avoided } of flight.images) avoided.add(lane);
-        this.#first.unshift(flight.images);
+        this.#first.unshift({ images: flight.images, batch: null });
       }
     }
     this.#dispatch();

@@ -85,16 +85,20 @@ export class Lane {
     return flight;
   }
 
-  /** It answered, be it an error: it is alive. `ran`: the batch was run, and tells how fast it is. */
-  answered(flight: Flight, now: Moment, ran: boolean): void {
+  /**
+   * It answered, be it an error: it is alive. `ran`: the batch was run. Answers how long that took it up, milliseconds; null where
+   * it did not run, or that tells nothing about how fast it is.
+   */
+  answered(flight: Flight, now: Moment, ran: boolean): number | null {
     const ms = now.elapsed - Math.max(flight.sentAt, this.#answeredAt);
     const { begun, underWay } = this.worker.loads;
-    const isTelling = begun === flight.loads && !underWay && !flight.wasSuspect;
-    if (ran && isTelling) this.speed.learn(flight.variantKey, flight.images.length, ms, now);
+    const isTelling = ran && begun === flight.loads && !underWay && !flight.wasSuspect;
+    if (isTelling) this.speed.learn(flight.variantKey, flight.images.length, ms, now);
     this.#answeredAt = now.elapsed;
     this.#answers += 1;
     this.#trust();
     this.#leave(flight, now.elapsed);
+    return isTelling ? ms : null;
   }
 
   /** No answer will come. */

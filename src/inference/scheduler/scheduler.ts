@@ -1,71 +1,77 @@
-import type { Priority } from '../request.ts';
-
-/** One image waiting for its turn on a device. */
-export interface Work<Payload> {
-  /** Images of one variant share a batch, and nothing else does. */
-  readonly variantKey: string;
-  /** Images that a batch with this one in it holds at most. */
-  readonly maxBatch: number;
-  readonly tenant: string;
-  /** The tenant's share of a saturated device. */
-  readonly weight: number;
-  readonly priority: Priority;
-  /** Estimated compute time of this image alone, milliseconds. */
-  readonly cost: number;
-  /** Milliseconds since the epoch; past it the image is not worth running. */
-  readonly deadline: number;
-  readonly payload: Payload;
-}
-
-export interface Batch<Payload> {
-  readonly variantKey: string;
-  readonly works: readonly Work<Payload>[];
-}
+import { Filling } from './filling.ts';
+import { type Entry, Flow, isUrgent } from './flow.ts';
+import type { Batch, BatchCosts, Work } from './work.ts';
 
 export interface NextBatch<Payload> {
-  /** null: nothing waits. */
+  /** null: nothing may run now. */
   readonly batch: Batch<Payload> | null;
-  /** Found past their deadline on the way; they have left the queue. */
+  /** Found on the way to be too late for it; they have left the queue. */
   readonly expired: readonly Work<Payload>[];
+  /** When a batch that waits for more will wait no longer; null: nobody waits for that. */
+  readonly askAgainAt: number | null;
 }
 
-/** So long a BATCH image lets every interactive one pass; then it is as good as they are, and cannot starve. */
-const BATCH_YIELDS_MS = 1_000;
+/** Device time over weight by which two tenants may come to differ on account of rounds. */
+export const QUANTUM_MS = 20;
+/** No tenant has more credit: half of the quantum, since one may be this far behind when another is before it, and then the reverse. */
+const MOST_CREDIT_MS = QUANTUM_MS / 2;
 
-/** What one tenant has waiting, and how much of the device it has had. */
-interface Flow<Payload> {
-  /** Compute time over weight, milliseconds: whoever has least is next. */
-  virtualTime: number;
-  /** By variant and priority. Sets keep the order of arrival and forget a member in constant time. */
-  readonly waiting: Map<string, Record<Priority, Set<Work<Payload>>>>;
-}
-
-/** An image that could be next, with what decides whether it is. */
-interface Candidate<Payload> {
-  readonly flow: Flow<Payload>;
-  readonly work: Work<Payload>;
-  readonly yields: boolean;
-  readonly cameAt: number;
+/**
+ * By how much the device time over weight that two tenants get may differ, in any time through which both have something
+ * waiting that may run: see `Scheduler`. `largestBatchMs`: of a full batch, over the lesser weight.
+ */
+export function serviceGapBoundMs(largestBatchMs: number): number {
+  return 2 * largestBatchMs + QUANTUM_MS;
 }
 
 /**
- * Decides which images run next. A pure state machine: time is passed in, nothing is awaited, and whoever owns a device
- * asks `next` when it is free, so that a device never idles while an image waits.
+ * Decides which images run next. A pure state machine: time is passed in, nothing is awaited, and whoever owns a device asks
+ * `next` when it is free, so that a device never idles while something waits that is not told to.
  *
- * Tenants share the device by weight: each has a virtual time, which grows by an image's cost over the tenant's weight when
- * it is taken, and the one that is furthest behind is next (in the manner of start-time fair queueing: Goyal, Vin, Cheng,
- * SIGCOMM 1996). Whoever comes back from idling starts at the present virtual time: idling saves nothing up. Its image
- * chooses the variant; the rest of the batch is filled with images of that variant by the same rule.
+ * It is a deficit round robin over tenants (Shreedhar, Varghese, SIGCOMM 1995) in its surplus form: a tenant with credit may
+ * be served, and goes into debt by the last thing it is served with. What it is served with is a share in a batch.
+ *
+ * - Credit is device time over weight. Everybody is granted the same; what one has had is charged. A round begins when nobody
+ *   who waits has credit left: then all are granted so much that whoever has had least has `MOST_CREDIT_MS`.
+ * - Whoever comes, for the first time or again, has that credit at most, and its debts but for what was granted since. So
+ *   idling saves nothing up, and coming and going within a round gets no second share in it. As many as were there when a round
+ *   began may join it; whoever comes then has no credit until the next, since a round that all may join need never end.
+ * - The lead, whose image decides what variant runs, is one with credit: those that wait with something urgent (interactive, or
+ *   BATCH for long) come before those that do not, and of these whoever has had least, so who comes new is next.
+ * - The batch is filled by the same order with images of that variant, and then by tenants without credit, as long as none
+ *   owes more than a full batch: so batches are full where it harms nobody.
+ * - Each tenant pays its images' share of what the batch should cost, and when it has run, the difference to what it did.
+ *
+ * So while one waits its credit lies between −L and MOST_CREDIT_MS, L being a full batch over its weight: only who has credit
+ * leads, and nobody rides beyond −L; and a round begins when all who wait are at 0 or below, and leaves the best at
+ * MOST_CREDIT_MS. What a tenant got in some time is what was granted in it less what its credit grew by. What was granted is the
+ * same for two that wait through all of it, so what they got differs by at most 2·(L + MOST_CREDIT_MS) = 2·L + QUANTUM_MS,
+ * and by what the batches under way cost more or less than was charged. As a BATCH image's tenant takes part in each round, no
+ * priority starves it.
  */
 export class Scheduler<Payload> {
-  readonly #flows = new Map<string, Flow<Payload>>();
-  readonly #cameAt = new Map<Work<Payload>, number>();
+  readonly #costs: BatchCosts;
+  readonly #entries = new Map<Work<Payload>, Entry<Payload>>();
   readonly #waiting = new Map<string, number>();
-  /** Of the tenant served last, when its turn came. */
-  #virtualTime = 0;
+  /** Tenants with something waiting. */
+  readonly #flows = new Map<string, Flow<Payload>>();
+  /** Tenants without, whose charge would make a difference if they came back now. */
+  readonly #idle = new Map<string, Flow<Payload>>();
+  readonly #parts = new WeakMap<Batch<Payload>, ReadonlyMap<Flow<Payload>, number>>();
+  /** Device time over weight that everybody has been granted so far, milliseconds. */
+  #grantedMs = 0;
+  /** How many more tenants may join the round. */
+  #places = 0;
+  #depth = 0;
+  #arrivals = 0;
 
+  constructor(costs: BatchCosts) {
+    this.#costs = costs;
+  }
+
+  /** Images that wait. */
   get depth(): number {
-    return this.#cameAt.size;
+    return this.#depth;
   }
 
   /** How many images of a variant wait; of variants with none nothing is said. */
@@ -73,96 +79,203 @@ export class Scheduler<Payload> {
     return this.#waiting;
   }
 
+  /** Tenants that it remembers. */
+  get tenants(): number {
+    return this.#flows.size + this.#idle.size;
+  }
+
   enqueue(work: Work<Payload>, now: number): void {
     const flow = this.#flowOf(work.tenant);
-    let queues = flow.waiting.get(work.variantKey);
-    if (!queues) {
-      queues = { INTERACTIVE: new Set(), BATCH: new Set() };
-      flow.waiting.set(work.variantKey, queues);
-    }
-    queues[work.priority].add(work);
-    this.#cameAt.set(work, now);
-    this.#waiting.set(work.variantKey, (this.#waiting.get(work.variantKey) ?? 0) + 1);
+    this.#arrivals += 1;
+    const entry = { work, flow, cameAt: now, number: this.#arrivals };
+    this.#entries.set(work, entry);
+    flow.add(entry);
+    this.#count(work, work.images);
   }
 
   /** False: it is not waiting any more. */
   remove(work: Work<Payload>): boolean {
-    if (!this.#cameAt.delete(work)) return false;
-    const { waiting } = this.#flows.get(work.tenant)!;
-    const queues = waiting.get(work.variantKey)!;
-    queues[work.priority].delete(work);
-    if (queues.INTERACTIVE.size + queues.BATCH.size === 0) waiting.delete(work.variantKey);
-    const others = this.#waiting.get(work.variantKey)! - 1;
-    if (others > 0) this.#waiting.set(work.variantKey, others);
-    else this.#waiting.delete(work.variantKey);
-    return true;
+    const entry = this.#entries.get(work);
+    if (entry) this.#leave(entry);
+    return entry !== undefined;
   }
 
-  /** `canRun`: whether a device is free that runs the variant: the others wait for theirs and hold up nobody. */
+  /**
+   * What a device that is free runs next. `canRun`: whether it runs the variant: what waits for another device keeps its place,
+   * and its tenant takes no part in the rounds that begin meanwhile.
+   */
   next(now: number, canRun: (variantKey: string) => boolean = () => true): NextBatch<Payload> {
-    const works: Work<Payload>[] = [];
     const expired: Work<Payload>[] = [];
-    let room = Number.POSITIVE_INFINITY;
-    for (;;) {
-      const variantKey = works[0]?.variantKey ?? null;
-      const next = this.#best(variantKey === null ? canRun : (key) => key === variantKey, now);
-      if (!next || Math.min(room, next.work.maxBatch) <= works.length) break;
-      const { flow, work } = next;
-      this.remove(work);
-      if (work.deadline <= now) {
-        expired.push(work);
+    const held = new Map<string, number>();
+    const mayRun = (variantKey: string) => !held.has(variantKey) && canRun(variantKey);
+    for (let lead = this.#lead(mayRun, now); lead; lead = this.#lead(mayRun, now)) {
+      if (this.#isTooLate(lead, now)) {
+        this.#leave(lead);
+        expired.push(lead.work);
         continue;
       }
-      works.push(work);
-      room = Math.min(room, work.maxBatch);
-      this.#virtualTime = Math.max(this.#virtualTime, flow.virtualTime);
-      flow.virtualTime += work.cost / work.weight;
+      const until = this.#gathersUntil(lead.work);
+      if (until === null || until <= now)
+        return { batch: this.#fill(lead, now, expired), expired, askAgainAt: null };
+      held.set(lead.work.variantKey, until);
     }
-    this.#forgetIdleFlows();
-    return { batch: works[0] ? { variantKey: works[0].variantKey, works } : null, expired };
+    // A device is free and nobody wants it: nobody was kept from it, so nobody owes anybody anything.
+    if (this.#depth === 0) this.#idle.clear();
+    return { batch: null, expired, askAgainAt: held.size > 0 ? Math.min(...held.values()) : null };
+  }
+
+  /** What a batch did cost, once it has run: its tenants pay that instead of the estimate. */
+  settle(batch: Batch<Payload>, actualMs: number): void {
+    this.#charge(batch, actualMs - batch.estimatedMs);
+    this.#parts.delete(batch);
   }
 
   #flowOf(tenant: string): Flow<Payload> {
-    let flow = this.#flows.get(tenant);
-    if (!flow) {
-      flow = { virtualTime: this.#virtualTime, waiting: new Map() };
-      this.#flows.set(tenant, flow);
+    const present = this.#flows.get(tenant);
+    if (present) return present;
+    const flow = this.#idle.get(tenant) ?? new Flow<Payload>(tenant);
+    if (flow.charged <= this.#grantedMs - MOST_CREDIT_MS) {
+      flow.charged = this.#grantedMs - (this.#places > 0 ? MOST_CREDIT_MS : 0);
+      this.#places -= 1;
     }
-    if (flow.waiting.size === 0) flow.virtualTime = Math.max(flow.virtualTime, this.#virtualTime);
+    this.#idle.delete(tenant);
+    this.#flows.set(tenant, flow);
     return flow;
   }
 
-  /** One that has had more than the present virtual time is remembered: coming back at once must not wipe that out. */
-  #forgetIdleFlows(): void {
-    for (const [tenant, { waiting, virtualTime }] of this.#flows) {
-      if (waiting.size === 0 && virtualTime <= this.#virtualTime) this.#flows.delete(tenant);
+  #leave(entry: Entry<Payload>): void {
+    const { work, flow } = entry;
+    this.#entries.delete(work);
+    flow.delete(entry);
+    if (flow.isIdle) {
+      this.#flows.delete(flow.tenant);
+      this.#idle.set(flow.tenant, flow);
+    }
+    this.#count(work, -work.images);
+  }
+
+  #count({ variantKey }: Work<Payload>, images: number): void {
+    this.#depth += images;
+    const waiting = (this.#waiting.get(variantKey) ?? 0) + images;
+    if (waiting > 0) this.#waiting.set(variantKey, waiting);
+    else this.#waiting.delete(variantKey);
+  }
+
+  #isTooLate({ work }: Entry<Payload>, now: number): boolean {
+    return now + this.#costs.soonestMs(work.variantKey, now) >= work.deadline;
+  }
+
+  #lead(mayRun: (variantKey: string) => boolean, now: number): Entry<Payload> | null {
+    const able = [...this.#flows.values()].filter((flow) => flow.hasAny(mayRun));
+    if (able.length === 0) return null;
+    const least = Math.min(...able.map(({ charged }) => charged));
+    if (least >= this.#grantedMs) this.#beginRound(least);
+    let lead: Entry<Payload> | null = null;
+    for (const flow of able) {
+      if (flow.charged >= this.#grantedMs) continue;
+      const entry = flow.next(mayRun, now)!;
+      if (!lead || isBefore(entry, lead, now)) lead = entry;
+    }
+    return lead;
+  }
+
+  /** `least`: what whoever has had least of those that may run has had. */
+  #beginRound(least: number): void {
+    this.#grantedMs = least + MOST_CREDIT_MS;
+    this.#places = this.#flows.size;
+    for (const flow of this.#flows.values()) flow.charged = Math.max(flow.charged, least);
+    for (const [tenant, { charged }] of this.#idle) if (charged <= least) this.#idle.delete(tenant);
+  }
+
+  /** When a batch of the variant is to wait no longer for more; null: it needs none. */
+  #gathersUntil({ variantKey, maxBatch, maxQueueDelayMs }: Work<Payload>): number | null {
+    const size = this.#costs.batchSize(variantKey, maxBatch);
+    if (maxQueueDelayMs <= 0 || this.#waiting.get(variantKey)! >= size) return null;
+    const costMs = this.#costs.batchMs(variantKey, size);
+    const bounds = [...this.#flows.values()]
+      .flatMap((flow) => flow.entriesOf(variantKey))
+      .map(({ cameAt, work }) => Math.min(cameAt + maxQueueDelayMs, work.deadline - costMs));
+    return Math.min(...bounds);
+  }
+
+  #fill(lead: Entry<Payload>, now: number, expired: Work<Payload>[]): Batch<Payload> {
+    const { variantKey } = lead.work;
+    const filling = new Filling(lead, this.#costs, now);
+    const take = (entry: Entry<Payload>) => {
+      entry.flow.run(entry);
+      this.#leave(entry);
+    };
+    take(lead);
+    const riders = new Set<Rider<Payload>>();
+    const comes = (flow: Flow<Payload>) => {
+      const entry = this.#headOf(flow, variantKey, now, expired);
+      const creditMs = this.#grantedMs - flow.charged;
+      if (entry)
+        riders.add({ entry, creditMs, isUrgent: isUrgent(entry, now), isAboard: filling.carries(flow) });
+    };
+    for (const flow of this.#flows.values()) if (flow.has(variantKey)) comes(flow);
+    while (!filling.isFull) {
+      const best = firstOf(riders, filling);
+      if (!best) break;
+      riders.delete(best);
+      if (!filling.admits(best.entry, best.creditMs)) continue;
+      filling.add(best.entry);
+      take(best.entry);
+      comes(best.entry.flow);
+    }
+    const { batch, parts } = filling.made;
+    this.#parts.set(batch, parts);
+    this.#charge(batch, batch.estimatedMs);
+    return batch;
+  }
+
+  /** The tenant's next of the variant, once what is too late has left. */
+  #headOf(flow: Flow<Payload>, variantKey: string, now: number, expired: Work<Payload>[]) {
+    for (;;) {
+      const entry = flow.nextOf(variantKey, now);
+      if (!entry || !this.#isTooLate(entry, now)) return entry;
+      this.#leave(entry);
+      expired.push(entry.work);
     }
   }
 
-  #best(isWanted: (variantKey: string) => boolean, now: number): Candidate<Payload> | null {
-    let best: Candidate<Payload> | null = null;
-    for (const flow of this.#flows.values()) {
-      for (const [variantKey, queue] of flow.waiting) {
-        if (!isWanted(variantKey)) continue;
-        for (const work of [first(queue.INTERACTIVE), first(queue.BATCH)]) {
-          if (!work) continue;
-          const cameAt = this.#cameAt.get(work)!;
-          const yields = work.priority === 'BATCH' && now - cameAt < BATCH_YIELDS_MS;
-          const candidate = { flow, work, yields, cameAt };
-          if (!best || isBefore(candidate, best)) best = candidate;
-        }
-      }
-    }
-    return best;
+  #charge(batch: Batch<Payload>, ms: number): void {
+    for (const [flow, part] of this.#parts.get(batch) ?? []) flow.charged += (part * ms) / batch.images;
   }
 }
 
-function isBefore<Payload>(a: Candidate<Payload>, b: Candidate<Payload>): boolean {
-  if (a.yields !== b.yields) return b.yields;
-  return (a.flow.virtualTime - b.flow.virtualTime || a.cameAt - b.cameAt) < 0;
+/** A tenant's next that could go into a batch. */
+interface Rider<Payload> {
+  readonly entry: Entry<Payload>;
+  /** But for what it has in the batch. */
+  readonly creditMs: number;
+  readonly isUrgent: boolean;
+  /** Something of its tenant is in it already. */
+  readonly isAboard: boolean;
 }
 
-function first<T>(set: Set<T>): T | undefined {
-  const [member] = set;
-  return member;
+function isBefore<Payload>(a: Entry<Payload>, b: Entry<Payload>, now: number): boolean {
+  const [urgent, other] = [isUrgent(a, now), isUrgent(b, now)];
+  if (urgent !== other) return urgent;
+  return (a.flow.charged - b.flow.charged || a.number - b.number) < 0;
+}
+
+/** Tenants that have credit left with what they have in the batch; of these what is urgent; of that whose tenant has most. */
+function firstOf<Payload>(riders: ReadonlySet<Rider<Payload>>, filling: Filling<Payload>) {
+  let first: Rider<Payload> | null = null;
+  let most = 0;
+  for (const rider of riders) {
+    const { entry, creditMs, isAboard } = rider;
+    const left = isAboard ? creditMs - filling.shareMs(entry.flow) : creditMs;
+    if (first && !ridesBefore(rider, left, first, most)) continue;
+    first = rider;
+    most = left;
+  }
+  return first;
+}
+
+function ridesBefore<Payload>(a: Rider<Payload>, left: number, b: Rider<Payload>, other: number): boolean {
+  if (left > 0 !== other > 0) return left > 0;
+  if (a.isUrgent !== b.isUrgent) return a.isUrgent;
+  return (other - left || a.entry.number - b.entry.number) < 0;
 }

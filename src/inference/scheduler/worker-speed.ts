@@ -1,4 +1,4 @@
-import { FadingLine } from './compute-estimate.ts';
+import { FadingLine } from './fading-line.ts';
 
 /** What a batch weighs after the next one: a worker that becomes slow or fast is known for it some ten batches later. */
 const FADING = 0.8;
