@@ -5,6 +5,7 @@ import type { InputGeometry } from '../variant.ts';
 import { enlarge } from './enlarge.ts';
 import { type Placement, placeImage, type Size } from './geometry.ts';
 import { ImageError } from './image-error.ts';
+import { readPlainJpeg } from './jpeg-header.ts';
 import { sharp } from './libvips.ts';
 import { essentialPng } from './png-chunks.ts';
 import { type ImageFormat, sniffFormat } from './sniff.ts';
@@ -39,7 +40,10 @@ export async function decodeImage(
 ): Promise<DecodedImage> {
   const format = sniffFormat(bytes);
   if (format === null) throw unsupported(bytes);
-  const opened = await threads.run(() => timed(() => openImage(bytes, format)), turn);
+  const plain = format === 'jpeg' ? openPlainJpeg(bytes) : null;
+  const opened = plain
+    ? { value: plain, ms: 0 }
+    : await threads.run(() => timed(() => openImage(bytes, format)), turn);
   const source = opened.value;
   const weight = source.size.width * source.size.height;
   const placement = placeImage(source.size, geometry);
@@ -84,7 +88,10 @@ interface OpenedImage {
   readonly format: ImageFormat;
   readonly size: Size;
   readonly hasAlpha: boolean;
-  readonly isCmyk: boolean;
+  /** As stored: 1 and absent are upright. */
+  readonly orientation: number;
+  /** The colours as libvips calls them; `srgb` is what a model takes. */
+  readonly space: string;
 }
 
 /** Reads the header alone, so that what is too large is refused before a pixel of it is decoded. */
@@ -95,19 +102,31 @@ async function openImage(file: Uint8Array, format: ImageFormat): Promise<OpenedI
     throw new ImageError('UNSUPPORTED_FORMAT', 'HEIF pictures are read with AV1 coding alone (AVIF).');
   }
   const { width, height } = header.autoOrient;
-  if (width * height > maxPixels) {
-    throw new ImageError(
-      'IMAGE_TOO_LARGE',
-      `The picture has ${width} × ${height} pixels; at most ${maxPixels / 1e6} megapixels are read.`,
-    );
-  }
+  requireReadable({ width, height });
   return {
     bytes,
     format,
     size: { width, height },
     hasAlpha: header.hasAlpha,
-    isCmyk: header.space === 'cmyk',
+    orientation: header.orientation ?? 1,
+    space: header.space,
   };
+}
+
+function openPlainJpeg(bytes: Uint8Array): OpenedImage | null {
+  const header = readPlainJpeg(bytes);
+  if (header === null) return null;
+  requireReadable(header.size);
+  const space = header.isGrey ? 'b-w' : 'srgb';
+  return { bytes, format: 'jpeg', size: header.size, hasAlpha: false, orientation: 1, space };
+}
+
+function requireReadable({ width, height }: Size): void {
+  if (width * height <= maxPixels) return;
+  throw new ImageError(
+    'IMAGE_TOO_LARGE',
+    `The picture has ${width} × ${height} pixels; at most ${maxPixels / 1e6} megapixels are read.`,
+  );
 }
 
 /** Two formats have room for more than they weigh, and libvips unpacks all of it before it tells the picture's size. */
@@ -127,12 +146,17 @@ async function readHeader(bytes: Uint8Array, format: ImageFormat): Promise<Metad
 }
 
 /** `truncated` refuses missing pixels and forgives what browsers and Pillow forgive, such as odd metadata. */
-function decoder({ bytes, isCmyk }: OpenedImage): Sharp {
-  return sharp(bytes, { limitInputPixels: maxPixels, failOn: 'truncated', ignoreIcc: !isCmyk })
+function decoder({ bytes, orientation, space }: OpenedImage): Sharp {
+  const image = sharp(bytes, {
+    limitInputPixels: maxPixels,
+    failOn: 'truncated',
+    ignoreIcc: space !== 'cmyk',
+  })
     .timeout({ seconds: maxDecodeSeconds })
-    .autoOrient()
-    .removeAlpha()
-    .toColourspace('srgb');
+    .removeAlpha();
+  // Each step costs time, also where it changes nothing.
+  if (orientation !== 1) image.autoOrient();
+  return space === 'srgb' ? image : image.toColourspace('srgb');
 }
 
 /**
