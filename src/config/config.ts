@@ -20,8 +20,8 @@ export interface Config {
   readonly workers: readonly string[];
   /** What local workers compute with, the most wanted first. */
   readonly providers: readonly Provider[];
-  /** Local workers on each device. */
-  readonly workersPerDevice: number;
+  /** Local workers on each device; null: two on a CPU of several cores, else one. */
+  readonly workersPerDevice: number | null;
   /** Threads of each local worker's engine; null: the cores, divided among them. */
   readonly workerThreads: number | null;
   /** Which TensorFlow runs models of its formats. auto: native where it is installed, else WebAssembly. */

@@ -141,7 +141,7 @@ export function readEnvironment(env: Record<string, string | undefined>): Enviro
       publicUrl: read.FOVEA_PUBLIC_URL ?? null,
       workers: read.FOVEA_WORKERS ?? [],
       providers: read.FOVEA_PROVIDERS ?? ['cpu'],
-      workersPerDevice: read.FOVEA_WORKERS_PER_DEVICE ?? 1,
+      workersPerDevice: read.FOVEA_WORKERS_PER_DEVICE ?? null,
       workerThreads: read.FOVEA_WORKER_THREADS ?? null,
       tensorFlow: read.FOVEA_TENSORFLOW ?? 'auto',
       maxQueuedImages: read.FOVEA_MAX_QUEUED_IMAGES ?? 1_024,

@@ -75,7 +75,7 @@ describe('environment', () => {
     expect(config).toMatchObject({ providers: ['tensorrt', 'cuda', 'cpu'], workersPerDevice: 2 });
     expect(readEnvironment({}).config).toMatchObject({
       providers: ['cpu'],
-      workersPerDevice: 1,
+      workersPerDevice: null,
       workerThreads: null,
     });
     for (const FOVEA_PROVIDERS of ['gpu', 'CUDA', 'cuda,cuda', 'cpu,', ',', 'cuda;cpu']) {

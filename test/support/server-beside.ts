@@ -14,6 +14,8 @@ export async function startBeside(
   const { config, secrets } = readEnvironment({
     PORT: '0',
     FOVEA_DATA_DIR: dataDir,
+    // One worker, which a test can single out.
+    FOVEA_WORKERS_PER_DEVICE: '1',
     FOVEA_WORKER_THREADS: '1',
     DATABASE_URL: databaseUrl,
     FOVEA_CACHE_BYTES: '0',

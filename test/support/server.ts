@@ -58,6 +58,8 @@ export async function startServer(
   const { config, secrets } = readEnvironment({
     PORT: '0',
     FOVEA_DATA_DIR: dataDir,
+    // One worker, which a test can single out.
+    FOVEA_WORKERS_PER_DEVICE: '1',
     FOVEA_WORKER_THREADS: '1',
     DATABASE_URL: testDatabase.url,
     // Most tests count what is run, and send one picture again and again.

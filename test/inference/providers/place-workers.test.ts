@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { expect, it } from 'vitest';
 import { placeOn, placeWorkers } from '../../../src/inference/providers/place-workers.ts';
 import { probeProvider } from '../../../src/inference/providers/probe.ts';
@@ -9,6 +10,10 @@ const onCpu = { providers: ['cpu'], deviceId: 0 };
 it('the CPU takes as many workers as are asked for', async () => {
   expect(await placeWorkers(['cpu'], 1)).toEqual([onCpu]);
   expect(await placeWorkers(['cpu'], 3)).toEqual([onCpu, onCpu, onCpu]);
+});
+
+it('the CPU takes two workers where nobody says how many, if it has two cores', async () => {
+  expect(await placeWorkers(['cpu'], null)).toHaveLength(Math.min(2, availableParallelism()));
 });
 
 it('a worker is given no device that is not there', async () => {
