@@ -171,14 +171,26 @@ const commandLines = {
   worker: /main\.ts\0worker\0/,
 };
 
+/** For a test that singles a worker out. */
+export const oneWorker = { FOVEA_WORKERS_PER_DEVICE: '1' };
+
 /** The one process of an installation that does this. */
 export function pidOf(what: keyof typeof commandLines | 'postgres', { dataDir }: Installation): number {
   // By its command line it cannot be told from a child that it has just forked.
   if (what === 'postgres')
     return Number(readFileSync(join(dataDir, 'postgres/postmaster.pid'), 'utf8').split('\n')[0]);
-  const found = processesOf(dataDir).filter(({ command }) => commandLines[what].test(command));
+  const found = pidsOf(what, { dataDir });
   if (found.length !== 1) throw new Error(`a ${what} is wanted, found ${JSON.stringify(found)}`);
-  return found[0]!.pid;
+  return found[0]!;
+}
+
+export function pidsOf(
+  what: keyof typeof commandLines,
+  { dataDir }: Pick<Installation, 'dataDir'>,
+): number[] {
+  return processesOf(dataDir)
+    .filter(({ command }) => commandLines[what].test(command))
+    .map(({ pid }) => pid);
 }
 
 export function kill(pid: number, signal: NodeJS.Signals): void {

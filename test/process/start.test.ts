@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { generateApiKey } from '../../src/tenants/key-format.ts';
@@ -13,6 +14,7 @@ import {
   installation,
   patience,
   pidOf,
+  pidsOf,
   processesOf,
   type RunningServer,
   ready,
@@ -217,6 +219,8 @@ it.skipIf(process.platform !== 'linux')(
       return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) / 1024;
     };
     expect(megabytes(pidOf('server', place))).toBeLessThan(250);
-    expect(megabytes(pidOf('worker', place))).toBeLessThan(300);
+    const workers = pidsOf('worker', place);
+    expect(workers).toHaveLength(Math.min(2, availableParallelism()));
+    for (const worker of workers) expect(megabytes(worker)).toBeLessThan(300);
   },
 );

@@ -13,10 +13,7 @@ import { type Compute, isNvidia, type Provider, reachable } from './provider.ts'
  * @throws OperatorError (exit 2) where a provider does not compute here, with why and the lines that install it: what was
  *   asked for is never replaced by another in silence
  */
-export async function placeWorkers(
-  asked: readonly Provider[],
-  perDevice: number | null,
-): Promise<Compute[]> {
+export async function placeWorkers(asked: readonly Provider[], perDevice: number | null): Promise<Compute[]> {
   const devices = await countDevices(asked);
   const providers = reachable(asked);
   const onEach = perDevice ?? (providers[0] === 'cpu' ? Math.min(2, availableParallelism()) : 1);
