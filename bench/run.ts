@@ -5,6 +5,7 @@
 const benches: Record<string, () => Promise<{ run(args: string[]): Promise<void> }>> = {
   engines: () => import('./engines.ts'),
   gpu: () => import('./gpu/bench.ts'),
+  'noisy-neighbour': () => import('./noisy-neighbour.ts'),
   'served-ratio': () => import('./served-ratio.ts'),
 };
 

@@ -1,0 +1,132 @@
+import { type Figures, figuresOf, median } from './load/figures.ts';
+import { foveaStream, requestsAbout } from './load/fovea-requests.ts';
+import type { Generator } from './load/start-generator.ts';
+import type { Stream } from './load/stream.ts';
+import { chooseModel, mobileNetV2 } from './models.ts';
+import { COMMON_OPTIONS, readOptions } from './options.ts';
+import type { Started } from './processes.ts';
+import { columns, figure, outcomesText, tell } from './report.ts';
+import { closed, open, SATURATING_CLIENTS, saturate } from './saturation.ts';
+import { progress } from './service.ts';
+import { onStage, type Stage } from './stage.ts';
+
+const USAGE = `npm run bench -- noisy-neighbour [options]
+
+A tenant's 99th percentile while another of the same weight offers ten times its share, over the same tenant's alone. Both
+come at random moments (open loop); latency counts from when a request was due. The victim offers half of its share, and the
+shares are halves of what the service answers when it is saturated.
+
+${COMMON_OPTIONS}  --times n            what the neighbour offers, in its shares (10)
+  --load n             what the victim offers, in its shares (0.5)
+  --processes n        2: the neighbour asks another API process, over one database and one shared worker (1)
+`;
+
+const DEFAULTS = { seconds: 10, rounds: 3, times: 10, load: 0.5, processes: 1 };
+
+interface Crowds {
+  readonly victim: Generator;
+  readonly neighbour: Generator;
+}
+
+export async function run(args: string[]): Promise<void> {
+  const options = readOptions(args, USAGE, DEFAULTS);
+  if (!options) return;
+  const model = await chooseModel(mobileNetV2, options.manifest);
+  await onStage(async (stage) => {
+    const bodies = requestsAbout(model, await stage.pictures(128, options.pictures));
+    await stage.import(model);
+    const [home, elsewhere] = await startProcesses(stage, options.processes);
+    const keys = await stage.tenants([{ name: 'victim' }, { name: 'neighbour' }]);
+    const ofVictim = (arrivals: Stream['arrivals']) => foveaStream(home.url, keys.victim!, bodies, arrivals);
+    const ofNeighbour = (arrivals: Stream['arrivals']) =>
+      foveaStream(elsewhere.url, keys.neighbour!, bodies, arrivals);
+    // A process each, so that the neighbour's clients do not delay the victim's.
+    const crowds: Crowds = { victim: await stage.generator(), neighbour: await stage.generator() };
+
+    const half = closed(SATURATING_CLIENTS / 2);
+    const saturation = await saturate(
+      crowds.victim,
+      { victim: ofVictim(half), neighbour: ofNeighbour(half) },
+      options.seconds,
+    );
+    const share = saturation / 2;
+    const alone: Figures[] = [];
+    const beside: Figures[] = [];
+    const neighbour: Figures[] = [];
+    for (let round = 1; round <= options.rounds; round++) {
+      const victim = ofVictim(open(options.load * share, round));
+      alone.push(figuresOf(await crowds.victim.run({ victim }, options.seconds), 'victim'));
+      const noise = ofNeighbour(open(options.times * share, 1_000 + round));
+      const [ofOne, ofOther] = await Promise.all([
+        crowds.victim.run({ victim }, options.seconds),
+        crowds.neighbour.run({ neighbour: noise }, options.seconds),
+      ]);
+      beside.push(figuresOf(ofOne, 'victim'));
+      neighbour.push(figuresOf(ofOther, 'neighbour'));
+      progress(
+        `round ${round} of ${options.rounds}: p99 alone ${figure(alone.at(-1)!.p99)} ms, beside ${figure(beside.at(-1)!.p99)} ms`,
+      );
+    }
+    const result = {
+      model: `${model.name}@${model.version}`,
+      processes: options.processes,
+      saturation,
+      alone: { p50: medianOf(alone, 'p50'), p99: medianOf(alone, 'p99') },
+      beside: { p50: medianOf(beside, 'p50'), p99: medianOf(beside, 'p99') },
+      ratio: medianOf(beside, 'p99') / medianOf(alone, 'p99'),
+      rounds: { alone, beside, neighbour },
+    };
+    tell(options.json, result, inWords(result, options));
+  }).finally(model.remove);
+}
+
+/** The processes that the victim and the neighbour ask: one for both, or one each. */
+async function startProcesses(stage: Stage, processes: number): Promise<[Started, Started]> {
+  if (processes < 2) {
+    const api = await stage.api();
+    return [api, api];
+  }
+  const worker = await stage.worker();
+  const settings = { FOVEA_WORKERS: worker.url };
+  const first = await stage.api(settings);
+  return [first, await stage.api(settings)];
+}
+
+function medianOf(rounds: readonly Figures[], name: 'p50' | 'p99' | 'imagesPerSecond' | 'lateP99'): number {
+  return median(rounds.map((round) => round[name]));
+}
+
+interface Result {
+  readonly model: string;
+  readonly processes: number;
+  readonly saturation: number;
+  readonly ratio: number;
+  readonly rounds: Readonly<Record<'alone' | 'beside' | 'neighbour', readonly Figures[]>>;
+}
+
+function inWords(
+  { model, processes, saturation, ratio, rounds }: Result,
+  { times, load }: typeof DEFAULTS,
+): string {
+  const row = (name: string, figures: readonly Figures[]) => [
+    name,
+    medianOf(figures, 'imagesPerSecond'),
+    medianOf(figures, 'p50'),
+    medianOf(figures, 'p99'),
+    medianOf(figures, 'lateP99'),
+    outcomesText(figures.at(-1)!.outcomes),
+  ];
+  const where = processes < 2 ? 'one API process' : 'an API process each, one worker';
+  return [
+    `${model}, ${where}; saturated at ${figure(saturation)} images/s; the victim offers ${load}, the neighbour ${times} of its share`,
+    columns(
+      ['', 'images/s', 'p50 ms', 'p99 ms', 'sent late', 'of the last round'],
+      [
+        row('victim alone', rounds.alone),
+        row('victim beside', rounds.beside),
+        row('neighbour', rounds.neighbour),
+      ],
+    ),
+    `p99 beside / alone: ${figure(ratio)}`,
+  ].join('\n');
+}
