@@ -6,6 +6,7 @@ const benches: Record<string, () => Promise<{ run(args: string[]): Promise<void>
   engines: () => import('./engines.ts'),
   gpu: () => import('./gpu/bench.ts'),
   'noisy-neighbour': () => import('./noisy-neighbour.ts'),
+  overhead: () => import('./overhead.ts'),
   'served-ratio': () => import('./served-ratio.ts'),
 };
 

@@ -17,9 +17,14 @@ export interface Run {
 /** One crowd of clients, in a process of its own. */
 export class Generator {
   readonly #child: ChildProcess;
+  #answer: PromiseWithResolvers<Taken> | null = null;
 
   private constructor(child: ChildProcess) {
     this.#child = child;
+    child.on('message', (taken: Taken) => this.#answer?.resolve(taken));
+    child.once('exit', (code) =>
+      this.#answer?.reject(new Error(`the load generator ended with exit code ${code}`)),
+    );
   }
 
   static async start(): Promise<Generator> {
@@ -62,13 +67,10 @@ export class Generator {
     await once(this.#child, 'exit');
   }
 
-  async #order(order: Order): Promise<Taken> {
+  /** One at a time. */
+  #order(order: Order): Promise<Taken> {
+    this.#answer = Promise.withResolvers<Taken>();
     this.#child.send(order);
-    const ended = once(this.#child, 'exit').then(([code]) => {
-      throw new Error(`the load generator ended with exit code ${code}`);
-    });
-    ended.catch(() => {});
-    const [taken] = (await Promise.race([once(this.#child, 'message'), ended])) as [Taken];
-    return taken;
+    return this.#answer.promise;
   }
 }
