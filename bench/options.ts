@@ -29,7 +29,7 @@ export function readOptions<Own extends Record<string, number>>(
   usage: string,
   defaults: { readonly seconds: number; readonly rounds: number } & Own,
 ): (BenchOptions & Own) | null {
-  const { values } = parseArgs({
+  const { values }: { values: Record<string, string | boolean | undefined> } = parseArgs({
     args: [...args],
     options: {
       ...Object.fromEntries(Object.keys(defaults).map((name) => [name, { type: 'string' as const }])),
@@ -45,15 +45,20 @@ export function readOptions<Own extends Record<string, number>>(
   }
   const numbers = Object.entries(defaults).map(([name, preset]) => {
     const text = values[name];
-    const value = text === undefined ? preset : Number(text);
+    if (text === undefined) return [name, preset] as const;
+    const value = Number(text);
     if (!Number.isFinite(value) || value <= 0)
       throw new Error(`--${name}: found ${text}, wanted a number above 0.`);
     return [name, value] as const;
   });
   return {
     ...(Object.fromEntries(numbers) as typeof defaults),
-    manifest: (values.manifest as string | undefined) ?? null,
-    pictures: (values.pictures as string | undefined) ?? null,
+    manifest: textOf(values.manifest),
+    pictures: textOf(values.pictures),
     json: values.json === true,
   };
+}
+
+function textOf(value: string | boolean | undefined): string | null {
+  return typeof value === 'string' ? value : null;
 }

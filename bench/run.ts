@@ -7,6 +7,7 @@ const benches: Record<string, () => Promise<{ run(args: string[]): Promise<void>
   gpu: () => import('./gpu/bench.ts'),
   'noisy-neighbour': () => import('./noisy-neighbour.ts'),
   overhead: () => import('./overhead.ts'),
+  overload: () => import('./overload.ts'),
   'served-ratio': () => import('./served-ratio.ts'),
 };
 

@@ -8,7 +8,7 @@ import { Lifetime } from '../src/lib/lifetime.ts';
 import { createLogger } from '../src/lib/logger.ts';
 import { Generator } from './load/start-generator.ts';
 import type { BenchModel } from './models.ts';
-import { writePictures } from './pictures.ts';
+import { USUAL_SIZE, writePictures } from './pictures.ts';
 import { command, type Environment, type Started, startApi, startWorker } from './processes.ts';
 import { progress } from './service.ts';
 import { createTenants, type WantedTenant } from './tenants.ts';
@@ -64,11 +64,11 @@ export class Stage {
     await command(this.environment, 'models', 'import', model.manifest, ...to, '--json');
   }
 
-  /** JPEGs of 500 × 375, no two with the same pixels: of photographs, or drawn. */
-  async pictures(count: number, photographs: string | null): Promise<Buffer[]> {
-    progress(`making ${count} pictures of 500 × 375`);
+  /** JPEGs, no two with the same pixels: of photographs, or drawn. */
+  async pictures(count: number, photographs: string | null, size = USUAL_SIZE): Promise<Buffer[]> {
+    progress(`making ${count} pictures of ${size.width} × ${size.height}`);
     const folder = join(this.folder, 'pictures');
-    await writePictures(folder, count, photographs);
+    await writePictures(folder, count, photographs, size);
     return readdirSync(folder).map((name) => readFileSync(join(folder, name)));
   }
 
