@@ -4,6 +4,7 @@
  */
 const benches: Record<string, () => Promise<{ run(args: string[]): Promise<void> }>> = {
   engines: () => import('./engines.ts'),
+  fairness: () => import('./fairness.ts'),
   gpu: () => import('./gpu/bench.ts'),
   'noisy-neighbour': () => import('./noisy-neighbour.ts'),
   overhead: () => import('./overhead.ts'),

@@ -1,0 +1,182 @@
+import { median, percentile, sumOf } from './load/figures.ts';
+import { askAbout, foveaStream, upload } from './load/fovea-requests.ts';
+import { total, watchMetrics } from './load/metrics.ts';
+import { largestGap, type Service } from './load/service-gap.ts';
+import { withReceipt } from './load/stages.ts';
+import type { Run } from './load/start-generator.ts';
+import type { Stream } from './load/stream.ts';
+import { type BenchModel, chooseModel, heavy, light } from './models.ts';
+import { COMMON_OPTIONS, readOptions } from './options.ts';
+import { columns, figure, tell } from './report.ts';
+import { closed } from './saturation.ts';
+import { progress } from './service.ts';
+import { onStage } from './stage.ts';
+
+const USAGE = `npm run bench -- fairness [options]
+
+What three tenants of weights 1, 2 and 4 get of a worker's time while each always has more to do: one asks a heavy model, one a
+light one, one both in turn. Service is time of the worker, from receipts: a batch's inference time over its images. Its shares
+are held against the weights, and the largest gap in service over weight between two tenants against 2·L, L being the longest
+batch. Pictures are small and uploaded beforehand, and the worker has one thread, so that it is what they compete for.
+
+${COMMON_OPTIONS}  --clients n          of each tenant, who ask about 4 pictures at a time (16)
+`;
+
+const WEIGHTS = { one: 1, two: 2, four: 4 };
+type Tenant = keyof typeof WEIGHTS;
+const TENANTS = Object.keys(WEIGHTS) as Tenant[];
+const SMALL = { width: 160, height: 120 };
+const PICTURES = 24;
+/** Of one request: so many that the API, which all tenants' requests pass in order of arrival, is not what they wait for. */
+const IMAGES = 4;
+/** Until queues have filled and the scheduler knows what the models cost. */
+const WARM_UP_MS = 2_000;
+
+interface Round {
+  /** By tenant: milliseconds of the worker, over all tenants', over the weight's part of the weights. 1 is exact. */
+  readonly shareOverWeight: Readonly<Record<Tenant, number>>;
+  readonly worstDeviation: number;
+  /** Milliseconds of service over weight. */
+  readonly gapMs: number;
+  readonly longestBatchMs: number;
+  readonly gapOverBound: number;
+  /** By tenant: how long its images queued at least. Near 0 it had nothing waiting, and fairness owes it nothing. */
+  readonly leastQueueMs: Readonly<Record<Tenant, number>>;
+  readonly fewestQueued: number;
+  readonly imagesPerSecond: number;
+}
+
+export async function run(args: string[]): Promise<void> {
+  const options = readOptions(args, USAGE, { seconds: 20, rounds: 3, clients: 16 });
+  if (!options) return;
+  const models = {
+    heavy: await chooseModel(heavy, options.manifest),
+    light: await chooseModel(light),
+  };
+  await onStage(async (stage) => {
+    const pictures = await stage.pictures(PICTURES, options.pictures, SMALL);
+    for (const model of Object.values(models)) await stage.import(model);
+    const { url } = await stage.api({ FOVEA_WORKER_THREADS: '1' });
+    const keys = await stage.tenants(TENANTS.map((name) => ({ name, weight: WEIGHTS[name] })));
+    const streams: Record<string, Stream> = {};
+    for (const name of TENANTS) {
+      const uploads = await upload(url, keys[name]!, pictures);
+      const bodies = chunks(uploads, IMAGES).flatMap((images) =>
+        modelsOf(name, models).map((model) => askAbout(model, images)),
+      );
+      streams[name] = foveaStream(url, keys[name]!, bodies, closed(options.clients));
+    }
+    const generator = await stage.generator();
+    const rounds: Round[] = [];
+    for (let round = 1; round <= options.rounds; round++) {
+      const queued: number[] = [];
+      const watching = watchMetrics(url, 250, (metrics) =>
+        queued.push(total(metrics, 'fovea_images_queued')),
+      );
+      const run = await generator.run(streams, options.seconds + WARM_UP_MS / 1000);
+      await watching.stop();
+      const settled = queued.slice(Math.ceil(WARM_UP_MS / 250), -1);
+      rounds.push(judge(run, Math.min(...settled)));
+      progress(
+        `round ${round} of ${options.rounds}: worst share off by ${percent(rounds.at(-1)!.worstDeviation)}, gap over bound ${figure(rounds.at(-1)!.gapOverBound)}`,
+      );
+    }
+    const result = {
+      models: { heavy: models.heavy.name, light: models.light.name },
+      worstDeviation: median(rounds.map(({ worstDeviation }) => worstDeviation)),
+      gapOverBound: Math.max(...rounds.map(({ gapOverBound }) => gapOverBound)),
+      rounds,
+    };
+    tell(options.json, result, inWords(result));
+  }).finally(() => {
+    for (const model of Object.values(models)) model.remove();
+  });
+}
+
+function modelsOf(tenant: Tenant, { heavy, light }: Record<'heavy' | 'light', BenchModel>): BenchModel[] {
+  return { one: [heavy], two: [light], four: [heavy, light] }[tenant];
+}
+
+function judge(run: Run, fewestQueued: number): Round {
+  const begun = run.from + WARM_UP_MS;
+  const answered = Object.fromEntries(
+    TENANTS.map((name) => [
+      name,
+      withReceipt(run.samples[name]!).filter(({ doneAt }) => doneAt >= begun && doneAt <= run.to),
+    ]),
+  );
+  const services = TENANTS.flatMap((tenant) =>
+    answered[tenant]!.map(({ images, receipt }): Service => {
+      const { startedAt, totalMs, inferenceMs, batchSize } = receipt;
+      const serviceMs = (images * inferenceMs) / batchSize / WEIGHTS[tenant];
+      return { tenant, at: startedAt + totalMs, serviceMs };
+    }),
+  );
+  const shares = Object.fromEntries(
+    TENANTS.map((name) => {
+      const own = services.filter(({ tenant }) => tenant === name);
+      return [name, WEIGHTS[name] * sumOf(own.map(({ serviceMs }) => serviceMs))];
+    }),
+  );
+  const served = sumOf(Object.values(shares));
+  const weights = sumOf(Object.values(WEIGHTS));
+  const shareOverWeight = each((name) => shares[name]! / served / (WEIGHTS[name] / weights));
+  const all = Object.values(answered).flat();
+  const longestBatchMs = Math.max(...all.map(({ receipt }) => receipt.inferenceMs));
+  const gapMs = largestGap(services);
+  return {
+    shareOverWeight,
+    worstDeviation: Math.max(...Object.values(shareOverWeight).map((share) => Math.abs(share - 1))),
+    gapMs,
+    longestBatchMs,
+    gapOverBound: gapMs / (2 * longestBatchMs),
+    leastQueueMs: each((name) =>
+      percentile(
+        answered[name]!.map(({ receipt }) => receipt.queueMs),
+        1,
+      ),
+    ),
+    fewestQueued,
+    imagesPerSecond: (sumOf(all.map(({ images }) => images)) / (run.to - begun)) * 1000,
+  };
+}
+
+function chunks<T>(values: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.floor(values.length / size) }, (_, index) =>
+    values.slice(index * size, (index + 1) * size),
+  );
+}
+
+function each(value: (tenant: Tenant) => number): Record<Tenant, number> {
+  return { one: value('one'), two: value('two'), four: value('four') };
+}
+
+function percent(part: number): string {
+  return `${figure(100 * part)} %`;
+}
+
+interface Result {
+  readonly models: { readonly heavy: string; readonly light: string };
+  readonly worstDeviation: number;
+  readonly gapOverBound: number;
+  readonly rounds: readonly Round[];
+}
+
+function inWords({ models, worstDeviation, gapOverBound, rounds }: Result): string {
+  const asks = { one: models.heavy, two: models.light, four: 'both in turn' };
+  const over = (value: (round: Round) => number) => median(rounds.map(value));
+  return [
+    `${figure(over(({ imagesPerSecond }) => imagesPerSecond))} images/s, never fewer than ${over(({ fewestQueued }) => fewestQueued)} queued`,
+    columns(
+      ['tenant', 'weight', 'share / weight', 'queued at least, ms', 'asks'],
+      TENANTS.map((name) => [
+        name,
+        WEIGHTS[name],
+        over(({ shareOverWeight }) => shareOverWeight[name]),
+        over(({ leastQueueMs }) => leastQueueMs[name]),
+        asks[name],
+      ]),
+    ),
+    `worst share off by ${percent(worstDeviation)}; largest gap ${figure(over(({ gapMs }) => gapMs))} ms of service over weight, longest batch ${figure(over(({ longestBatchMs }) => longestBatchMs))} ms: ${figure(gapOverBound)} of 2·L at worst`,
+  ].join('\n');
+}
