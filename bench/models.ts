@@ -37,8 +37,13 @@ export async function chooseModel(choice: Choice, given: string | null = null): 
   if (given !== null) return modelOf(given, { isBuiltIn: false, remove: () => {} });
   const laidOut = layOutPublished(choice.published);
   if (laidOut) return modelOf(laidOut.manifest, { isBuiltIn: false, remove: laidOut.remove });
-  const builtIn = fileURLToPath(new URL(`../models/${choice.builtIn}/manifest.json`, import.meta.url));
-  return modelOf(builtIn, { isBuiltIn: true, remove: () => {} });
+  return builtInModel(choice.builtIn);
+}
+
+/** One that comes with Fovea. */
+export function builtInModel(name: string): Promise<BenchModel> {
+  const manifest = fileURLToPath(new URL(`../models/${name}/manifest.json`, import.meta.url));
+  return modelOf(manifest, { isBuiltIn: true, remove: () => {} });
 }
 
 async function modelOf(path: string, rest: Pick<BenchModel, 'isBuiltIn' | 'remove'>): Promise<BenchModel> {

@@ -3,6 +3,8 @@
  * line of JSON, on standard output, and its progress on standard error.
  */
 const benches: Record<string, () => Promise<{ run(args: string[]): Promise<void> }>> = {
+  batching: () => import('./batching.ts'),
+  'cold-start': () => import('./cold-start.ts'),
   engines: () => import('./engines.ts'),
   fairness: () => import('./fairness.ts'),
   gpu: () => import('./gpu/bench.ts'),
