@@ -12,6 +12,7 @@ const benches: Record<string, () => Promise<{ run(args: string[]): Promise<void>
   overhead: () => import('./overhead.ts'),
   overload: () => import('./overload.ts'),
   'served-ratio': () => import('./served-ratio.ts'),
+  soak: () => import('./soak/soak.ts'),
 };
 
 const [name, ...args] = process.argv.slice(2);

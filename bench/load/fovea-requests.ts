@@ -20,23 +20,27 @@ export interface AskOptions {
   readonly idempotencyKey?: string;
 }
 
+/** `version` null: whichever is live. */
+export interface Asked extends Pick<BenchModel, 'task' | 'name'> {
+  readonly version: number | null;
+}
+
 /** A GraphQL request, as bytes of JSON. */
 export function askAbout(
-  { task, name, version }: Pick<BenchModel, 'task' | 'name' | 'version'>,
+  { task, name, version }: Asked,
   images: Picture | readonly Picture[],
   options: AskOptions = {},
 ): Buffer {
   const field = task.toLowerCase();
   const input = `${field[0]!.toUpperCase()}${field.slice(1)}Input!`;
   const query = `mutation($input: ${input}) { ${field}(input: $input) { results { __typename ${answers[task]} ... on ImageError { code } } ${RECEIPT} } }`;
-  return Buffer.from(
-    JSON.stringify({ query, variables: { input: { model: `${name}@${version}`, images, ...options } } }),
-  );
+  const model = version === null ? name : `${name}@${version}`;
+  return Buffer.from(JSON.stringify({ query, variables: { input: { model, images, ...options } } }));
 }
 
 /** Each picture in a request of its own, in base64. */
 export function requestsAbout(
-  model: Pick<BenchModel, 'task' | 'name' | 'version'>,
+  model: Asked,
   pictures: readonly Uint8Array[],
   options: AskOptions = {},
 ): Buffer[] {
