@@ -7,7 +7,7 @@ import {
 } from './baselines.ts';
 import { fsyncMs } from './fsync.ts';
 import { figuresOf, latenciesOf, median, percentile } from './load/figures.ts';
-import { foveaStream, requestsAbout } from './load/fovea-requests.ts';
+import { foveaStream, idleStream, requestsAbout } from './load/fovea-requests.ts';
 import { overheadOf, percentileOfStages, type Stages, withReceipt } from './load/stages.ts';
 import type { Generator } from './load/start-generator.ts';
 import type { Arrivals, Sample, Stream } from './load/stream.ts';
@@ -52,6 +52,7 @@ export async function run(args: string[]): Promise<void> {
     const clients = closed(SATURATING_CLIENTS);
     const saturation = await saturate(generator, { fovea: fovea.stream(clients) }, options.seconds);
     const halfLoad: Sample[] = [];
+    const transport: number[] = [];
     const overheads: { p50: number; p99: number }[] = [];
     const atOneClient = new Map<string, number[]>();
     for (let round = 1; round <= options.rounds; round++) {
@@ -60,6 +61,8 @@ export async function run(args: string[]): Promise<void> {
       halfLoad.push(...samples);
       const added = withReceipt(samples).map(overheadOf);
       overheads.push({ p50: percentile(added, 50), p99: percentile(added, 99) });
+      const idle = await generator.run({ idle: idleStream(half) }, options.seconds / 2);
+      transport.push(...latenciesOf(idle.samples.idle!));
       for (const { name, stream } of [fovea, ...others.servers])
         atOneClient.set(name, [
           ...(atOneClient.get(name) ?? []),
@@ -84,6 +87,7 @@ export async function run(args: string[]): Promise<void> {
           p99: percentile(latenciesOf(halfLoad), 99),
         },
         stagesMs: { p50: percentileOfStages(halfLoad, 50), p99: percentileOfStages(halfLoad, 99) },
+        transportMs: { p50: percentile(transport, 50), p99: percentile(transport, 99) },
       },
       oneClientP50Ms: Object.fromEntries([...atOneClient].map(([name, values]) => [name, median(values)])),
       leftOut: others.leftOut,
@@ -126,13 +130,15 @@ interface Result {
     readonly overheadMs: { readonly p50: number; readonly p99: number };
     readonly latencyMs: { readonly p50: number; readonly p99: number };
     readonly stagesMs: { readonly p50: Stages; readonly p99: Stages };
+    /** Of requests of the same size, at the same moments, that infer nothing. */
+    readonly transportMs: { readonly p50: number; readonly p99: number };
   };
   readonly oneClientP50Ms: Readonly<Record<string, number>>;
   readonly leftOut: readonly string[];
 }
 
 function inWords({ model, saturation, fsyncMs, halfLoad, oneClientP50Ms, leftOut }: Result): string {
-  const { perSecond, overheadMs, latencyMs, stagesMs } = halfLoad;
+  const { perSecond, overheadMs, latencyMs, stagesMs, transportMs } = halfLoad;
   const stages = Object.keys(stagesMs.p50) as (keyof Stages)[];
   return [
     `${model}; saturated at ${figure(saturation)} images/s, asked for ${figure(perSecond)}; a write is on this disk after ${figure(fsyncMs.p50)} ms, p99 ${figure(fsyncMs.p99)}`,
@@ -142,6 +148,7 @@ function inWords({ model, saturation, fsyncMs, halfLoad, oneClientP50Ms, leftOut
         ['added by the service', overheadMs.p50, overheadMs.p99],
         ['answered after', latencyMs.p50, latencyMs.p99],
         ...stages.map((stage) => [`  ${stage}`, stagesMs.p50[stage], stagesMs.p99[stage]]),
+        ['a query that infers nothing', transportMs.p50, transportMs.p99],
       ],
     ),
     columns(['one client, p50 ms', ''], Object.entries(oneClientP50Ms)),

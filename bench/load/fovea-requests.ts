@@ -59,6 +59,14 @@ export function foveaStream(
   return { url, path: '/graphql', reading: 'fovea', keys: [keys].flat(), bodies, arrivals };
 }
 
+/** The same clients, with as many bytes and a query that infers nothing: what transport, parsing and authentication take. */
+export function idleStream(stream: Stream): Stream {
+  const bodies = stream.bodies.map(({ byteLength }) =>
+    Buffer.from(JSON.stringify({ query: '{ __typename }', extensions: { padding: 'a'.repeat(byteLength) } })),
+  );
+  return { ...stream, reading: 'plain', bodies };
+}
+
 /** Brings pictures to the service beforehand, as `key`'s tenant. @returns their ids, in order */
 export async function upload(
   url: string,

@@ -27,6 +27,8 @@ ${COMMON_OPTIONS}  --minutes n          (60)
   --load n             of what the service answers when it is saturated (0.5)
 `;
 
+/** Room for less than the steady tenant's pictures, so that what is kept changes all the time. */
+const CACHE_BYTES = '100000';
 /** Until those who hung up are let go, and what was computed for nobody is booked. */
 const AFTERMATH_MS = 2_000;
 
@@ -38,7 +40,7 @@ export async function run(args: string[]): Promise<void> {
   await onStage(async (stage) => {
     const pictures = await stage.pictures(128, options.pictures);
     await stage.import(model);
-    const api = await stage.api({ FOVEA_WORKERS_PER_DEVICE: '2' });
+    const api = await stage.api({ FOVEA_WORKERS_PER_DEVICE: '2', FOVEA_CACHE_BYTES: CACHE_BYTES });
     const changing = new ChangingModel(stage);
     await changing.change();
     const keys = await stage.tenants([...TENANTS, 'first'].map((name) => ({ name })));
