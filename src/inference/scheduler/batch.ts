@@ -2,7 +2,6 @@ import { ImageError } from '../images/image-error.ts';
 import type { ChosenVariant } from '../model-selection.ts';
 import type { Priority } from '../request.ts';
 import { bytesPerElement, elementCount, type Tensor } from '../tensor.ts';
-import type { Variant } from '../variant.ts';
 import type { Lane } from './lane.ts';
 
 /** What the images of one request have in common. */
@@ -53,20 +52,6 @@ export interface QueuedImage {
   settled: boolean;
   readonly resolve: (output: ImageOutput) => void;
   readonly reject: (error: Error) => void;
-}
-
-/** The images' pixels one after the other, as their variant takes them. */
-export function batchTensor(variant: Variant, images: readonly QueuedImage[]): Tensor {
-  const { tensor, width, height } = variant.input;
-  const size = width * height * 3;
-  let data = images[0]!.pixels;
-  if (images.length > 1) {
-    data = new Uint8Array(size * images.length);
-    images.forEach(({ pixels }, position) => {
-      data.set(pixels, position * size);
-    });
-  }
-  return { name: tensor, datatype: 'UINT8', shape: [images.length, height, width, 3], data };
 }
 
 /** One image's part of what a batch answered. Throws ImageError where the answer has not one for each image. */

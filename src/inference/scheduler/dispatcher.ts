@@ -7,7 +7,8 @@ import { WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
 import type { WorkerPool } from '../pool/pool.ts';
 import type { BatchOutput, InferenceWorker } from '../pool/worker.ts';
 import { Admission } from './admission.ts';
-import { batchTensor, type ImageOutput, type QueuedImage, sliceOfBatch, type Ticket } from './batch.ts';
+import { type ImageOutput, type QueuedImage, sliceOfBatch, type Ticket } from './batch.ts';
+import { BatchBuffers } from './batch-buffers.ts';
 import { chooseLane, hasRoomFor } from './choose-lane.ts';
 import { ComputeEstimate } from './compute-estimate.ts';
 import { afterFailure } from './failed-batch.ts';
@@ -47,6 +48,7 @@ export class Dispatcher {
   readonly #estimate = new ComputeEstimate();
   readonly #admission: Admission;
   readonly #lanes: Lanes;
+  readonly #buffers = new BatchBuffers();
   /** Those of them that have batches. */
   readonly #busy = new Set<Lane>();
   /** Batches that go before all that is queued: those that wait for a better worker than is free, and those to be run again. */
@@ -217,7 +219,10 @@ export class Dispatcher {
       for (const { carriers } of images) carriers.delete(lane);
     };
     try {
-      const answer = await lane.worker.infer(variant, batchTensor(variant, images));
+      const pixels = this.#buffers.tensor(variant, images);
+      const answer = await lane.worker.infer(variant, pixels);
+      // Where none comes, it may still be on its way.
+      this.#buffers.giveBack(pixels);
       const outputs = this.#outputsOf(answer, lane, images, sentAt);
       answered(true);
       done();
