@@ -25,6 +25,10 @@ program
   .requiredOption('--listen <address>', 'host:port or unix:path')
   .option('--artifacts <dir>', "the server's artefact store (default: artifacts in FOVEA_DATA_DIR)")
   .option('--threads <n>', 'threads of the engine (default: one a core)')
+  .option(
+    '--memory <size>',
+    'what it may take, e.g. 4GiB (default: FOVEA_WORKER_MEMORY, else half of the machine)',
+  )
   .option('--tls-cert <file>', 'serve HTTPS with this certificate (PEM, its chain below it)')
   .option('--tls-key <file>', "the certificate's key (PEM)")
   .option(

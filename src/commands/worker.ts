@@ -13,6 +13,7 @@ export async function worker(
     listen: string;
     artifacts?: string;
     threads?: string;
+    memory?: string;
     providers?: string;
     device: string;
     tlsCert?: string;
@@ -31,6 +32,7 @@ export async function worker(
   const { config, secrets } = readEnvironment({
     ...process.env,
     ...(options.providers !== undefined && { FOVEA_PROVIDERS: options.providers }),
+    ...(options.memory !== undefined && { FOVEA_WORKER_MEMORY: options.memory }),
   });
   const tls = await tlsOf(options);
   const logger = createLogger(config.logLevel);
@@ -41,8 +43,12 @@ export async function worker(
   showOneGpu(compute, process.env);
   const artifacts = options.artifacts ?? config.artifactsDir;
   const token = secrets.workerToken;
+  const { tensorFlow, workerMemory } = config;
   const running = await runWorker(
-    { listen: options.listen, artifacts, threads, compute, tensorFlow: config.tensorFlow, token, tls },
+    {
+      ...{ listen: options.listen, artifacts, threads, compute, tensorFlow, token, tls },
+      ...(workerMemory !== null && { memoryBytes: workerMemory }),
+    },
     logger,
   );
   print(options, `fovea worker ready ${running.address}`, { event: 'ready', address: running.address });

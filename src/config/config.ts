@@ -24,6 +24,8 @@ export interface Config {
   readonly workersPerDevice: number | null;
   /** Threads of each local worker's engine; null: the cores, divided among them. */
   readonly workerThreads: number | null;
+  /** Resident memory that each local worker may take, bytes; null: half of the machine's, divided among them. */
+  readonly workerMemory: number | null;
   /** Which TensorFlow runs models of its formats. auto: native where it is installed, else WebAssembly. */
   readonly tensorFlow: TensorFlowChoice;
   /** Images admitted and not yet answered, at most, half of them of one tenant; one more is OVERLOADED. */

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { byteSize, parseByteSize } from '../lib/byte-size.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { parseWorkerAddress, WORKER_ADDRESS_WANTED } from '../lib/worker-address.ts';
 import { type Config, providers, type Secrets } from './config.ts';
@@ -11,6 +12,10 @@ const integer = (low: number, high: number) =>
     .regex(/^\d+$/)
     .transform(Number)
     .refine((value) => value >= low && value <= high);
+
+/** Less holds no model beside the process itself. */
+const LEAST_WORKER_MEMORY = 256 * 2 ** 20;
+const WORKER_MEMORY_WANTED = `${byteSize(LEAST_WORKER_MEMORY)} or more, e.g. 800MiB or 4GiB`;
 
 const networks = (list: string) => list.split(',').every((part) => isNetwork(part.trim()));
 
@@ -75,6 +80,13 @@ const settings = {
   ),
   FOVEA_WORKERS_PER_DEVICE: setting(integer(1, 16), 'a number of local workers, 1..16'),
   FOVEA_WORKER_THREADS: setting(integer(1, 256), 'a number of threads, 1..256'),
+  FOVEA_WORKER_MEMORY: setting(
+    z
+      .string()
+      .transform((text) => parseByteSize(text) ?? 0)
+      .refine((bytes) => bytes >= LEAST_WORKER_MEMORY),
+    WORKER_MEMORY_WANTED,
+  ),
   FOVEA_TENSORFLOW: setting(z.enum(['auto', 'native', 'wasm']), 'auto, native or wasm'),
   FOVEA_MAX_QUEUED_IMAGES: setting(integer(32, 1_000_000), 'a number of images, 32..1000000'),
   FOVEA_CACHE_BYTES: setting(integer(0, 2 ** 40), 'a number of bytes, 0..1099511627776 (0: no cache)'),
@@ -143,6 +155,7 @@ export function readEnvironment(env: Record<string, string | undefined>): Enviro
       providers: read.FOVEA_PROVIDERS ?? ['cpu'],
       workersPerDevice: read.FOVEA_WORKERS_PER_DEVICE ?? null,
       workerThreads: read.FOVEA_WORKER_THREADS ?? null,
+      workerMemory: read.FOVEA_WORKER_MEMORY ?? null,
       tensorFlow: read.FOVEA_TENSORFLOW ?? 'auto',
       maxQueuedImages: read.FOVEA_MAX_QUEUED_IMAGES ?? 1_024,
       cacheBytes: read.FOVEA_CACHE_BYTES ?? 64 * 2 ** 20,

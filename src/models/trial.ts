@@ -7,6 +7,7 @@ import { WorkerProcess } from '../inference/pool/worker-process.ts';
 import type { Tensor } from '../inference/tensor.ts';
 import type { ModelFormat } from '../inference/variant.ts';
 import type { TensorFlowChoice } from '../inference/worker/engines/tensorflow/runtime.ts';
+import { machineBytes } from '../inference/worker/memory-budget.ts';
 import type { Lifetime } from '../lib/lifetime.ts';
 
 /** The graph on trial does not load, run or end; the message says how. */
@@ -49,8 +50,8 @@ export async function tryGraph<T>(
   const main = fileURLToPath(new URL('../main.ts', import.meta.url));
   const worker = new WorkerProcess(
     [process.execPath, '--disable-warning=ExperimentalWarning', main],
-    // What goes wrong is told to the caller.
-    { artifacts: store.dir, threads: 1, tensorFlow, logLevel: 'silent' },
+    // What goes wrong is told to the caller. Whether there is room to serve it is for those who serve it to say.
+    { artifacts: store.dir, threads: 1, memoryBytes: machineBytes(), tensorFlow, logLevel: 'silent' },
   );
   const kill = async () => {
     worker.kill();

@@ -174,6 +174,29 @@ export function unreadableOnDarkModel(size: number): Uint8Array {
   return model(graph);
 }
 
+/** As `meanModel` with gain 1, but it has a table of `megabytes` beside it, of which each image reads a row of zeros. */
+export function heavyModel(size: number, megabytes: number, note = ''): Uint8Array {
+  const rows = (megabytes * 2 ** 20) / 12;
+  const table = create(TensorProtoSchema, {
+    ...{ name: 'table', dims: [BigInt(Math.ceil(rows)), 3n], dataType: FLOAT },
+    rawData: new Uint8Array(Math.ceil(rows) * 12),
+  });
+  const graph = create(GraphProtoSchema, {
+    name: `heavy${note}`,
+    input: [valueInfo('images', UINT8, [null, size, size, 3])],
+    output: [valueInfo('means', FLOAT, [null, 3])],
+    initializer: [table],
+    node: [
+      ...means('images', 'raw'),
+      reduction('ReduceMax', 'raw', 'brightest', [1n]),
+      castTo(INT64, 'brightest', 'row'),
+      node('Gather', ['table', 'row'], ['nothing']),
+      node('Add', ['raw', 'nothing'], ['means']),
+    ],
+  });
+  return model(graph);
+}
+
 /** A graph that declares a free batch and takes one image alone. */
 export function singleImageModel(size: number): Uint8Array {
   const graph = create(GraphProtoSchema, {

@@ -1,6 +1,6 @@
+import { oneAtATime } from '../../lib/one-at-a-time.ts';
 import { ModelLoadError, OipError, WorkerFaultError } from '../oip/errors.ts';
 import type { Variant } from '../variant.ts';
-import { oneAtATime } from './one-at-a-time.ts';
 import type { Loads } from './worker.ts';
 
 /**

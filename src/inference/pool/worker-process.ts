@@ -14,6 +14,8 @@ export interface WorkerProcessOptions {
   readonly artifacts: string;
   /** Threads one inference computes with. */
   readonly threads: number;
+  /** Resident memory that it may take, bytes; half of the machine's. */
+  readonly memoryBytes?: number;
   /** The CPU unless told otherwise. */
   readonly compute?: Compute;
   /** As the setting FOVEA_TENSORFLOW has it. */
@@ -36,7 +38,7 @@ export class WorkerProcess {
 
   constructor(
     command: readonly string[],
-    { artifacts, threads, compute = onCpu, tensorFlow, logLevel }: WorkerProcessOptions,
+    { artifacts, threads, memoryBytes, compute = onCpu, tensorFlow, logLevel }: WorkerProcessOptions,
   ) {
     // Unguessable and 0700: whoever may connect may run models.
     this.#folder = mkdtempSync(join(tmpdir(), 'fovea-'));
@@ -50,6 +52,7 @@ export class WorkerProcess {
         ...['--listen', `unix:${socketPath}`],
         ...['--artifacts', artifacts],
         ...['--threads', String(threads)],
+        ...(memoryBytes === undefined ? [] : ['--memory', String(memoryBytes)]),
         ...['--providers', compute.providers.join(',')],
         ...['--device', String(compute.deviceId)],
         '--exit-with-parent',
@@ -58,6 +61,8 @@ export class WorkerProcess {
         detached: true,
         env: {
           ...workerEnvironment(process.env),
+          // What it leaves behind when it is killed goes with its folder.
+          TMPDIR: this.#folder,
           FOVEA_LOG_LEVEL: logLevel,
           FOVEA_TENSORFLOW: tensorFlow,
         },

@@ -1,4 +1,4 @@
-import type { ModelSource } from './models.ts';
+import type { ModelSource } from './held-model.ts';
 
 export interface Absent {
   /** What the name held, or should. */

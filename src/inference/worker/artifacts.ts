@@ -8,6 +8,8 @@ import type { StoredFiles } from './engine.ts';
 
 /** Files that an engine opens by itself. */
 export interface CheckedFiles extends StoredFiles {
+  /** Of all of them. */
+  readonly bytes: number;
   /** Throws OipError 400 where a file is not the one that was checked: for after the engine has opened them. */
   requireUnchanged(): Promise<void>;
 }
@@ -34,9 +36,12 @@ export async function readArtifact(folder: string, sha256: string): Promise<Uint
 export async function checkArtifacts(folder: string, hashes: readonly string[]): Promise<CheckedFiles> {
   const root = await artifactRoot(folder);
   const identities = new Map<string, string>();
+  let bytes = 0;
   for (const sha256 of hashes) {
     await withArtifact(root, sha256, async (file) => {
-      identities.set(sha256, identityOf(await file.stat({ bigint: true })));
+      const found = await file.stat({ bigint: true });
+      identities.set(sha256, identityOf(found));
+      bytes += Number(found.size);
       const hash = createHash('sha256');
       await pipeline(file.createReadStream({ autoClose: false, highWaterMark: 2 ** 20 }), hash);
       requireHash(sha256, hash.digest('hex'));
@@ -49,7 +54,7 @@ export async function checkArtifacts(folder: string, hashes: readonly string[]):
       throw new OipError(400, `artefact ${sha256}: it was changed while it was loaded`);
     }
   };
-  return { folder: join(root, 'sha256'), hashes, requireUnchanged };
+  return { folder: join(root, 'sha256'), hashes, bytes, requireUnchanged };
 }
 
 async function artifactRoot(folder: string): Promise<string> {

@@ -1,27 +1,22 @@
 import type { Logger } from '../../lib/logger.ts';
+import { oneAtATime } from '../../lib/one-at-a-time.ts';
 import { OipError } from '../oip/errors.ts';
 import type { Tensor, TensorMetadata } from '../tensor.ts';
 import { AbsentModels } from './absent-models.ts';
 import { type CheckedFiles, checkArtifacts, readArtifact } from './artifacts.ts';
-import { checkInputs } from './check-inputs.ts';
 import type { Engine, EngineLoader, LoadedModel } from './engine.ts';
+import { HeldModel, isSame, type ModelSource } from './held-model.ts';
+import { HeldModels, type MemoryUse } from './held-models.ts';
+import type { MemoryBudget } from './memory-budget.ts';
 import { RunQueue, type Wish } from './run-queue.ts';
 import { ModelStatistics } from './statistics.ts';
 import { warmUp } from './warm-up.ts';
-
-export interface ModelSource {
-  readonly sha256: string;
-  /** Artefacts that the graph points to for its weights. */
-  readonly externalData: readonly string[];
-  readonly format: string;
-  /** Images the graph must take at once. */
-  readonly maxBatch: number;
-}
 
 export interface ServedMetadata {
   readonly platform: string;
   readonly inputs: readonly TensorMetadata[];
   readonly outputs: readonly TensorMetadata[];
+  readonly parameters: { readonly memory_bytes: number };
 }
 
 export interface Inference {
@@ -42,45 +37,72 @@ export interface ListedModel {
   readonly reason: string;
 }
 
-interface Entry {
-  readonly source: ModelSource;
-  readonly platform: string;
-  readonly model: LoadedModel;
-  /** Since the name was loaded, whatever artefact it held. */
-  readonly statistics: ModelStatistics;
+/** What a load came to. */
+export interface LoadOutcome {
+  /** What the model takes of the memory. */
+  readonly bytes: number;
+  /** Names of models that were unloaded for it. */
+  readonly unloaded: readonly string[];
 }
 
-/** The models a worker holds, by name. Every run, warm-up and disposal happens one at a time; upkeep goes before runs. */
+/**
+ * The models a worker holds, by name, within its budget of memory: where another finds no room, those that were of use least
+ * lately are unloaded. Every run, warm-up and disposal happens one at a time, so none breaks another; upkeep goes before runs.
+ */
 export class WorkerModels {
   readonly #artifacts: string;
   readonly #engines: ReadonlyMap<string, EngineLoader>;
+  readonly #budget: MemoryBudget;
   readonly #logger: Logger;
-  readonly #loaded = new Map<string, Entry>();
-  readonly #loading = new Map<string, { source: ModelSource; done: Promise<void> }>();
+  readonly #loaded: HeldModels;
+  readonly #loading = new Map<string, { source: ModelSource; done: Promise<LoadOutcome> }>();
   readonly #absent = new AbsentModels();
   readonly #queue = new RunQueue();
+  /** What a load takes can be measured while there is no other. */
+  readonly #loadAlone = oneAtATime();
 
-  constructor(artifacts: string, engines: ReadonlyMap<string, EngineLoader>, logger: Logger) {
+  constructor(
+    artifacts: string,
+    engines: ReadonlyMap<string, EngineLoader>,
+    budget: MemoryBudget,
+    logger: Logger,
+  ) {
     this.#artifacts = artifacts;
     this.#engines = engines;
+    this.#budget = budget;
     this.#logger = logger;
+    const free = (held: HeldModel, name: string, reason: string) => {
+      this.#absent.add(name, { source: held.source, reason });
+      return this.#queue.enter(() => held.model.dispose());
+    };
+    this.#loaded = new HeldModels(budget, free, logger);
+  }
+
+  /** How many models were unloaded for want of memory. */
+  get unloads(): number {
+    return this.#loaded.unloads;
   }
 
   /**
-   * Settles when the model answers. Single-flight per name; nothing to do where the name holds this artefact already;
+   * Settles when the model answers. Single-flight per name; nothing to do where the name holds this already;
    * another artefact under the name serves until the new one does. `source` null: what the name holds or held last. Throws
-   * OipError 400 or 404.
+   * OipError 400 or 404, and 507 where it finds no room: even alone, or with `onlyIfRoom` beside those that are there.
    */
-  async load(name: string, source: ModelSource | null): Promise<void> {
+  async load(
+    name: string,
+    source: ModelSource | null,
+    { onlyIfRoom = false }: { onlyIfRoom?: boolean } = {},
+  ): Promise<LoadOutcome> {
     const wanted = source ?? this.#lastSource(name);
     for (let pending = this.#loading.get(name); pending; pending = this.#loading.get(name)) {
-      if (pending.source.sha256 === wanted.sha256) return pending.done;
+      if (isSame(pending.source, wanted)) return pending.done;
       await pending.done.catch(() => undefined); // Its own caller hears of it.
     }
-    if (this.#loaded.get(name)?.source.sha256 === wanted.sha256) return;
-    const done = this.#replace(name, wanted)
+    const held = this.#loaded.get(name);
+    if (held && isSame(held.source, wanted)) return { bytes: held.bytes, unloaded: [] };
+    const done = this.#loadAlone(() => this.#replace(name, wanted, onlyIfRoom))
       .catch((error: Error) => {
-        if (!this.#loaded.has(name)) this.#absent.add(name, { source: wanted, reason: error.message });
+        if (!this.has(name)) this.#absent.add(name, { source: wanted, reason: error.message });
         throw error;
       })
       .finally(() => this.#loading.delete(name));
@@ -91,20 +113,16 @@ export class WorkerModels {
   /** Does nothing where the name holds nothing. */
   async unload(name: string): Promise<void> {
     await this.#loading.get(name)?.done.catch(() => undefined); // Its own caller hears of it.
-    const entry = this.#loaded.get(name);
-    if (!entry) return;
-    this.#loaded.delete(name);
-    this.#absent.add(name, { source: entry.source, reason: 'unloaded' });
-    await this.#queue.enter(() => entry.model.dispose());
+    await this.#loaded.unload(name, 'unloaded');
   }
 
   has(name: string): boolean {
-    return this.#loaded.has(name);
+    return this.#loaded.get(name) !== undefined;
   }
 
   list(): ListedModel[] {
-    const ready = [...this.#loaded.keys()];
-    const loading = [...this.#loading.keys()].filter((name) => !this.#loaded.has(name));
+    const ready = Array.from(this.#loaded, ([name]) => name);
+    const loading = [...this.#loading.keys()].filter((name) => !this.has(name));
     const absent = this.#absent.list().filter(([name]) => !this.#loading.has(name));
     return [
       ...ready.map((name): ListedModel => ({ name, state: 'READY', reason: '' })),
@@ -114,8 +132,17 @@ export class WorkerModels {
   }
 
   metadata(name: string): ServedMetadata {
-    const { platform, model } = this.#find(name);
-    return { platform, inputs: model.inputs, outputs: model.outputs };
+    const { platform, model, bytes } = this.#find(name);
+    return { platform, inputs: model.inputs, outputs: model.outputs, parameters: { memory_bytes: bytes } };
+  }
+
+  memory(): MemoryUse {
+    return this.#loaded.use();
+  }
+
+  /** See `HeldModels.relieve`. */
+  relieve(): Promise<void> {
+    return this.#loaded.relieve();
   }
 
   /** Throws OipError 404. */
@@ -139,9 +166,10 @@ export class WorkerModels {
     outputs: readonly string[] | null,
     wish: Wish,
   ): Promise<Inference> {
-    const { statistics, model: present } = this.#find(name);
-    checkInputs(present.inputs, inputs); // Nobody waits to hear of a mistake.
-    wantedOutputs(present, outputs);
+    const present = this.#find(name);
+    present.check(inputs, outputs); // Nobody waits to hear of a mistake.
+    const { statistics } = present;
+    const leave = present.enter();
     const askedAt = performance.now();
     let waiting = 1;
     const waits = () => {
@@ -152,41 +180,32 @@ export class WorkerModels {
     try {
       return await this.#queue.enter(async () => {
         waits();
-        const startedAt = performance.now();
-        const { model } = this.#find(name); // It may be another by now.
-        checkInputs(model.inputs, inputs);
-        const wanted = wantedOutputs(model, outputs);
-        const start = performance.now();
-        const results = await model.run(inputs, wanted).catch((error: Error) => {
-          throw new OipError(500, `model '${name}' failed: ${error.message}`, { cause: error });
-        });
+        const queueMs = performance.now() - askedAt;
+        const held = this.#find(name); // It may be another by now.
+        const { inputs: declared, device } = held.model;
         return {
-          outputs: results,
-          queueMs: startedAt - askedAt,
-          computeMs: performance.now() - start,
-          device: model.device,
-          batchSize: inputs.find((input) => input.name === model.inputs[0]?.name)?.shape[0] ?? 1,
+          ...(await held.run(inputs, outputs, name)),
+          queueMs,
+          device,
+          batchSize: inputs.find((input) => input.name === declared[0]?.name)?.shape[0] ?? 1,
         };
       }, wish);
     } finally {
       waits();
+      leave();
     }
   }
 
   /** Waits for what was asked for, then frees every model. */
   async close(): Promise<void> {
     await Promise.allSettled([...this.#loading.values()].map(({ done }) => done));
-    const entries = [...this.#loaded.values()];
-    this.#loaded.clear();
-    await this.#queue.enter(async () => {
-      for (const { model } of entries) await model.dispose();
-    });
+    for (const [name] of [...this.#loaded]) await this.#loaded.unload(name, 'the worker ends');
   }
 
-  #find(name: string): Entry {
-    const entry = this.#loaded.get(name);
-    if (!entry) throw new OipError(404, `model '${name}' is not loaded`);
-    return entry;
+  #find(name: string): HeldModel {
+    const held = this.#loaded.get(name);
+    if (!held) throw new OipError(404, `model '${name}' is not loaded`);
+    return held;
   }
 
   #lastSource(name: string): ModelSource {
@@ -198,7 +217,7 @@ export class WorkerModels {
     );
   }
 
-  async #replace(name: string, source: ModelSource): Promise<void> {
+  async #replace(name: string, source: ModelSource, onlyIfRoom: boolean): Promise<LoadOutcome> {
     const { sha256, externalData, format, maxBatch } = source;
     const engineLoader = this.#engines.get(format);
     if (!engineLoader) {
@@ -208,43 +227,55 @@ export class WorkerModels {
     const start = performance.now();
     const artifact = await readArtifact(this.#artifacts, sha256);
     const files = await checkArtifacts(this.#artifacts, externalData);
-    const engine = await engineLoader();
-    const model = await this.#open(engine, artifact, files, maxBatch).catch((error: Error) => {
-      throw new OipError(400, `model '${name}' cannot be loaded: ${error.message}`, { cause: error });
-    });
-    const former = this.#loaded.get(name);
-    const statistics = former?.statistics ?? new ModelStatistics();
-    this.#loaded.set(name, { source, platform: engine.platform, model, statistics });
+    const engine = await this.#budget.startEngine(format, engineLoader);
+    const least = artifact.byteLength + files.bytes;
+    const expected = this.#budget.expected(source, least);
+    this.#budget.requirePossible(name, expected);
+    const unloaded = await this.#loaded.makeRoom(name, expected, onlyIfRoom);
+    const { opened: model, bytes } = await this.#budget.measure(source, least, () =>
+      this.#open(name, engine, artifact, files, maxBatch),
+    );
+    try {
+      this.#budget.requirePossible(name, bytes);
+      // It may have taken more than was reckoned with.
+      unloaded.push(...(await this.#loaded.makeRoom(name, bytes, onlyIfRoom)));
+    } catch (error) {
+      await this.#queue.enter(() => model.dispose());
+      throw error;
+    }
+    const statistics = this.#loaded.get(name)?.statistics ?? new ModelStatistics();
+    const held = new HeldModel({ source, platform: engine.platform, model, bytes, statistics });
+    const former = this.#loaded.set(name, held);
     this.#absent.delete(name);
     const { device, remarks = [] } = model;
     const ms = Math.round(performance.now() - start);
-    this.#logger.info({ model: name, sha256, device, ms }, 'model loaded');
+    this.#logger.info({ model: name, sha256, device, ms, bytes }, 'model loaded');
     for (const remark of remarks) this.#logger.warn({ model: name, device }, remark);
     if (former) await this.#queue.enter(() => former.model.dispose());
+    return { bytes, unloaded };
   }
 
   async #open(
+    name: string,
     engine: Engine,
     artifact: Uint8Array,
     files: CheckedFiles,
     maxBatch: number,
   ): Promise<LoadedModel> {
-    const model = await engine.load(artifact, files);
     try {
-      await files.requireUnchanged();
-      await this.#queue.enter(() => warmUp(model, maxBatch));
+      const model = await engine.load(artifact, files);
+      try {
+        await files.requireUnchanged();
+        await this.#queue.enter(() => warmUp(model, maxBatch));
+        return model;
+      } catch (error) {
+        await model.dispose();
+        throw error;
+      }
     } catch (error) {
-      await model.dispose();
-      throw error;
+      throw new OipError(400, `model '${name}' cannot be loaded: ${(error as Error).message}`, {
+        cause: error,
+      });
     }
-    return model;
   }
-}
-
-function wantedOutputs(model: LoadedModel, names: readonly string[] | null): readonly string[] {
-  const known = model.outputs.map(({ name }) => name);
-  const unknown = names?.find((name) => !known.includes(name));
-  if (unknown === undefined) return names ?? known;
-  const expected = known.map((name) => `'${name}'`).join(', ');
-  throw new OipError(400, `output '${unknown}': the model has no such output, expected ${expected}`);
 }

@@ -1,4 +1,6 @@
 import { Counter, Gauge, Registry } from 'prom-client';
+import type { Admission } from './http/admission.ts';
+import type { WorkerModels } from './models.ts';
 import type { ModelStatistics } from './statistics.ts';
 
 const counters: readonly [name: string, help: string, read: (of: ModelStatistics) => number][] = [
@@ -29,9 +31,10 @@ const counters: readonly [name: string, help: string, read: (of: ModelStatistics
   ],
 ];
 
-/** The models' statistics for Prometheus, by Triton's names, read when they are asked for. */
-export function createMetrics(statistics: () => Iterable<[model: string, of: ModelStatistics]>): Registry {
-  const registers = [new Registry()];
+/** The models' statistics for Prometheus, by Triton's names, and the memory, by ours; read when they are asked for. */
+export function createMetrics(models: WorkerModels, admission: Admission): Registry {
+  const registry = new Registry();
+  const registers = [registry];
   const labelNames = ['model', 'version'];
   for (const [name, help, read] of counters) {
     new Counter({
@@ -41,7 +44,8 @@ export function createMetrics(statistics: () => Iterable<[model: string, of: Mod
       registers,
       collect() {
         this.reset();
-        for (const [model, of] of statistics()) this.inc({ model, version: '1' }, Math.round(read(of)));
+        for (const [model, of] of models.statistics())
+          this.inc({ model, version: '1' }, Math.round(read(of)));
       },
     });
   }
@@ -52,8 +56,50 @@ export function createMetrics(statistics: () => Iterable<[model: string, of: Mod
     registers,
     collect() {
       this.reset();
-      for (const [model, of] of statistics()) this.set({ model, version: '1' }, of.pending);
+      for (const [model, of] of models.statistics()) this.set({ model, version: '1' }, of.pending);
     },
   });
-  return registers[0] as Registry;
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+  gauge('fovea_memory_budget_bytes', 'What the process may take.', () => models.memory().budgetBytes);
+  gauge('fovea_memory_resident_bytes', 'What it takes.', () => models.memory().residentBytes);
+  gauge(
+    'fovea_memory_exceeded',
+    '1 where it takes more than it may with nothing left to unload, else 0.',
+    () => Number(models.memory().isExceeded),
+  );
+  new Gauge({
+    name: 'fovea_model_memory_bytes',
+    help: 'What a model takes of the memory, as it was measured when it was loaded.',
+    labelNames: ['model'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { name: model, bytes } of models.memory().models) this.set({ model }, bytes);
+    },
+  });
+  const counter = (name: string, help: string, read: () => number) =>
+    new Counter({
+      name,
+      help,
+      registers,
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  counter('fovea_models_unloaded_total', 'Models unloaded for want of memory.', () => models.unloads);
+  counter(
+    'fovea_requests_refused_total',
+    'Inference requests that were told to ask again later.',
+    () => admission.refused,
+  );
+  return registry;
 }

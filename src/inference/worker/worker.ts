@@ -14,6 +14,7 @@ import { answer } from './http/routes.ts';
 import type { Served } from './http/served.ts';
 import { createWorkerServer, type ServerOptions } from './http/server.ts';
 import { listen } from './listen.ts';
+import { defaultBudget, MemoryBudget } from './memory-budget.ts';
 import { WorkerModels } from './models.ts';
 import { createMetrics } from './prometheus.ts';
 
@@ -34,7 +35,9 @@ export interface WorkerOptions {
   readonly tls?: ServerOptions['tls'];
   /** Bytes of one request; 64 MiB. */
   readonly maxBodyBytes?: number;
-  /** What inference requests may take at once; 256 of them and 512 MiB. */
+  /** Resident memory of the process, bytes; half of the machine's. */
+  readonly memoryBytes?: number;
+  /** What inference requests may take at once; 256 of them and their share of the memory, 512 MiB at most. */
   readonly admission?: AdmissionLimits;
   /** Bytes of one artefact that is brought over the wire; 32 GiB. */
   readonly maxArtifactBytes?: number;
@@ -48,15 +51,17 @@ export interface RunningWorker {
 }
 
 const SWEEP_MS = 60 * 60_000;
+/** Between two looks at how much memory is taken. */
+const LOOK_MS = 5_000;
 
 /**
  * Starts a worker that holds no model yet. Throws OperatorError where it cannot listen or has no place for artefacts.
- * `overrides`: engines by format, and a clock, in place of its own.
+ * `overrides`: engines by format, a clock, and the time between two looks at the memory, in place of its own.
  */
 export async function runWorker(
   options: WorkerOptions,
   logger: Logger,
-  overrides: { engines?: ReadonlyMap<string, EngineLoader>; clock?: AttentiveClock } = {},
+  overrides: { engines?: ReadonlyMap<string, EngineLoader>; clock?: AttentiveClock; lookMs?: number } = {},
 ): Promise<RunningWorker> {
   const {
     threads,
@@ -66,22 +71,26 @@ export async function runWorker(
     tls = null,
     maxBodyBytes = MAX_BODY_BYTES,
     maxArtifactBytes = 32 * 2 ** 30,
+    memoryBytes = defaultBudget(1),
   } = options;
   const artifacts = new ArtifactStore(options.artifacts);
   await mkdir(artifacts.dir, { recursive: true }).catch((error: Error) => {
     throw new OperatorError(`--artifacts ${artifacts.dir}: it cannot be made: ${error.message}`);
   });
+  const budget = new MemoryBudget(memoryBytes);
   const models = new WorkerModels(
     artifacts.dir,
     overrides.engines ?? engines({ threads, compute, tensorFlow }, logger),
+    budget,
     logger,
   );
   const clock = overrides.clock ?? new AttentiveClock();
+  const admission = new Admission(options.admission ?? { requests: 256, bytes: budget.trafficBytes });
   const served: { -readonly [K in keyof Served]: Served[K] } = {
     models,
     artifacts,
-    admission: new Admission(options.admission ?? { requests: 256, bytes: 512 * 2 ** 20 }),
-    metrics: createMetrics(() => models.statistics()),
+    admission,
+    metrics: createMetrics(models, admission),
     maxArtifactBytes,
     takesArtifacts: false,
     isDraining: false,
@@ -103,12 +112,19 @@ export async function runWorker(
   const sweep = () => artifacts.clearStale();
   await sweep().catch((error: Error) => logger.warn({ err: error }, 'the artefact folder cannot be swept'));
   const sweeping = repeat('sweeping the artefact folder', SWEEP_MS, sweep, logger);
+  const looking = repeat(
+    'looking at the memory',
+    overrides.lookMs ?? LOOK_MS,
+    () => models.relieve(),
+    logger,
+  );
   let closed: Promise<void> | undefined;
   const close = async () => {
     served.isDraining = true;
     await new Promise((resolve) => server.close(resolve));
     clock.stop();
     await sweeping.stop();
+    await looking.stop();
     await models.close();
   };
   return {

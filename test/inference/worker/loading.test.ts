@@ -54,6 +54,18 @@ it('takes concurrent loads of a name as one, reading the artefact once', async (
   expect(await fourTimesGain(client, 'mean')).toBe(4);
 });
 
+it('loads a name anew where what is asked for differs in more than the artefact', async () => {
+  const { client, artifacts } = await startWorker();
+  const sha256 = artifacts.put(singleImageModel(2));
+  await client.load('single', { sha256, warmup_batch: 1 });
+  // What it was tried with is not enough.
+  await expect(client.load('single', { sha256, warmup_batch: 8 })).rejects.toThrow(/fails on 8 images/);
+  await expect(client.load('single', { sha256, format: 'tfjs-graph' })).rejects.toMatchObject({
+    status: 400,
+  });
+  expect(await fourTimesGain(client, 'single')).toBe(4);
+});
+
 it('takes concurrent loads of two artefacts under a name one after the other', async () => {
   const { client, artifacts } = await startWorker();
   const hashes = [1, 2, 3].map((gain) => artifacts.put(meanModel(2, gain)));

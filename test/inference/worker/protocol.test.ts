@@ -90,6 +90,7 @@ it('describes itself and its models', async () => {
       'schedule_policy',
       'statistics',
       'fovea_artifacts',
+      'fovea_memory',
     ],
   });
   expect((await get('/v2/health/live')).status).toBe(200);
@@ -100,6 +101,7 @@ it('describes itself and its models', async () => {
     platform: 'onnxruntime_onnx',
     inputs: [{ name: 'images', datatype: 'UINT8', shape: [-1, 2, 2, 3] }],
     outputs: [{ name: 'means', datatype: 'FP32', shape: [-1, 3] }],
+    parameters: { memory_bytes: expect.any(Number) },
   });
   expect((await get('/v2/models/mean/versions/1')).status).toBe(200);
   expect((await get('/v2/models/mean/ready')).status).toBe(200);

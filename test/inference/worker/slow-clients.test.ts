@@ -130,11 +130,32 @@ it('forgets all the requests of a connection that ends before the first is answe
   expect((await Promise.all(others)).map(({ status }) => status)).toEqual([200, 200]);
 });
 
-it('keeps no place for those who announce a body and send none', async () => {
+it('keeps neither a place nor room for those who announce a body and send little of it', async () => {
   const { base, open, ask } = await start({ admission: { requests: 2, bytes: 2 ** 20 } });
   const idle = [open(), open(), open()];
-  for (const socket of idle) socket.write(`POST ${infer} HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\n`);
+  const head = `POST ${infer} HTTP/1.1\r\nhost: x\r\ncontent-length: ${2 ** 20}\r\n\r\n`;
+  for (const socket of idle) socket.write(`${head}{"inputs"`);
   await Promise.all(idle.map((socket) => new Promise((resolve) => socket.once('connect', resolve))));
   for (let index = 0; index < 3; index++) expect((await http(base, 'GET', '/v2')).status).toBe(200);
+  expect((await ask()).status).toBe(200);
+});
+
+it('refuses a body for which there is no room any more when it comes, and counts that', async () => {
+  const { base, open, ask } = await start({ admission: { requests: 9, bytes: 1_000_000 } });
+  const half = Buffer.alloc(600_000, ' ');
+  const head = `POST ${infer} HTTP/1.1\r\nhost: x\r\ncontent-length: 900000\r\n\r\n`;
+  const [first, second] = [open(), open()];
+  const refused = new Promise<string>((resolve) => {
+    for (const socket of [first, second]) socket.once('data', (data) => resolve(String(data)));
+  });
+  for (const socket of [first, second]) socket.write(head);
+  for (let index = 0; index < 3; index++) expect((await http(base, 'GET', '/v2')).status).toBe(200);
+  for (const socket of [first, second]) socket.write(half);
+  expect(await refused).toMatch(/^HTTP\/1.1 503 /);
+  const statistics = json(await http(base, 'GET', '/v2/models/mean/stats')).body.model_stats[0];
+  expect(statistics.inference_stats.fail.count).toBe(1);
+  expect((await http(base, 'GET', '/metrics')).body.toString()).toContain(
+    '\nfovea_requests_refused_total 1\n',
+  );
   expect((await ask()).status).toBe(200);
 });

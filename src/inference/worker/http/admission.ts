@@ -3,13 +3,15 @@ import { OipError } from '../../oip/errors.ts';
 export interface AdmissionLimits {
   /** Inference requests that wait, run or are answered. */
   readonly requests: number;
-  /** The bytes of their bodies and of those that are on their way, then of their answers. */
+  /** What has come of their bodies, then of their answers. */
   readonly bytes: number;
 }
 
 export interface Admitted {
-  /** Takes a place, once the body is here and its size known. Throws OipError 503 where none is free. */
-  enter(bytes: number): void;
+  /** So many bytes of its body are here now, or will be in a moment. Throws OipError 503 where there is no room. */
+  grow(bytes: number): void;
+  /** Takes a place, once the body is here. Throws OipError 503 where none is free. */
+  enter(): void;
   /** Tells how many bytes there are in place of those before. */
   weigh(bytes: number): void;
   /** May be called again. */
@@ -21,20 +23,25 @@ export class Admission {
   readonly #limits: AdmissionLimits;
   #requests = 0;
   #bytes = 0;
+  #refused = 0;
 
   constructor(limits: AdmissionLimits) {
     this.#limits = limits;
   }
 
+  /** Requests that were told to ask again later. */
+  get refused(): number {
+    return this.#refused;
+  }
+
   /**
-   * Room for a body of `bytes`, and no place yet: who announces a body and sends none would keep others out. Throws OipError
-   * 503 where there is no room, or no place at present.
+   * A request whose body has `announced` bytes. It takes neither room nor a place until they come: who announces a body and
+   * sends none must keep nobody out. Throws OipError 503 where there is neither at present.
    */
-  reserve(bytes: number): Admitted {
-    if (this.#bytes > 0 && this.#bytes + bytes > this.#limits.bytes) throw this.#full();
+  admit(announced: number): Admitted {
     this.#requirePlace();
-    let [weight, places, hasLeft] = [bytes, 0, false];
-    this.#bytes += weight;
+    this.#requireRoom(0, announced);
+    let [weight, places, hasLeft] = [0, 0, false];
     const weigh = (known: number) => {
       if (hasLeft) return; // Its client hung up in the midst of it.
       this.#bytes += known - weight;
@@ -42,12 +49,15 @@ export class Admission {
     };
     return {
       weigh,
-      enter: (known) => {
+      grow: (known) => {
+        this.#requireRoom(weight, known);
+        weigh(known);
+      },
+      enter: () => {
         if (hasLeft) return;
         this.#requirePlace();
         places = 1;
         this.#requests += places;
-        weigh(known);
       },
       leave: () => {
         weigh(0);
@@ -58,11 +68,18 @@ export class Admission {
     };
   }
 
+  /** `bytes` in the place of `former`; one alone always has room. */
+  #requireRoom(former: number, bytes: number): void {
+    const others = this.#bytes - former;
+    if (others > 0 && others + bytes > this.#limits.bytes) throw this.#full();
+  }
+
   #requirePlace(): void {
     if (this.#requests >= this.#limits.requests) throw this.#full();
   }
 
   #full(): OipError {
+    this.#refused += 1;
     const found = `${this.#requests} requests of ${this.#bytes} bytes`;
     const limits = `${this.#limits.requests} requests and ${this.#limits.bytes} bytes`;
     return new OipError(

@@ -13,8 +13,11 @@ export interface Call {
   readonly signal: AbortSignal;
   /** Bytes that the body may have, as far as its head tells. */
   readonly mostBytes: number;
-  /** The body, unpacked. Throws OipError, also where it has more than `maxBytes`. */
-  body(maxBytes?: number): Promise<Buffer>;
+  /**
+   * The body, unpacked. Throws OipError, also where it has more than `maxBytes`. `arrived`: told how many bytes of memory it
+   * takes as it comes; what that throws ends it.
+   */
+  body(maxBytes?: number, arrived?: (bytes: number) => void): Promise<Buffer>;
   /** The body as it comes, of at most so many bytes. Throws OipError. */
   pieces(maxBytes: number): AsyncIterable<Buffer>;
 }

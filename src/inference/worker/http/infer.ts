@@ -1,6 +1,7 @@
 import { headerLengthField, type InferRequest, parseRequest, writeResponse } from '../../oip/codec.ts';
 import type { Inference, WorkerModels } from '../models.ts';
 import type { ModelStatistics } from '../statistics.ts';
+import type { Admitted } from './admission.ts';
 import type { Answer, Call } from './call.ts';
 import { readSchedule } from './schedule.ts';
 import { requireOnlyVersion, type Served } from './served.ts';
@@ -12,17 +13,21 @@ export async function infer(
 ): Promise<Answer> {
   requireOnlyVersion(modelVersion);
   const statistics = models.statisticsOf(name);
-  const admitted = admission.reserve(call.mostBytes);
-  // Not before the answer has been read: it takes memory until then.
-  call.signal.addEventListener('abort', admitted.leave, { once: true });
+  const askedAt = performance.now();
+  let admitted: Admitted | undefined;
   try {
-    const body = await call.body();
-    admitted.enter(body.byteLength);
+    admitted = admission.admit(call.mostBytes);
+    // Not before the answer has been read: it takes memory until then.
+    call.signal.addEventListener('abort', admitted.leave, { once: true });
+    const body = await call.body(undefined, admitted.grow);
+    admitted.weigh(body.byteLength);
+    admitted.enter();
     const answer = await inferFrom(body, call, { models, name, statistics });
     admitted.weigh(answer.chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
     return answer;
   } catch (error) {
-    admitted.leave();
+    statistics.failed(performance.now() - askedAt);
+    admitted?.leave();
     throw error;
   }
 }
@@ -34,30 +39,19 @@ async function inferFrom(
 ): Promise<Answer> {
   const startedAt = performance.now();
   const elapsed = () => performance.now() - startedAt;
-  try {
-    const request = readRequest(call, body);
-    const schedule = readSchedule(request.parameters);
-    const inputMs = elapsed();
-    const inference = await models.infer(name, request.inputs, request.outputs, {
-      ...schedule,
-      signal: call.signal,
-    });
-    const computedMs = elapsed();
-    const answer = writeAnswer(name, request, inference);
-    const wholeMs = elapsed();
-    const { queueMs, computeMs, batchSize } = inference;
-    statistics.succeeded(batchSize, {
-      wholeMs,
-      queueMs,
-      inputMs,
-      computeMs,
-      outputMs: wholeMs - computedMs,
-    });
-    return answer;
-  } catch (error) {
-    statistics.failed(elapsed());
-    throw error;
-  }
+  const request = readRequest(call, body);
+  const schedule = readSchedule(request.parameters);
+  const inputMs = elapsed();
+  const inference = await models.infer(name, request.inputs, request.outputs, {
+    ...schedule,
+    signal: call.signal,
+  });
+  const computedMs = elapsed();
+  const answer = writeAnswer(name, request, inference);
+  const wholeMs = elapsed();
+  const { queueMs, computeMs, batchSize } = inference;
+  statistics.succeeded(batchSize, { wholeMs, queueMs, inputMs, computeMs, outputMs: wholeMs - computedMs });
+  return answer;
 }
 
 function readRequest(call: Call, body: Buffer): InferRequest {

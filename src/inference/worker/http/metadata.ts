@@ -11,6 +11,7 @@ const extensions = [
   'schedule_policy',
   'statistics',
   'fovea_artifacts',
+  'fovea_memory',
 ];
 
 export function describeServer(): Answer {
@@ -39,6 +40,17 @@ export function modelReady(
   requireOnlyVersion(modelVersion);
   if (models.has(name)) return jsonMessage({ name, ready: true });
   throw new OipError(404, `model '${name}' is not loaded`);
+}
+
+/** What of the memory is taken, by what: an extension of our own, `fovea_memory`. */
+export function describeMemory({ models }: Served): Answer {
+  const { budgetBytes, residentBytes, isExceeded, models: held } = models.memory();
+  return jsonMessage({
+    budget_bytes: budgetBytes,
+    resident_bytes: residentBytes,
+    exceeded: isExceeded,
+    models: held,
+  });
 }
 
 export async function metricsText({ metrics }: Served): Promise<Answer> {

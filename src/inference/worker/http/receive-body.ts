@@ -29,23 +29,26 @@ export function mostBytesOf({ headers }: IncomingMessage, maxBytes: number): num
 }
 
 /**
- * A whole body, unpacked where it comes packed; no larger than `maxBytes` either way. Throws OipError 413, 408 where it stops
+ * A whole body, unpacked where it comes packed; no larger than `maxBytes` either way. `arrived`: see `Call.body`. Throws OipError 413, 408 where it stops
  * coming, 415 for what is not read here, 400 for what is not packed as it says.
  */
 export async function receiveBody(
   request: IncomingMessage,
   maxBytes: number,
   clock: AttentiveClock,
+  arrived: (bytes: number) => void = () => {},
 ): Promise<Buffer> {
   requireType(request);
   const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
-  if (encoding === 'identity' || encoding === '') return gather(request, maxBytes, clock);
+  if (encoding === 'identity' || encoding === '') return gather(request, maxBytes, clock, arrived);
   const unpack = unpackers.get(encoding);
   if (!unpack) {
     const known = [...unpackers.keys()].join(', ');
     throw new OipError(415, `content-encoding: expected ${known} or none, found '${encoding.slice(0, 40)}'`);
   }
-  const packed = await gather(request, maxBytes, clock);
+  const packed = await gather(request, maxBytes, clock, arrived);
+  // How large it is unpacked is known when it is.
+  arrived(packed.byteLength + maxBytes);
   return unpack(packed, { maxOutputLength: maxBytes }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ERR_BUFFER_TOO_LARGE') {
       throw new OipError(413, `the body is larger than ${maxBytes} bytes unpacked`, { cause: error });
@@ -67,7 +70,12 @@ function requireType({ headers }: IncomingMessage): void {
  * As fast as it comes: piece by piece it would be 64 KiB a turn of the event loop, and a busy engine leaves few of them
  * between two runs.
  */
-function gather(request: IncomingMessage, maxBytes: number, clock: AttentiveClock): Promise<Buffer> {
+function gather(
+  request: IncomingMessage,
+  maxBytes: number,
+  clock: AttentiveClock,
+  arrived: (bytes: number) => void,
+): Promise<Buffer> {
   requireDeclared(request, maxBytes);
   return new Promise((resolve, reject) => {
     const pieces = new GatheredPieces();
@@ -78,7 +86,12 @@ function gather(request: IncomingMessage, maxBytes: number, clock: AttentiveCloc
       pieces.add(piece);
       length += piece.byteLength;
       heardAt = clock.now;
-      if (length > maxBytes) fail(tooLarge(maxBytes));
+      try {
+        if (length > maxBytes) throw tooLarge(maxBytes);
+        arrived(length);
+      } catch (error) {
+        fail(error as Error);
+      }
     };
     const end = () => {
       leave();

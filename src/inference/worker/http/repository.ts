@@ -2,7 +2,7 @@ import { jsonMessage } from '../../oip/codec.ts';
 import { OipError } from '../../oip/errors.ts';
 import { excerpt } from '../../oip/excerpt.ts';
 import { isRecord } from '../../oip/tensor-entries.ts';
-import type { ModelSource } from '../models.ts';
+import type { ModelSource } from '../held-model.ts';
 import { type Answer, type Call, readJson } from './call.ts';
 import type { Served } from './served.ts';
 
@@ -19,7 +19,9 @@ export async function indexOf({ models }: Served, call: Call): Promise<Answer> {
  * Parameters: `sha256` (the artefact), `external_data` (those of its weights that are files of their own, with commas
  * between), `format` (`onnx`), `warmup_batch` (the most images it must take at once, 1). They may also stand in the
  * parameters of a Triton model configuration, which is all that Triton's clients can send: `config`. Without any, the name
- * holds again what it held last.
+ * holds again what it held last. With `only_if_room` no other model is unloaded for it.
+ *
+ * The answer tells what the model takes of the memory, and the names of those that were unloaded for it.
  */
 export async function load({ models }: Served, call: Call, [name = '']: readonly string[]): Promise<Answer> {
   requireName(name);
@@ -31,8 +33,12 @@ export async function load({ models }: Served, call: Call, [name = '']: readonly
     throw new OipError(400, `model '${name}': ${file.slice(0, 80)} is not taken, PUT the file to ${place}`);
   }
   const all = { ...fromConfig(name, parameters.config), ...parameters };
-  await models.load(name, all.sha256 === undefined ? null : sourceOf(name, all));
-  return jsonMessage({});
+  const { only_if_room: onlyIfRoom = false } = all;
+  if (typeof onlyIfRoom !== 'boolean')
+    throw new OipError(400, `model '${name}': expected only_if_room to be true or false`);
+  const source = all.sha256 === undefined ? null : sourceOf(name, all);
+  const { bytes, unloaded } = await models.load(name, source, { onlyIfRoom });
+  return jsonMessage({ memory_bytes: bytes, unloaded });
 }
 
 /** As Triton's, it is content where there is nothing to unload. */

@@ -3,7 +3,14 @@ import { OipError } from '../../oip/errors.ts';
 import { holdsArtifact, storeArtifact } from './artifact-transfer.ts';
 import { type Answer, type Call, errorAnswer } from './call.ts';
 import { infer } from './infer.ts';
-import { describeModel, describeServer, metricsText, modelReady, serverReady } from './metadata.ts';
+import {
+  describeMemory,
+  describeModel,
+  describeServer,
+  metricsText,
+  modelReady,
+  serverReady,
+} from './metadata.ts';
 import { indexOf, load, unload } from './repository.ts';
 import type { Served } from './served.ts';
 import { statisticsOf } from './statistics.ts';
@@ -30,6 +37,7 @@ const routes: readonly Route[] = [
   route('/v2/repository/models/<name>/load', { POST: load }),
   route('/v2/repository/models/<name>/unload', { POST: unload }),
   route('/v2/repository/artifacts/<name>', { HEAD: holdsArtifact, PUT: storeArtifact }),
+  route('/v2/memory', { GET: describeMemory }),
   route('/metrics', { GET: metricsText }),
 ];
 

@@ -37,8 +37,8 @@ export async function createWorkerServer(
       headers: request.headers,
       signal: ended,
       mostBytes: mostBytesOf(request, options.maxBodyBytes),
-      body: (maxBytes = options.maxBodyBytes) =>
-        receiveBody(request, Math.min(maxBytes, options.maxBodyBytes), clock),
+      body: (maxBytes = options.maxBodyBytes, arrived) =>
+        receiveBody(request, Math.min(maxBytes, options.maxBodyBytes), clock, arrived),
       pieces: (maxBytes) => receivePieces(request, maxBytes, clock),
     };
     let found: Answer;

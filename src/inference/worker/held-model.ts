@@ -1,0 +1,101 @@
+import { OipError } from '../oip/errors.ts';
+import type { Tensor } from '../tensor.ts';
+import { checkInputs } from './check-inputs.ts';
+import type { LoadedModel } from './engine.ts';
+import type { ModelStatistics } from './statistics.ts';
+
+export interface ModelSource {
+  readonly sha256: string;
+  /** Artefacts that the graph points to for its weights. */
+  readonly externalData: readonly string[];
+  readonly format: string;
+  /** Images the graph must take at once. */
+  readonly maxBatch: number;
+}
+
+/** Whether a model that was loaded from `held` is what `wanted` asks for: it may have been tried with larger batches. */
+export function isSame(held: ModelSource, wanted: ModelSource): boolean {
+  return (
+    held.sha256 === wanted.sha256 &&
+    held.format === wanted.format &&
+    held.externalData.join() === wanted.externalData.join() &&
+    held.maxBatch >= wanted.maxBatch
+  );
+}
+
+/** One that was loaded for somebody is not unloaded before it has run, for so long: else two that do not fit would never run. */
+const FRESH_MS = 5_000;
+
+/** A model in memory, and of what use it is. */
+export class HeldModel {
+  readonly source: ModelSource;
+  readonly platform: string;
+  readonly model: LoadedModel;
+  /** What it takes of the memory. */
+  readonly bytes: number;
+  /** Since its name was loaded, whatever artefact that held. */
+  readonly statistics: ModelStatistics;
+  readonly #heldSince = performance.now();
+  #usedAt = this.#heldSince;
+  #hasRun = false;
+  #inHand = 0;
+
+  constructor(parts: Pick<HeldModel, 'source' | 'platform' | 'model' | 'bytes' | 'statistics'>) {
+    this.source = parts.source;
+    this.platform = parts.platform;
+    this.model = parts.model;
+    this.bytes = parts.bytes;
+    this.statistics = parts.statistics;
+  }
+
+  /** When it last was of use, on the clock of `performance`. */
+  get usedAt(): number {
+    return this.#usedAt;
+  }
+
+  /** Nobody waits for a run of it. */
+  get isIdle(): boolean {
+    return this.#inHand === 0;
+  }
+
+  get isFresh(): boolean {
+    return !this.#hasRun && performance.now() - this.#heldSince < FRESH_MS;
+  }
+
+  /** A run was asked for, until what is answered is called. */
+  enter(): () => void {
+    this.#inHand += 1;
+    this.#usedAt = performance.now();
+    return () => {
+      this.#inHand -= 1;
+    };
+  }
+
+  /** Runs once; `outputs` null: all. Throws OipError for what the request or the model is to blame for. */
+  async run(
+    inputs: readonly Tensor[],
+    outputs: readonly string[] | null,
+    name: string,
+  ): Promise<{ readonly outputs: Tensor[]; readonly computeMs: number }> {
+    const wanted = this.check(inputs, outputs);
+    const start = performance.now();
+    try {
+      return { outputs: await this.model.run(inputs, wanted), computeMs: performance.now() - start };
+    } catch (error) {
+      throw new OipError(500, `model '${name}' failed: ${(error as Error).message}`, { cause: error });
+    } finally {
+      this.#hasRun = true;
+      this.#usedAt = performance.now();
+    }
+  }
+
+  /** Answers the outputs that are meant. Throws OipError 400 where it has no such inputs or outputs. */
+  check(inputs: readonly Tensor[], outputs: readonly string[] | null): readonly string[] {
+    checkInputs(this.model.inputs, inputs);
+    const known = this.model.outputs.map(({ name }) => name);
+    const unknown = outputs?.find((name) => !known.includes(name));
+    if (unknown === undefined) return outputs ?? known;
+    const expected = known.map((name) => `'${name}'`).join(', ');
+    throw new OipError(400, `output '${unknown}': the model has no such output, expected ${expected}`);
+  }
+}
