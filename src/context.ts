@@ -11,6 +11,7 @@ import { ArtifactStore } from './inference/artifact-store.ts';
 import { ResultCache } from './inference/cache/result-cache.ts';
 import { TensorThreads } from './inference/foreign/tensor-threads.ts';
 import { ModelHealth } from './inference/model-health.ts';
+import { NO_ROOM, OipError } from './inference/oip/errors.ts';
 import type { Resolve } from './inference/pool/dns-workers.ts';
 import { LocalWorker } from './inference/pool/local-worker.ts';
 import { openWorkers } from './inference/pool/open-workers.ts';
@@ -19,6 +20,7 @@ import { placeWorkers } from './inference/providers/place-workers.ts';
 import { Dispatcher } from './inference/scheduler/dispatcher.ts';
 import { InferenceService } from './inference/service.ts';
 import { OutputReader } from './inference/tasks/output-reader.ts';
+import { defaultBudget } from './inference/worker/memory-budget.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
 import { OperatorError } from './lib/errors.ts';
 import type { Lifetime } from './lib/lifetime.ts';
@@ -102,18 +104,20 @@ export async function createContext(
   const artifacts = new ArtifactStore(config.artifactsDir);
   const tensorThreads = new TensorThreads(logger);
   lifetime.own({ name: "threads for other servers' tensors", close: () => tensorThreads.close() });
-  const pool = new WorkerPool();
+  const pool = new WorkerPool(logger);
   lifetime.own({ name: 'workers', close: () => pool.close(), killNow: () => pool.killNow() });
   const threads = config.workerThreads ?? Math.max(1, Math.floor(availableParallelism() / places.length));
+  const memoryBytes = config.workerMemory ?? defaultBudget(places.length);
   for (const [index, compute] of places.entries()) {
     const name = places.length === 1 ? 'local' : `local-${index}`;
     pool.add(
       new LocalWorker(
         {
           name,
-          wanted: () => pool.wanted,
+          host: pool,
           artifacts: artifacts.dir,
           threads,
+          memoryBytes,
           compute,
           tensorFlow: config.tensorFlow,
         },
@@ -165,12 +169,18 @@ export async function createContext(
     clock,
   });
 
-  // A model is read, optimised and run once before anybody waits for it. One that cannot be is no reason not to serve others.
+  // A model is read, optimised and run once before anybody waits for it, as long as there is room; the others are loaded when
+  // they are asked for. One that cannot be is no reason not to serve others.
   const warmUp = async (models: readonly ServedModel[]) => {
     for (const model of models) {
-      await pool.load(model.variants).catch((err) => {
-        if (!lifetime.signal.aborted) logger.error({ err, model: model.name }, 'a model could not be loaded');
-      });
+      try {
+        await pool.load(model.variants, true);
+      } catch (err) {
+        if (lifetime.signal.aborted) return;
+        if (err instanceof OipError && err.status === NO_ROOM)
+          return logger.info({ reason: err.message }, 'no more models are loaded ahead of the first request');
+        logger.error({ err, model: model.name }, 'a model could not be loaded');
+      }
     }
   };
   const warming = warmUp(await registry.livePublic());

@@ -86,8 +86,24 @@ export function createMetrics(
   );
   perWorker(
     'fovea_worker_resident_bytes',
-    'Resident memory of a worker of this machine.',
-    (worker) => worker.stats().rssBytes,
+    'Resident memory of a worker, where it is of this machine or tells.',
+    (worker) => {
+      const { rssBytes, memory } = worker.stats();
+      return rssBytes ?? memory?.residentBytes ?? null;
+    },
+  );
+  perWorker(
+    'fovea_worker_memory_budget_bytes',
+    'Resident memory that a worker may take, where it tells.',
+    (worker) => worker.stats().memory?.budgetBytes ?? null,
+  );
+  perWorker(
+    'fovea_worker_models_bytes',
+    'What the models in a worker take of its memory, whoever had them loaded, where it tells.',
+    (worker) => {
+      const { memory } = worker.stats();
+      return memory && [...memory.models.values()].reduce((sum, bytes) => sum + bytes, 0);
+    },
   );
   perWorker(
     'fovea_worker_variants',
@@ -128,6 +144,22 @@ export function createMetrics(
     'How often a lost worker was replaced or came back.',
     (worker) => worker.stats().restarts,
   );
+  countPerWorker(
+    'fovea_worker_recycled_total',
+    'How often a worker that took more memory than it may was replaced while it went on.',
+    (worker) => worker.stats().recycled,
+  );
+  new Gauge({
+    name: 'fovea_model_quarantine_seconds',
+    help: 'For how long a model that workers died of is not run yet.',
+    labelNames: ['model'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { variant, leftMs } of pool.quarantine.list())
+        this.set({ model: variant.title }, Math.ceil(leftMs / 1_000));
+    },
+  });
   new Counter({
     name: 'fovea_worker_faults_total',
     help: 'How often a worker answered what it must not, or nothing, by reason.',

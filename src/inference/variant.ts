@@ -115,6 +115,8 @@ export function nameElsewhere({ publicName, key }: Variant): {
 export interface Variant {
   /** The name it goes by in a worker; names the artefact and how it is fed, so two that differ never share it. */
   readonly key: string;
+  /** What operators know it by: `shapes@1`, `shapes@1~int8`. */
+  readonly title: string;
   readonly task: Task;
   readonly compression: Compression;
   readonly format: ModelFormat;

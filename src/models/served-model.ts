@@ -141,6 +141,7 @@ export function servedModel(row: ModelRow): ServedModel {
     const ofCompression = compression.parse(variant.compression);
     return {
       key: variantKey(id, ofCompression, variant.artifactSha256),
+      title: titleOf(row, ofCompression),
       task: ofTask,
       compression: ofCompression,
       format: format.parse(variant.format),
@@ -163,6 +164,10 @@ export function servedModel(row: ModelRow): ServedModel {
 /** The row's id stands for how the artefact is fed, which never changes; all of it may stand in a URL's path. */
 function variantKey(modelId: string, compression: string, sha256: string): string {
   return `${modelId}.${compression.toLowerCase()}.${sha256.slice(0, 12)}`;
+}
+
+function titleOf({ name, version }: ModelRow, of: Compression): string {
+  return `${name}@${version}${of === 'NONE' ? '' : `~${of.toLowerCase()}`}`;
 }
 
 /** No model's name has a `~`, so that no two variants share one. */

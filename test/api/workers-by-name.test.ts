@@ -25,6 +25,7 @@ it.skipIf(process.platform !== 'linux')(
     );
     onTestFinished(() => server.close());
     const { client } = await server.createTenant();
+    const nameOf = ({ address }: FoveaWorker) => `${address} of workers.test`;
     const names = () => server.context.pool.workers.map(({ name }) => name);
     const ready = () => server.context.pool.workers.filter((worker) => worker.ready).map(({ name }) => name);
 
@@ -43,13 +44,13 @@ it.skipIf(process.platform !== 'linux')(
       return vi.waitUntil(() => answered >= before + more, patience);
     };
 
-    expect(names()).toEqual([first.address]);
+    expect(names()).toEqual([nameOf(first)]);
     addresses = ['127.0.0.1', '127.0.0.2'];
     await vi.waitUntil(() => ready().length === 2, patience);
     await untilAnswered(10);
     addresses = ['127.0.0.2'];
-    await vi.waitUntil(() => !names().includes(first.address), patience);
-    expect(ready()).toEqual([second.address]);
+    await vi.waitUntil(() => !names().includes(nameOf(first)), patience);
+    expect(ready()).toEqual([nameOf(second)]);
     // Nobody asks it any more.
     first.kill();
     await untilAnswered(10);

@@ -11,8 +11,9 @@ import { variantOf } from '../support/variants.ts';
 it('a flagged variant is not hidden by another of the same name, of another tenant', async () => {
   const logger = createLogger('silent');
   const health = new ModelHealth(logger, systemClock);
-  const dispatcher = new Dispatcher(new WorkerPool(), systemClock, { maxAdmitted: 1, health, logger });
-  const metrics = createMetrics(dispatcher, new WorkerPool(), health, null);
+  const pool = new WorkerPool(logger);
+  const dispatcher = new Dispatcher(pool, systemClock, { maxAdmitted: 1, health, logger });
+  const metrics = createMetrics(dispatcher, pool, health, null);
   const privateModel = (key: string) => ({
     model: 'own',
     version: 1,

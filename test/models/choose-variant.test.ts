@@ -23,6 +23,7 @@ function variant(
   return {
     ...{
       key: compression,
+      title: compression,
       task: 'CLASSIFY',
       compression,
       externalData: [],

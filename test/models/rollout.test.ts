@@ -32,7 +32,7 @@ function modelOf(sha256: string): ServedModel {
 it('is asked for time and again, and answered once', async () => {
   const artifacts = artifactFolder();
   const model = modelOf(artifacts.put(meanModel(2, 2)));
-  const pool = new WorkerPool();
+  const pool = new WorkerPool(createLogger('silent'));
   const worker = await runWorker({ listen: '127.0.0.1:0', artifacts: artifacts.dir, threads: 1 }, logger);
   onTestFinished(() => worker.close());
   let ask: (payload: string) => void = () => {};

@@ -5,6 +5,7 @@ import type { Variant } from '../../src/inference/variant.ts';
 export function variantOf(key: string, artifactSha256: string): Variant {
   return {
     key,
+    title: `${key}@1`,
     task: 'CLASSIFY',
     compression: 'NONE',
     artifactSha256,

@@ -4,13 +4,17 @@ import { untilStopped } from '../../src/inference/worker/lifetime.ts';
 import { runWorker } from '../../src/inference/worker/worker.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 
-/** A worker process by itself: `worker-main.ts worker --listen … --artifacts … --threads n [--providers cpu --device 0] [--exit-with-parent]`. */
-const { values } = parseArgs({
+/**
+ * A worker process by itself: `worker-main.ts [leaking] worker --listen … --artifacts … --threads n [--memory bytes] [--providers
+ * cpu --device 0] [--exit-with-parent]`. One that leaks takes more than its memory within a second or two.
+ */
+const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     listen: { type: 'string', default: '127.0.0.1:0' },
     artifacts: { type: 'string', default: '.' },
     threads: { type: 'string', default: '1' },
+    memory: { type: 'string' },
     providers: { type: 'string', default: 'cpu' },
     device: { type: 'string', default: '0' },
     'exit-with-parent': { type: 'boolean', default: false },
@@ -22,10 +26,20 @@ const worker = await runWorker(
     listen: values.listen,
     artifacts: values.artifacts,
     threads: Number(values.threads),
+    ...(values.memory !== undefined && { memoryBytes: Number(values.memory) }),
     compute: { providers: values.providers.split(',') as Provider[], deviceId: Number(values.device) },
   },
   logger,
+  { lookMs: 100 },
 );
+if (positionals.includes('leaking')) leak(Number(values.memory));
 process.stdout.write(`${worker.address}\n`);
 await untilStopped(worker, { exitWithParent: values['exit-with-parent'] }, logger);
 process.exit(0);
+
+function leak(bytes: number): void {
+  const hoard: Buffer[] = [];
+  setInterval(() => {
+    if (process.memoryUsage.rss() < bytes * 1.1) hoard.push(Buffer.alloc(2 ** 22, 1));
+  }, 20);
+}

@@ -11,6 +11,7 @@ import {
 import { isNo, OipError, WorkerFaultError, WorkerLostError } from './errors.ts';
 import { errorText, HttpConnections, type HttpTarget } from './http.ts';
 import { isRecord } from './tensor-entries.ts';
+import { parseMemory, unloadedOf, type WorkerMemory } from './worker-memory.ts';
 
 export interface InferOptions {
   readonly signal?: AbortSignal;
@@ -84,9 +85,19 @@ export class OipClient {
     };
   }
 
-  async load(name: string, parameters: Parameters, signal?: AbortSignal): Promise<void> {
+  /** Answers the names of models that the server unloaded for it, as far as it tells. */
+  async load(name: string, parameters: Parameters, signal?: AbortSignal): Promise<readonly string[]> {
     const path = `/v2/repository/models/${encodeURIComponent(name)}/load`;
-    await this.#http.send(path, jsonMessage({ parameters }), { signal, maxBytes: MAX_TEXT_BYTES });
+    const { body } = await this.#http.send(path, jsonMessage({ parameters }), {
+      signal,
+      maxBytes: MAX_TEXT_BYTES,
+    });
+    return unloadedOf(body);
+  }
+
+  /** What a worker's memory holds. An extension of our own, `fovea_memory`. */
+  async memory(signal?: AbortSignal): Promise<WorkerMemory> {
+    return parseMemory(parseJson((await this.#get('/v2/memory', signal)).body));
   }
 
   /** Whether the worker's store holds an artefact, whole. An extension of our own, `fovea_artifacts`, as is the next. */
@@ -135,7 +146,10 @@ const BUSY = [429, 502, 503, 504];
 
 function unlessBusy(error: unknown): never {
   if (isNo(error) && BUSY.includes(error.status))
-    throw new WorkerLostError(`the worker answered ${error.status}: ${error.message}`, { cause: error });
+    throw new WorkerLostError(`the worker answered ${error.status}: ${error.message}`, {
+      cause: error,
+      isBusy: true,
+    });
   throw error;
 }
 

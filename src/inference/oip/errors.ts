@@ -11,6 +11,9 @@ export class OipError extends Error {
   }
 }
 
+/** The status by which a `fovea worker` says that a model finds no room in its memory. */
+export const NO_ROOM = 507;
+
 /** The worker does not hold the model, and cannot: it is the artefact, or where it lies, and no image that is at fault. */
 export class ModelLoadError extends OipError {
   constructor(status: number, message: string, options?: ErrorOptions) {
@@ -56,8 +59,11 @@ export function isNo(error: unknown): error is OipError {
  * not wise, since the batch itself may be what kills it.
  */
 export class WorkerLostError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
+  /** It lives, and has no time: nothing that it ran is to blame. */
+  readonly isBusy: boolean;
+  constructor(message: string, { isBusy = false, ...options }: ErrorOptions & { isBusy?: boolean } = {}) {
     super(message, options);
     this.name = 'WorkerLostError';
+    this.isBusy = isBusy;
   }
 }

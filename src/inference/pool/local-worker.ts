@@ -1,15 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '../../lib/logger.ts';
-import { type FaultReason, OipError, type WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
+import { type FaultReason, NO_ROOM, OipError, type WorkerFaultError } from '../oip/errors.ts';
 import { type Compute, deviceName, onCpu } from '../providers/provider.ts';
 import type { Tensor } from '../tensor.ts';
-import { outputTensors, type Variant } from '../variant.ts';
+import type { Variant } from '../variant.ts';
 import type { TensorFlowChoice } from '../worker/engines/tensorflow/runtime.ts';
-import { type Patience, patience } from './patience.ts';
+import { LocalProcess } from './local-process.ts';
+import { MemoryWatch } from './memory-watch.ts';
 import { Readiness } from './readiness.ts';
-import { loadParameters, VariantLoader } from './variant-loader.ts';
+import type { LoadOptions } from './variant-loader.ts';
 import { type BatchOutput, type InferenceWorker, type Loads, noLoads, type WorkerStats } from './worker.ts';
+import { noHost, type WorkerHost } from './worker-host.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 const main = fileURLToPath(new URL('../../main.ts', import.meta.url));
@@ -17,12 +19,13 @@ const main = fileURLToPath(new URL('../../main.ts', import.meta.url));
 export interface LocalWorkerOptions {
   /** `local`, where it is the only one. */
   readonly name?: string;
-  /** What others hold, and a fresh process loads as well before it is ready. */
-  readonly wanted?: () => Iterable<Variant>;
+  readonly host?: WorkerHost;
   /** The artefact store's folder. */
   readonly artifacts: string;
   /** Threads one inference computes with. */
   readonly threads: number;
+  /** Resident memory that it may take, bytes; half of the machine's. */
+  readonly memoryBytes?: number;
   /** The CPU unless told otherwise. */
   readonly compute?: Compute;
   /** As the setting FOVEA_TENSORFLOW has it; auto. */
@@ -31,6 +34,10 @@ export interface LocalWorkerOptions {
   readonly command?: readonly string[];
   /** A batch that takes longer has hung: the process is killed and replaced. 60 s. */
   readonly inferTimeoutMs?: number;
+  /** Between two looks at its memory. 1 s. */
+  readonly lookMs?: number;
+  /** Between two replacements of a process that takes more memory than it may: a budget may be too small. 5 min. */
+  readonly recycleMs?: number;
 }
 
 /**
@@ -40,38 +47,53 @@ export interface LocalWorkerOptions {
 const startTimeoutMs = 30_000;
 const loadTimeoutMs = { onCpu: 120_000, elsewhere: 600_000 };
 const stopGraceMs = 5_000;
+/** How long a process that was replaced may take to answer what it was given. */
+const retireMs = 120_000;
 const backOffMs = { first: 100, most: 5_000, forgottenAfter: 30_000 };
+/** Loading what is wanted may keep a fresh process from being ready for so long, and for one variant. */
+const PREPARE_MS = 2_000;
+/** What it held when it went away is expected back for so long. */
+const AWAY_MS = 60_000;
 
-interface Running {
-  readonly worker: WorkerProcess;
-  readonly loader: VariantLoader<void>;
-}
-
-/** Keeps one worker process running on this machine, and holding what it was asked to hold. Starts it at once. */
+/** Keeps one worker process running on this machine. Starts it at once. */
 export class LocalWorker implements InferenceWorker {
   readonly name: string;
   /** Two batches on one engine slow each other down, and the next is there at once when one is done. */
   readonly capacity = 1;
   readonly #options: LocalWorkerOptions;
+  readonly #host: WorkerHost;
   readonly #logger: Logger;
-  readonly #readiness = new Readiness<Running>();
+  readonly #readiness = new Readiness<LocalProcess>();
   readonly #closing = new AbortController();
   readonly #supervision: Promise<void>;
-  /** What a fresh process loads before it is ready. */
-  readonly #held = new Map<string, Variant>();
-  /** Keys of what one could not load, or did not survive. */
-  readonly #spurned = new Set<string>();
+  readonly #memory: MemoryWatch;
+  /** All that run: the one that serves, one that is to take its place, those that end. */
+  readonly #processes = new Set<WorkerProcess>();
+  readonly #retired = new WeakSet<LocalProcess>();
+  readonly #retiring = new Set<Promise<void>>();
   readonly #faults = new Map<FaultReason, number>();
-  #process: WorkerProcess | null = null;
   #restarts = 0;
+  #recycled = 0;
+  #recycledAt = Number.NEGATIVE_INFINITY;
   #device: string;
+  /** Called where the process that serves takes more memory than it may. */
+  #exceeded: () => void = () => {};
 
   constructor(options: LocalWorkerOptions, logger: Logger) {
     this.#options = options;
-    this.#logger = logger;
+    this.#host = options.host ?? noHost;
     this.name = options.name ?? 'local';
+    this.#logger = logger.child({ worker: this.name });
     const { providers, deviceId } = options.compute ?? onCpu;
     this.#device = deviceName(providers[0]!, deviceId);
+    this.#memory = new MemoryWatch(
+      async (signal) => this.#readiness.current?.process.client.memory(signal) ?? null,
+      (memory, askedAt) => {
+        this.#readiness.current?.loader.compare(memory, askedAt);
+        if (memory.isExceeded) this.#exceeded();
+      },
+      { everyMs: options.lookMs ?? 1_000, logger: this.#logger },
+    );
     this.#supervision = this.#supervise();
   }
 
@@ -83,8 +105,20 @@ export class LocalWorker implements InferenceWorker {
     return this.#readiness.current?.loader.loads ?? noLoads;
   }
 
+  get freeBytes(): number | null {
+    return this.#memory.latest?.freeBytes ?? null;
+  }
+
   holds(variantKey: string): boolean {
-    return this.#readiness.current?.loader.held.has(variantKey) ?? false;
+    return this.#readiness.current?.loader.holds(variantKey) ?? false;
+  }
+
+  refuses(variantKey: string): boolean {
+    return this.#readiness.current?.loader.refuses(variantKey) ?? false;
+  }
+
+  heldLately(variantKey: string): boolean {
+    return this.#readiness.formerWithin(AWAY_MS)?.loader.holds(variantKey) ?? false;
   }
 
   onReady(callback: () => void): void {
@@ -93,34 +127,30 @@ export class LocalWorker implements InferenceWorker {
 
   stats(): WorkerStats {
     const { current, closed } = this.#readiness;
+    const running = current?.process ?? [...this.#processes].at(-1);
     return {
       state: closed ? 'closed' : current ? 'ready' : 'starting',
       restarts: this.#restarts,
+      recycled: this.#recycled,
       faults: this.#faults,
-      pid: this.#process?.pid ?? null,
-      rssBytes: this.#process?.rssBytes ?? null,
+      pid: running?.pid ?? null,
+      rssBytes: running?.rssBytes ?? null,
+      memory: current ? this.#memory.latest : null,
       device: this.#device,
-      variants: current?.loader.held.size ?? 0,
+      variants: current?.loader.held.length ?? 0,
     };
   }
 
-  async ensureLoaded(variant: Variant): Promise<void> {
+  async ensureLoaded(variant: Variant, options?: LoadOptions): Promise<void> {
     const { loader } = await this.#readiness.wait();
-    await loader.ensure(variant);
-    this.#hold(variant);
+    await loader.ensure(variant, options);
   }
 
   async infer(variant: Variant, pixels: Tensor): Promise<BatchOutput> {
-    const { worker, loader } = await this.#readiness.wait();
-    await loader.ensure(variant);
-    this.#hold(variant);
-    const wanted = outputTensors(variant.output);
-    const bound = patience(this.#options.inferTimeoutMs ?? 60_000, loader);
-    const { outputs, parameters } = await this.#bounded(worker, bound, (signal) =>
-      worker.client.infer(variant.key, [pixels], { outputs: wanted, signal }),
-    );
-    this.#device = String(parameters.device);
-    return { outputs, computeMs: Number(parameters.compute_ms), device: this.#device };
+    const running = await this.#readiness.wait();
+    const output = await running.infer(variant, pixels);
+    this.#device = output.device;
+    return output;
   }
 
   judged(fault: WorkerFaultError | null): void {
@@ -132,120 +162,126 @@ export class LocalWorker implements InferenceWorker {
   async close(graceMs = stopGraceMs): Promise<void> {
     this.#closing.abort();
     this.#readiness.close();
-    await this.#process?.stop(graceMs);
+    await Promise.all(Array.from(this.#processes, (process) => process.stop(graceMs)));
     await this.#supervision;
+    await Promise.all(this.#retiring);
+    await this.#memory.close();
   }
 
   killNow(): void {
     this.#closing.abort();
     this.#readiness.close();
-    this.#process?.kill();
-  }
-
-  /** Whatever it was that kept the process from answering, it is replaced: only an answer shows that it is well. */
-  async #bounded<T>(
-    worker: WorkerProcess,
-    { signal, end }: Patience,
-    call: (signal: AbortSignal) => Promise<T>,
-  ): Promise<T> {
-    try {
-      return await call(signal);
-    } catch (error) {
-      if (error instanceof OipError) throw error;
-      // Before its end is noticed: nobody shall be sent to it any more.
-      if (this.#readiness.current?.worker === worker) this.#readiness.clear();
-      worker.kill();
-      if (error instanceof WorkerLostError) throw error;
-      throw new WorkerLostError(`the worker was killed: ${(error as Error).message}`, { cause: error });
-    } finally {
-      end();
-    }
+    for (const process of this.#processes) process.kill();
+    void this.#memory.close();
   }
 
   async #supervise(): Promise<void> {
     const { signal } = this.#closing;
     let delay = backOffMs.first;
     while (!signal.aborted) {
-      const healthyMs = await this.#runOnce();
+      let serving = await this.#begin(this.#host.wanted, PREPARE_MS);
+      const readyAt = serving ? performance.now() : Number.POSITIVE_INFINITY;
+      while (serving) serving = await this.#serve(serving);
       if (signal.aborted) return;
-      if (healthyMs >= backOffMs.forgottenAfter) delay = backOffMs.first;
-      await sleep(delay, undefined, { signal }).catch(() => undefined); // Aborted: the loop's condition sees it.
+      if (performance.now() - readyAt >= backOffMs.forgottenAfter) delay = backOffMs.first;
+      await this.#pause(delay);
       delay = Math.min(2 * delay, backOffMs.most);
       this.#restarts += 1;
     }
   }
 
-  /** One process from its start to its end. Answers how long it was ready, in milliseconds. */
-  async #runOnce(): Promise<number> {
-    let readyAt = Number.POSITIVE_INFINITY;
+  /** Starts a process, which has loaded of `wanted` what there is room and time for; null, and logged, where that fails. */
+  async #begin(wanted: Iterable<Variant>, withinMs: number): Promise<LocalProcess | null> {
+    const { artifacts, threads, memoryBytes, compute = onCpu, tensorFlow = 'auto' } = this.#options;
+    const { command = [process.execPath, '--disable-warning=ExperimentalWarning', main] } = this.#options;
     try {
-      const {
-        artifacts,
-        threads,
-        compute = onCpu,
-        tensorFlow = 'auto',
-        command = [process.execPath, '--disable-warning=ExperimentalWarning', main],
-      } = this.#options;
       const worker = new WorkerProcess(command, {
-        artifacts,
-        threads,
-        compute,
-        tensorFlow,
-        logLevel: this.#logger.level,
+        ...{ artifacts, threads, compute, tensorFlow, logLevel: this.#logger.level },
+        ...(memoryBytes !== undefined && { memoryBytes }),
       });
-      this.#process = worker;
-      const loadMs = compute.providers[0] === 'cpu' ? loadTimeoutMs.onCpu : loadTimeoutMs.elsewhere;
-      const loader = new VariantLoader((variant) =>
-        this.#bounded(worker, patience(loadMs), (signal) =>
-          worker.client.load(variant.key, loadParameters(variant), signal),
-        ),
-      );
+      this.#processes.add(worker);
+      const begun: LocalProcess = new LocalProcess(worker, {
+        inferTimeoutMs: this.#options.inferTimeoutMs ?? 60_000,
+        loadTimeoutMs: compute.providers[0] === 'cpu' ? loadTimeoutMs.onCpu : loadTimeoutMs.elsewhere,
+        host: this.#host,
+        lost: () => this.#leave(begun),
+      });
+      void begun.ended.then((how) => {
+        this.#processes.delete(worker);
+        this.#leave(begun);
+        if (!this.#closing.signal.aborted && !this.#retired.has(begun))
+          this.#logger.error({ how }, 'inference worker ended; starting another');
+      });
       try {
         await worker.listening(startTimeoutMs);
-        await this.#reload(loader);
-        readyAt = performance.now();
-        this.#readiness.set({ worker, loader });
+        await this.#prepare(begun, wanted, withinMs);
+        return begun;
       } catch (error) {
         worker.kill();
+        await begun.ended;
         throw error;
-      } finally {
-        const how = await worker.ended;
-        if (!this.#closing.signal.aborted)
-          this.#logger.error({ how }, 'inference worker ended; starting another');
       }
     } catch (error) {
       if (!this.#closing.signal.aborted)
         this.#logger.error({ err: error }, 'inference worker did not become ready');
+      return null;
     }
-    this.#readiness.clear();
-    return Math.max(0, performance.now() - readyAt);
   }
 
-  #hold(variant: Variant): void {
-    this.#held.set(variant.key, variant);
-    this.#spurned.delete(variant.key);
-  }
-
-  /** What it held, and what others hold meanwhile. */
-  *#toLoad(): Iterable<Variant> {
-    yield* this.#held.values();
-    yield* this.#options.wanted?.() ?? [];
-  }
-
-  /**
-   * A variant that cannot be loaded, or that takes the process down, is not tried again with the next process: one bad artefact
-   * must not keep the others from being served. Whoever asks for it next has it loaded, or hears why not.
-   */
-  async #reload(loader: VariantLoader<void>): Promise<void> {
-    for (const variant of this.#toLoad()) {
-      if (this.#spurned.has(variant.key)) continue;
+  /** A variant that cannot be loaded must not keep the others from being served. Whoever asks for it hears why. */
+  async #prepare({ loader }: LocalProcess, wanted: Iterable<Variant>, withinMs: number): Promise<void> {
+    const start = performance.now();
+    for (const variant of wanted) {
       try {
-        await loader.ensure(variant);
+        await loader.ensure(variant, { onlyIfRoom: true });
       } catch (error) {
-        this.#spurned.add(variant.key);
-        this.#logger.error({ err: error, variant: variant.key }, 'variant could not be loaded again');
         if (!(error instanceof OipError)) throw error;
+        const { status, message: reason } = error;
+        if (status === NO_ROOM) return;
+        this.#logger.error(
+          { model: variant.title, variant: variant.key, reason },
+          'a model could not be loaded again',
+        );
       }
+      if (performance.now() - start > withinMs) return;
     }
+  }
+
+  /** Settles when the process has ended, with null, or has a successor, with that. */
+  async #serve(serving: LocalProcess): Promise<LocalProcess | null> {
+    const { promise: exceeded, resolve } = Promise.withResolvers<'exceeded'>();
+    this.#exceeded = () => resolve('exceeded');
+    if (this.#readiness.current !== serving) this.#readiness.set(serving);
+    void this.#memory.look();
+    const ended = serving.ended.then(() => null);
+    if ((await Promise.race([ended, exceeded])) === null) return null;
+    const { recycleMs = 300_000 } = this.#options;
+    await Promise.race([ended, this.#pause(this.#recycledAt + recycleMs - performance.now())]);
+    if (serving.process.pid === null || this.#closing.signal.aborted) return ended;
+    this.#recycledAt = performance.now();
+    this.#logger.warn('inference worker takes more memory than it may: another takes its place');
+    const successor = await this.#begin(serving.loader.held, Number.POSITIVE_INFINITY);
+    if (successor === null) return serving.process.pid === null ? null : serving;
+    this.#recycled += 1;
+    const retiring = this.#retire(serving);
+    this.#retiring.add(retiring);
+    void retiring.finally(() => this.#retiring.delete(retiring));
+    return successor;
+  }
+
+  /** Ends it once it has answered what it was given, which the next to be given work is not any more. */
+  async #retire(former: LocalProcess): Promise<void> {
+    this.#retired.add(former);
+    await Promise.race([former.idle(), this.#pause(retireMs)]);
+    await former.process.stop(stopGraceMs);
+  }
+
+  #leave(former: LocalProcess): void {
+    if (this.#readiness.current === former) this.#readiness.clear();
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const { signal } = this.#closing;
+    await sleep(Math.max(0, ms), undefined, { signal }).catch(() => undefined); // Whoever waits sees that it is closing.
   }
 }

@@ -1,3 +1,4 @@
+import type { WorkerMemory } from '../oip/worker-memory.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
 import type { Patience } from './patience.ts';
@@ -13,22 +14,26 @@ export interface ModelServer {
   requireReady(signal: AbortSignal): Promise<void>;
   /**
    * Settles when the server holds the variant: found there under one of its names, or brought to it where the protocol
-   * allows that. `patience.renew()` for what takes long and goes on.
+   * allows that. `patience.renew()` for what takes long and goes on. `onlyIfRoom`: nothing is to be unloaded for it.
    *
    * @throws OipError where it does not hold it and cannot, or holds something else under its name
    */
-  open(variant: Variant, patience: Patience): Promise<OpenVariant>;
+  open(variant: Variant, patience: Patience, onlyIfRoom: boolean): Promise<OpenVariant>;
+  /** What its memory holds; null where it does not tell. Servers of others do not. */
+  memory?(signal: AbortSignal): Promise<WorkerMemory | null>;
   /** Ends every connection. */
   close(): Promise<void>;
 }
 
 export interface OpenVariant {
+  /** Keys of variants that were unloaded for it, as far as the server tells. */
+  readonly unloaded?: readonly string[];
   /**
    * `pixels`: `uint8 [N, height, width, 3]`. Whether the answer's tensors are the variant's is checked by the caller.
    *
    * @throws OipError where the server answered an error
    */
   infer(pixels: Tensor, signal: AbortSignal): Promise<BatchOutput>;
-  /** Whether the server still holds it. One that restarted between two looks has lost it, which only its errors show. */
+  /** Whether the server still holds it. One that restarted, or needed the room, has lost it, which only its errors show. */
   isHeld(signal: AbortSignal): Promise<boolean>;
 }

@@ -5,13 +5,13 @@ import type { TensorThreads } from '../foreign/tensor-threads.ts';
 import { OipClient } from '../oip/client.ts';
 import { isNo, OipError } from '../oip/errors.ts';
 import type { RemoteTarget } from '../oip/http.ts';
-import type { Tensor } from '../tensor.ts';
-import { nameElsewhere, outputTensors, type Variant } from '../variant.ts';
+import type { WorkerMemory } from '../oip/worker-memory.ts';
+import { nameElsewhere, type Variant } from '../variant.ts';
 import type { ModelServer, OpenVariant } from './model-server.ts';
+import { OipVariant } from './oip-variant.ts';
 import type { Patience } from './patience.ts';
 import { pushArtifact } from './push-artifact.ts';
 import { loadParameters } from './variant-loader.ts';
-import type { BatchOutput } from './worker.ts';
 
 /** What a worker of the Open Inference Protocol may be brought, and what its answers are worked on with. */
 export interface OipServerOptions {
@@ -28,6 +28,8 @@ export interface OipServerOptions {
 export class OipModelServer implements ModelServer {
   readonly #client: OipClient;
   readonly #options: OipServerOptions;
+  /** null: not known yet. */
+  #tellsMemory: boolean | null = null;
 
   constructor(target: RemoteTarget, options: OipServerOptions) {
     this.#client = new OipClient(target);
@@ -38,13 +40,19 @@ export class OipModelServer implements ModelServer {
     return this.#client.requireReady(signal);
   }
 
-  async open(variant: Variant, patience: Patience): Promise<OpenVariant> {
+  async open(variant: Variant, patience: Patience, onlyIfRoom: boolean): Promise<OpenVariant> {
     try {
-      return await this.#openByKey(variant, patience);
+      return await this.#openByKey(variant, patience, onlyIfRoom);
     } catch (refusal) {
       if (!isNo(refusal) || (await this.#isFovea(patience.signal))) throw refusal;
       return this.#openByName(variant, patience, refusal);
     }
+  }
+
+  /** A server of others is not asked again. */
+  async memory(signal: AbortSignal): Promise<WorkerMemory | null> {
+    this.#tellsMemory ??= (await this.#extensions(signal)).includes('fovea_memory');
+    return this.#tellsMemory ? this.#client.memory(signal) : null;
   }
 
   close(): Promise<void> {
@@ -52,17 +60,16 @@ export class OipModelServer implements ModelServer {
   }
 
   /** A variant's key names its artefact: a model of that name, whoever loaded it, is the one that is meant. */
-  async #openByKey(variant: Variant, patience: Patience): Promise<OpenVariant> {
+  async #openByKey(variant: Variant, patience: Patience, onlyIfRoom: boolean): Promise<OpenVariant> {
     const { signal } = patience;
-    if (!(await this.#client.modelReady(variant.key, signal))) {
-      const load = () => this.#client.load(variant.key, loadParameters(variant), signal);
-      await load().catch(async (refusal: unknown) => {
-        if (!isLack(refusal) || !(await this.#bring(variant, patience))) throw refusal;
-        patience.renew();
-        await load();
-      });
-    }
-    return new OipVariant(this.#client, variant);
+    if (await this.#client.modelReady(variant.key, signal)) return new OipVariant(this.#client, variant);
+    const load = () => this.#client.load(variant.key, loadParameters(variant, onlyIfRoom), signal);
+    const unloaded = await load().catch(async (refusal: unknown) => {
+      if (!isLack(refusal) || !(await this.#bring(variant, patience))) throw refusal;
+      patience.renew();
+      return load();
+    });
+    return new OipVariant(this.#client, variant, unloaded);
   }
 
   async #openByName(variant: Variant, { signal }: Patience, refusal: OipError): Promise<OpenVariant> {
@@ -82,10 +89,14 @@ export class OipModelServer implements ModelServer {
 
   /** Whether it is a worker of ours, which takes artefacts and knows models by their keys alone. */
   async #isFovea(signal: AbortSignal): Promise<boolean> {
+    return (await this.#extensions(signal)).includes('fovea_artifacts');
+  }
+
+  async #extensions(signal: AbortSignal): Promise<readonly string[]> {
     try {
-      return (await this.#client.extensions(signal)).includes('fovea_artifacts');
+      return await this.#client.extensions(signal);
     } catch (error) {
-      if (isNo(error)) return false;
+      if (isNo(error)) return [];
       throw error;
     }
   }
@@ -110,34 +121,4 @@ export class OipModelServer implements ModelServer {
 /** Whether a worker says so of what its store has not. */
 function isLack(error: unknown): boolean {
   return isNo(error) && error.status === 404;
-}
-
-class OipVariant implements OpenVariant {
-  readonly #client: OipClient;
-  readonly #variant: Variant;
-
-  constructor(client: OipClient, variant: Variant) {
-    this.#client = client;
-    this.#variant = variant;
-  }
-
-  async infer(pixels: Tensor, signal: AbortSignal): Promise<BatchOutput> {
-    const { key, output } = this.#variant;
-    const wanted = outputTensors(output);
-    const start = performance.now();
-    const { outputs, parameters } = await this.#client.infer(key, [pixels], { outputs: wanted, signal });
-    const wholeMs = performance.now() - start;
-    const { compute_ms: told, device } = parameters;
-    // Costs are learned from it: a time that cannot be is not believed.
-    const isCredible = typeof told === 'number' && told >= 0 && told <= wholeMs;
-    return {
-      outputs,
-      computeMs: isCredible ? told : wholeMs,
-      device: typeof device === 'string' ? device.slice(0, 64) : 'remote',
-    };
-  }
-
-  isHeld(signal: AbortSignal): Promise<boolean> {
-    return this.#client.modelReady(this.#variant.key, signal);
-  }
 }

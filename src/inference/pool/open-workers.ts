@@ -32,12 +32,13 @@ export function openWorkers(pool: WorkerPool, entry: string, options: OpenWorker
   const { protocol, url: baseUrl, everyAddress } = found;
   const open = (target: RemoteTarget, name: string) => {
     const server = serverAt(protocol, target, { ...options, logger: logger.child({ worker: name }) });
-    return new RemoteWorker({ name, server, wanted: () => pool.wanted }, logger);
+    return new RemoteWorker({ name, server, host: pool }, logger);
   };
   if (everyAddress) {
-    const openAt = (address: string) => open({ baseUrl, address }, urlAt(baseUrl, address));
     // An address may stand there as well, in brackets where it is of IPv6.
     const name = new URL(baseUrl).hostname.replace(/^\[|\]$/g, '');
+    // The same address may be an entry of its own, and is another worker then.
+    const openAt = (address: string) => open({ baseUrl, address }, `${urlAt(baseUrl, address)} of ${name}`);
     pool.follow(new DnsWorkers(pool, { name, resolve, open: openAt }, logger));
   } else pool.add(open({ baseUrl }, baseUrl));
 }

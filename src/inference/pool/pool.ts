@@ -1,7 +1,11 @@
-import { WorkerLostError } from '../oip/errors.ts';
+import type { Logger } from '../../lib/logger.ts';
 import type { Variant } from '../variant.ts';
-import { Readiness } from './readiness.ts';
+import { Arrivals } from './arrivals.ts';
+import { Demand } from './demand.ts';
+import { loadSomewhere } from './load-somewhere.ts';
+import { type DeathKind, Quarantine, type QuarantineOptions } from './quarantine.ts';
 import type { InferenceWorker } from './worker.ts';
+import type { WorkerHost } from './worker-host.ts';
 
 /** How long a worker that leaves may take to answer what it was given. */
 const LEAVE_MS = 60_000;
@@ -11,14 +15,21 @@ export interface WorkerSource {
   close(): void;
 }
 
-/** All workers there are: those of this machine, those at fixed addresses, and those that come and go. */
-export class WorkerPool {
+/**
+ * All workers there are: those of this machine, those at fixed addresses, and those that come and go. A variant is held where
+ * it is asked for, by as many workers as it keeps busy; each worker unloads what was of use least lately.
+ */
+export class WorkerPool implements WorkerHost {
+  readonly quarantine: Quarantine;
+  readonly demand = new Demand();
   readonly #workers = new Set<InferenceWorker>();
   readonly #leaving = new Set<InferenceWorker>();
   readonly #sources = new Set<WorkerSource>();
-  readonly #wanted = new Map<string, Variant>();
-  /** Set for a moment each time a worker becomes ready. */
-  readonly #arrivals = new Readiness<InferenceWorker>();
+  readonly #arrivals = new Arrivals();
+
+  constructor(logger: Logger, quarantine?: QuarantineOptions) {
+    this.quarantine = new Quarantine(logger, quarantine);
+  }
 
   /** Those that may be given work, in the order in which they came. */
   get workers(): readonly InferenceWorker[] {
@@ -30,23 +41,39 @@ export class WorkerPool {
     return this.workers.some(({ ready }) => ready);
   }
 
-  /** What whoever becomes ready is to hold by then. */
-  get wanted(): Iterable<Variant> {
-    return this.#wanted.values();
+  /**
+   * What whoever becomes ready is to hold: what was asked for last, so that it can be given work at once, and what is in demand
+   * and no worker that is ready holds. The rest it loads as it is asked of it.
+   */
+  get wanted(): Variant[] {
+    const ready = this.workers.filter(({ ready }) => ready);
+    const lately = this.demand.lately.filter(({ key }) => !this.quarantine.isDoubtful(key));
+    const isHeld = ({ key }: Variant) => ready.some((worker) => worker.holds(key));
+    return lately.filter((variant, index) => index === 0 || !isHeld(variant));
+  }
+
+  loaded(variant: Variant, ms: number): void {
+    this.demand.loaded(variant, ms);
+  }
+
+  answered(variantKey: string): void {
+    this.quarantine.answered(variantKey);
+  }
+
+  died(kind: DeathKind, variants: Iterable<Variant>): void {
+    this.quarantine.died(kind, variants);
   }
 
   /** Called each time a worker becomes ready. */
   onReady(callback: () => void): void {
-    this.#arrivals.onReady(callback);
+    this.#arrivals.listen(callback);
   }
 
   /** Takes over the end of `worker`. */
   add(worker: InferenceWorker): void {
     this.#workers.add(worker);
     const arrived = () => {
-      if (!this.#workers.has(worker)) return;
-      this.#arrivals.set(worker);
-      this.#arrivals.clear();
+      if (this.#workers.has(worker)) this.#arrivals.arrived();
     };
     worker.onReady(arrived);
     if (worker.ready) arrived();
@@ -65,39 +92,17 @@ export class WorkerPool {
   }
 
   /**
-   * Settles when every worker that is ready holds the variants, but for those that cannot; while none is ready, when the
-   * first has become so. One that is down keeps nobody from being served: it loads them before it is ready.
+   * Settles when a worker holds each of the variants, so that what is asked of them is answered at once; while no worker is
+   * ready, that takes until one is. `onlyIfRoom`: nothing is unloaded for them.
    *
-   * @throws ModelLoadError where no worker can hold them, WorkerLostError where all of them went away meanwhile
+   * @throws ModelLoadError where no worker can hold one, WorkerLostError where all of them went away meanwhile
    */
-  async load(variants: readonly Variant[]): Promise<void> {
-    for (const variant of variants) this.#wanted.set(variant.key, variant);
-    while (!this.ready) await this.#arrivals.wait();
-    const loads = this.workers
-      .filter(({ ready }) => ready)
-      .map((worker) => Promise.all(variants.map((variant) => worker.ensureLoaded(variant))));
-    const outcomes = await Promise.allSettled(loads);
-    const failures = outcomes.filter((outcome) => outcome.status === 'rejected').map(({ reason }) => reason);
-    if (failures.length < outcomes.length) return;
-    const refusal = failures.find((reason) => !(reason instanceof WorkerLostError));
-    // What nobody takes is not to be asked of whoever comes; of several variants one may be taken.
-    if (refusal !== undefined) {
-      for (const { key } of variants)
-        if (!this.workers.some((worker) => worker.holds(key))) this.#wanted.delete(key);
-    }
-    throw refusal ?? failures[0];
-  }
-
-  /**
-   * What one worker runs the others shall hold, too: one after the other loads it, so that never all of them are busy with
-   * that. One that cannot does without it.
-   */
-  async spread(variant: Variant): Promise<void> {
-    if (this.#wanted.has(variant.key)) return;
-    this.#wanted.set(variant.key, variant);
-    for (const worker of this.workers) {
-      if (worker.ready && !worker.holds(variant.key))
-        await worker.ensureLoaded(variant).catch(() => undefined); // It says why.
+  async load(variants: readonly Variant[], onlyIfRoom = false): Promise<void> {
+    for (const variant of variants) {
+      while (!this.ready) await this.#arrivals.next();
+      const ready = this.workers.filter(({ ready }) => ready);
+      await loadSomewhere(variant, ready, { onlyIfRoom });
+      this.demand.asked(variant);
     }
   }
 

@@ -3,6 +3,7 @@ import { WorkerLostError } from '../oip/errors.ts';
 /** Something that comes and goes, to be waited for: `T` is what there is while it is there. */
 export class Readiness<T> {
   #current: T | null = null;
+  #former: { readonly value: T; readonly since: number } | null = null;
   #closed = false;
   readonly #callbacks = new Set<() => void>();
   readonly #waiting = new Set<{ resolve: (value: T) => void; reject: (error: Error) => void }>();
@@ -28,7 +29,14 @@ export class Readiness<T> {
   }
 
   clear(): void {
+    if (this.#current !== null) this.#former = { value: this.#current, since: performance.now() };
     this.#current = null;
+  }
+
+  /** What there was, where it has gone less than `ms` ago and not come back. */
+  formerWithin(ms: number): T | null {
+    const isRecent = this.#current === null && this.#former && performance.now() - this.#former.since < ms;
+    return isRecent ? this.#former!.value : null;
   }
 
   /** From now on nothing comes any more: whoever waits gets a WorkerLostError. */

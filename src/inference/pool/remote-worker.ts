@@ -1,22 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../lib/logger.ts';
-import { ModelLoadError, OipError, WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
+import { NO_ROOM, OipError, WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
 import { checkAnswer } from './check-answer.ts';
 import { FaultRecord, type Pauses } from './fault-record.ts';
+import { MemoryWatch } from './memory-watch.ts';
 import type { ModelServer, OpenVariant } from './model-server.ts';
 import { type Patience, patience } from './patience.ts';
 import { Readiness } from './readiness.ts';
-import { VariantLoader } from './variant-loader.ts';
+import { type LoadOptions, VariantLoader } from './variant-loader.ts';
 import { type BatchOutput, type InferenceWorker, type Loads, noLoads, type WorkerStats } from './worker.ts';
+import { noHost, type WorkerHost } from './worker-host.ts';
 
 export interface RemoteWorkerOptions {
   /** Its address, without credentials. */
   readonly name: string;
   readonly server: ModelServer;
-  /** What it is to hold before it is given any work. */
-  readonly wanted?: () => Iterable<Variant>;
+  readonly host?: WorkerHost;
   /** A batch that takes longer is given up. 60 s. */
   readonly inferTimeoutMs?: number;
   /** Between two looks at whether it is ready. 1 s. */
@@ -29,9 +30,10 @@ export interface RemoteWorkerOptions {
 const pollTimeoutMs = 30_000;
 const loadTimeoutMs = 120_000;
 const closeGraceMs = 5_000;
-const MOST_LOSSES = 2;
-
-type Loader = VariantLoader<OpenVariant>;
+/** Loading what is wanted may keep it from being ready for so long, and for one variant. */
+const PREPARE_MS = 2_000;
+/** What it held when it went away is expected back for so long. */
+const AWAY_MS = 60_000;
 
 /** A worker that somebody else runs. */
 export class RemoteWorker implements InferenceWorker {
@@ -41,27 +43,35 @@ export class RemoteWorker implements InferenceWorker {
   readonly #options: RemoteWorkerOptions;
   readonly #logger: Logger;
   readonly #server: ModelServer;
-  readonly #readiness = new Readiness<Loader>();
+  readonly #host: WorkerHost;
+  readonly #readiness = new Readiness<VariantLoader>();
+  readonly #memory: MemoryWatch;
   readonly #record: FaultRecord;
   readonly #closing = new AbortController();
   readonly #watch: Promise<void>;
   readonly #batches = new Set<Promise<unknown>>();
   /** Why it was not ready at the last look; null: it was. */
   #obstacle: string | null = null;
-  #running = 0;
+  /** What it runs or loads for us, a call each. */
+  readonly #calls = new Map<object, Variant>();
   #returns = -1;
+  #isPreparing = false;
   #device: string | null = null;
   /** What it would not load, and why: that is told once. */
   readonly #refused = new Map<string, string>();
-  /** How often in a row it went away while it loaded a variant to become ready. */
-  readonly #lostOver = new Map<string, number>();
 
   constructor(options: RemoteWorkerOptions, logger: Logger) {
     this.name = options.name;
     this.#options = options;
     this.#logger = logger.child({ worker: options.name });
     this.#server = options.server;
+    this.#host = options.host ?? noHost;
     this.#record = new FaultRecord(this.#logger, options.pauseMs);
+    this.#memory = new MemoryWatch(
+      async (signal) => (this.ready ? ((await this.#server.memory?.(signal)) ?? null) : null),
+      (memory, askedAt) => this.#readiness.current?.compare(memory, askedAt),
+      { everyMs: options.pollMs ?? 1_000, logger: this.#logger },
+    );
     this.#watch = this.#watchReadiness();
   }
 
@@ -73,8 +83,20 @@ export class RemoteWorker implements InferenceWorker {
     return this.#readiness.current?.loads ?? noLoads;
   }
 
+  get freeBytes(): number | null {
+    return this.#memory.latest?.freeBytes ?? null;
+  }
+
   holds(variantKey: string): boolean {
-    return this.#readiness.current?.held.has(variantKey) ?? false;
+    return this.#readiness.current?.holds(variantKey) ?? false;
+  }
+
+  refuses(variantKey: string): boolean {
+    return this.#readiness.current?.refuses(variantKey) ?? false;
+  }
+
+  heldLately(variantKey: string): boolean {
+    return this.#readiness.formerWithin(AWAY_MS)?.holds(variantKey) ?? false;
   }
 
   onReady(callback: () => void): void {
@@ -87,17 +109,19 @@ export class RemoteWorker implements InferenceWorker {
     return {
       state: closed ? 'closed' : current ? 'ready' : down,
       restarts: Math.max(0, this.#returns),
+      recycled: 0,
       faults: this.#record.counts,
       pid: null,
       rssBytes: null,
+      memory: current ? this.#memory.latest : null,
       device: this.#device,
-      variants: current?.held.size ?? 0,
+      variants: current?.held.length ?? 0,
     };
   }
 
-  async ensureLoaded(variant: Variant): Promise<void> {
+  async ensureLoaded(variant: Variant, options?: LoadOptions): Promise<void> {
     const loader = await this.#readiness.wait();
-    await loader.ensure(variant);
+    await loader.ensure(variant, options);
   }
 
   infer(variant: Variant, pixels: Tensor): Promise<BatchOutput> {
@@ -124,18 +148,26 @@ export class RemoteWorker implements InferenceWorker {
     ]);
     bound.abort();
     await this.#server.close();
+    await this.#memory.close();
     await this.#watch;
   }
 
   killNow(): void {
     this.#closing.abort();
     this.#readiness.close();
+    void this.#memory.close();
     void this.#server.close();
   }
 
   async #infer(variant: Variant, pixels: Tensor): Promise<BatchOutput> {
     const loader = await this.#readiness.wait();
-    const output = await this.#inferOpen(loader, variant, pixels);
+    const call = <T>(ms: number, ask: (signal: AbortSignal) => Promise<T>) =>
+      this.#bounded(variant, patience(ms, loader), ({ signal }) => ask(signal));
+    const output = await loader.use(
+      variant,
+      (open) => call(this.#options.inferTimeoutMs ?? 60_000, (signal) => open.infer(pixels, signal)),
+      (open) => call(pollTimeoutMs, (signal) => open.isHeld(signal)),
+    );
     try {
       checkAnswer(variant, pixels.shape[0]!, output.outputs);
     } catch (error) {
@@ -143,6 +175,7 @@ export class RemoteWorker implements InferenceWorker {
       throw error;
     }
     this.#device = output.device;
+    this.#host.answered(variant.key);
     return output;
   }
 
@@ -150,48 +183,37 @@ export class RemoteWorker implements InferenceWorker {
     if (this.#record.add(error)) this.#readiness.clear();
   }
 
-  /** A server that restarted between two looks has lost its models, which only its error shows: load and ask once more. */
-  async #inferOpen(loader: Loader, variant: Variant, pixels: Tensor): Promise<BatchOutput> {
-    const open = await loader.ensure(variant);
-    const run = (with_: OpenVariant) =>
-      this.#bounded(patience(this.#options.inferTimeoutMs ?? 60_000, loader), ({ signal }) =>
-        with_.infer(pixels, signal),
-      );
-    try {
-      return await run(open);
-    } catch (error) {
-      if (!(error instanceof OipError) || error instanceof WorkerFaultError) throw error;
-      if (await this.#bounded(patience(pollTimeoutMs, loader), ({ signal }) => open.isHeld(signal)))
-        throw error;
-      loader.forget(variant);
-      return run(await loader.ensure(variant));
-    }
-  }
-
   /** Whatever it was that kept it from answering, it is looked at again before it is given more. */
-  async #bounded<T>(bound: Patience, call: (bound: Patience) => Promise<T>): Promise<T> {
-    this.#running += 1;
+  async #bounded<T>(variant: Variant, bound: Patience, call: (bound: Patience) => Promise<T>): Promise<T> {
+    const own = {};
+    this.#calls.set(own, variant);
     try {
       return await call(bound);
     } catch (error) {
       if (error instanceof WorkerFaultError) this.#fault(error);
       if (error instanceof OipError) throw error;
-      this.#readiness.clear();
+      this.#gone(error instanceof WorkerLostError && error.isBusy);
       if (error instanceof WorkerLostError) throw error;
       const { message } = error as Error;
       this.#fault(new WorkerFaultError('silent', message, { cause: error }));
       throw new WorkerLostError(`${this.name} was given up: ${message}`, { cause: error });
     } finally {
       bound.end();
-      this.#running -= 1;
+      this.#calls.delete(own);
     }
+  }
+
+  /** The first call that hears no answer tells of all that it had. */
+  #gone(isBusy: boolean): void {
+    if (!isBusy && (this.ready || this.#isPreparing)) this.#host.died('gone', new Set(this.#calls.values()));
+    this.#readiness.clear();
   }
 
   async #watchReadiness(): Promise<void> {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       // While it computes for us it cannot answer, and its answer will show that it is well.
-      if (this.#running === 0 && !this.#record.isEjected) await this.#look();
+      if (this.#calls.size === 0 && !this.#record.isEjected) await this.#look();
       await sleep(this.#options.pollMs ?? 1_000, undefined, { signal }).catch(() => undefined); // Aborted: as above.
     }
   }
@@ -200,7 +222,7 @@ export class RemoteWorker implements InferenceWorker {
     const obstacle = await this.#whyNotReady();
     // A batch that was sent meanwhile keeps it from answering, and says nothing against it; one that came back meanwhile may
     // have had it ejected.
-    if (this.#running > 0 || this.#record.isEjected || this.#closing.signal.aborted) return;
+    if (this.#calls.size > 0 || this.#record.isEjected || this.#closing.signal.aborted) return;
     if (obstacle !== null) this.#hinder(obstacle);
     else if (!this.ready) await this.#admit();
   }
@@ -223,45 +245,56 @@ export class RemoteWorker implements InferenceWorker {
     this.#readiness.clear();
   }
 
-  /** With all that is wanted, so that nobody waits for a load. A variant that it refuses is no reason to do without it. */
   async #admit(): Promise<void> {
-    const loader: Loader = new VariantLoader((variant) => this.#open(variant));
+    const loader = new VariantLoader(
+      (variant, onlyIfRoom) => this.#open(variant, onlyIfRoom),
+      (variant, ms) => this.#host.loaded(variant, ms),
+    );
+    this.#isPreparing = true;
     try {
-      for (const variant of this.#options.wanted?.() ?? []) await this.#preload(loader, variant);
+      await this.#prepare(loader);
     } catch (error) {
       return this.#hinder((error as Error).message);
+    } finally {
+      this.#isPreparing = false;
     }
-    if (this.#closing.signal.aborted) return;
+    if (this.#closing.signal.aborted || this.#record.isEjected) return;
     this.#logger.info('remote worker is ready');
     this.#obstacle = null;
     this.#returns += 1;
     this.#readiness.set(loader);
+    void this.#memory.look();
   }
 
-  /** What it went away over twice may be what takes it down: the others are served without. Whoever asks for it has it loaded. */
-  async #preload(loader: Loader, variant: Variant): Promise<void> {
-    const losses = this.#lostOver.get(variant.key) ?? 0;
-    if (losses >= MOST_LOSSES) return;
-    try {
-      await loader.ensure(variant);
-    } catch (error) {
-      if (error instanceof ModelLoadError) return;
-      if (error instanceof WorkerLostError) this.#lostOver.set(variant.key, losses + 1);
-      throw error;
+  /** A variant that it refuses, or says nonsense of, is no reason to do without it: that is told, and held against it. */
+  async #prepare(loader: VariantLoader): Promise<void> {
+    const start = performance.now();
+    for (const variant of this.#host.wanted) {
+      try {
+        await loader.ensure(variant, { onlyIfRoom: true });
+      } catch (error) {
+        if (!(error instanceof OipError)) throw error;
+        if (error.status === NO_ROOM) return;
+      }
+      if (performance.now() - start > PREPARE_MS || this.#record.isEjected) return;
     }
   }
 
-  async #open(variant: Variant): Promise<OpenVariant> {
+  async #open(variant: Variant, onlyIfRoom: boolean): Promise<OpenVariant> {
     try {
-      const open = await this.#bounded(patience(loadTimeoutMs), (bound) => this.#server.open(variant, bound));
+      const open = await this.#bounded(variant, patience(loadTimeoutMs), (bound) =>
+        this.#server.open(variant, bound, onlyIfRoom),
+      );
       this.#refused.delete(variant.key);
-      this.#lostOver.delete(variant.key);
       return open;
     } catch (error) {
       const reason = error instanceof OipError ? error.message : null;
       if (reason !== null && this.#refused.get(variant.key) !== reason) {
         this.#refused.set(variant.key, reason);
-        this.#logger.warn({ variant: variant.key, reason }, 'remote worker does not hold a variant');
+        this.#logger.warn(
+          { model: variant.title, variant: variant.key, reason },
+          'remote worker does not hold a variant',
+        );
       }
       throw error;
     }

@@ -24,14 +24,27 @@ export interface WorkerProcessOptions {
   readonly logLevel: string;
 }
 
+/** How a process ended. */
+export interface End {
+  /** For the log. */
+  readonly how: string;
+  /** By itself and not in order: whatever it was doing did that. */
+  readonly isCrash: boolean;
+}
+
+/** Of a process that was interrupted twice. */
+const INTERRUPTED = 130;
+/** By which others end it. */
+const SENT_BY_OTHERS: readonly NodeJS.Signals[] = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP'];
+
 /**
  * One worker process, from its start to its end. It has a process group of its own, so that Ctrl-C ends the parent alone,
  * which then ends it in order; and the parent's end of its standard input, so that it ends however the parent dies.
  */
 export class WorkerProcess {
   readonly client: OipClient;
-  /** Settles with how it ended, for the log; never rejects. */
-  readonly ended: Promise<string>;
+  /** Settles when it has ended; never rejects. */
+  readonly ended: Promise<End>;
   readonly #child: ChildProcess;
   readonly #folder: string;
   #running = true;
@@ -71,15 +84,23 @@ export class WorkerProcess {
       },
     );
     this.client = new OipClient({ socketPath });
-    this.ended = new Promise<string>((resolve) => {
-      this.#child.on('error', (error) => resolve(`could not be started: ${error.message}`));
-      this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
-    }).then(async (how) => {
+    this.ended = new Promise<End>((resolve) => {
+      this.#child.on('error', (error) =>
+        resolve({ how: `could not be started: ${error.message}`, isCrash: false }),
+      );
+      this.#child.once('exit', (code, signal) =>
+        resolve(
+          signal
+            ? { how: signal, isCrash: !SENT_BY_OTHERS.includes(signal) }
+            : { how: `exit code ${code}`, isCrash: code !== 0 && code !== INTERRUPTED },
+        ),
+      );
+    }).then(async (end) => {
       this.#running = false;
       // Calls in flight end now, not when their connections notice.
       await this.client.close();
       this.#removeFolder();
-      return how;
+      return end;
     });
   }
 
@@ -101,7 +122,7 @@ export class WorkerProcess {
   async listening(timeoutMs: number): Promise<void> {
     const bound = AbortSignal.timeout(timeoutMs);
     while (!(await this.client.serverReady(bound).catch(() => false))) {
-      if (!this.#running) throw new WorkerLostError(`the worker did not start: ${await this.ended}`);
+      if (!this.#running) throw new WorkerLostError(`the worker did not start: ${(await this.ended).how}`);
       if (bound.aborted) throw new WorkerLostError(`the worker did not start within ${timeoutMs} ms`);
       await sleep(20);
     }

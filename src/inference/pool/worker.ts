@@ -1,6 +1,8 @@
 import type { FaultReason, WorkerFaultError } from '../oip/errors.ts';
+import type { WorkerMemory } from '../oip/worker-memory.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
+import type { LoadOptions } from './variant-loader.ts';
 
 /** What a batch came to. */
 export interface BatchOutput {
@@ -25,21 +27,25 @@ export interface WorkerStats {
   readonly state: 'starting' | 'ready' | 'ejected' | 'closed';
   /** How often a lost worker was replaced or came back. */
   readonly restarts: number;
+  /** How often one that took more memory than it may was replaced while it went on. */
+  readonly recycled: number;
   /** How often it was at fault, by reason. */
   readonly faults: ReadonlyMap<FaultReason, number>;
   /** null: not a process of this machine, or none runs. */
   readonly pid: number | null;
   /** Resident memory in bytes; null where it is not known. */
   readonly rssBytes: number | null;
+  /** What its memory holds, as it told last; null: it does not tell, or has not yet. */
+  readonly memory: WorkerMemory | null;
   /** What it computes on, e.g. `cuda:0`: what its last batch did, before one what it was started for; null: not known. */
   readonly device: string | null;
-  /** How many variants it has loaded; a worker that somebody else runs may hold more. */
+  /** How many variants it has loaded for this process; whoever else asks it may have it hold more. */
   readonly variants: number;
 }
 
 /**
  * A process that holds models and answers tensors, wherever it runs. It is replaced or waited for when it goes away, and
- * holds its variants again before it is ready.
+ * holds what its pool wants of it before it is ready.
  */
 export interface InferenceWorker {
   /** For the log and `/metrics`: `local`, or its address without credentials. */
@@ -48,14 +54,20 @@ export interface InferenceWorker {
   readonly capacity: number;
   readonly ready: boolean;
   readonly loads: Loads;
+  /** What models may take of its memory beside those that are there; null where it does not tell. */
+  readonly freeBytes: number | null;
   /** Whether it has loaded the variant, for all this process knows. */
   holds(variantKey: string): boolean;
+  /** Whether it would not load the variant a short while ago. */
+  refuses(variantKey: string): boolean;
+  /** Whether it held the variant when it went away, a short while ago. */
+  heldLately(variantKey: string): boolean;
   /**
    * Settles when the worker holds the variant. Waits for a worker that is not ready.
    *
    * @throws ModelLoadError where the worker refuses the artefact, WorkerLostError where it went away
    */
-  ensureLoaded(variant: Variant): Promise<void>;
+  ensureLoaded(variant: Variant, options?: LoadOptions): Promise<void>;
   /**
    * Runs one batch, `uint8 [N, height, width, 3]`, loading the variant first where the worker does not hold it. Waits for a
    * worker that is not ready, so calling again after a WorkerLostError runs on a fresh one.

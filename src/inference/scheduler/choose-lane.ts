@@ -37,14 +37,14 @@ export function chooseLane(
   { variantKey, images, avoided }: Wanted,
   { now, queued, guessMs }: Circumstances,
 ): Choice | null {
-  const candidates = narrow(lanes, variantKey, avoided);
-  const measured = candidates
+  const possible = candidates(lanes, variantKey, avoided);
+  const measured = possible
     .map(({ speed }) => speed.measuredMs(variantKey, images))
     .filter((ms) => ms !== null);
   const fastest = measured.length > 0 ? Math.min(...measured) : guessMs;
-  const finishes = candidates.map((lane) => {
+  const finishes = possible.map((lane) => {
     const expectedMs = lane.speed.expectedMs(variantKey, images, fastest, now);
-    const queueMs = lane.isFull ? (expectedMs * queued) / images / candidates.length : 0;
+    const queueMs = lane.isFull ? (expectedMs * queued) / images / possible.length : 0;
     return { lane, expectedMs, doneMs: lane.leftMs(now.elapsed) + expectedMs + queueMs };
   });
   const soonest = Math.min(...finishes.map(({ doneMs }) => doneMs));
@@ -57,22 +57,39 @@ export function chooseLane(
 
 /** Whether one of those that a variant's batches are chosen from has room. */
 export function hasRoomFor(lanes: readonly Lane[], variantKey: string): boolean {
-  return narrow(lanes, variantKey, new Set()).some(({ isFull }) => !isFull);
+  return candidates(lanes, variantKey, new Set()).some(({ isFull }) => !isFull);
+}
+
+/** Whether the one worker that runs a variant is away for a moment, and those that are there will not load it: it is waited for. */
+export function isAwaited(lanes: readonly Lane[], variantKey: string): boolean {
+  const isFit = fitFor(variantKey);
+  const isExpected = ({ isReady, worker }: Lane) =>
+    !isReady && (worker.holds(variantKey) || worker.heldLately(variantKey));
+  return !lanes.some((lane) => lane.isReady && isFit(lane)) && lanes.some(isExpected);
 }
 
 /** Those that are ready, and of these each time those alone that are better, where there are any. */
-function narrow(lanes: readonly Lane[], variantKey: string, avoided: ReadonlySet<Lane>): readonly Lane[] {
+function candidates(lanes: readonly Lane[], variantKey: string, avoided: ReadonlySet<Lane>): readonly Lane[] {
+  if (isAwaited(lanes, variantKey)) return [];
+  let left = lanes.filter(({ isReady }) => isReady);
+  const mostFree = Math.max(0, ...left.map(({ worker }) => worker.freeBytes ?? 0));
   const preferences: ((lane: Lane) => boolean)[] = [
+    fitFor(variantKey),
     (lane) => !avoided.has(lane),
-    // It would have to load it first. The pool sees to it that the others hold it soon.
+    // Any other would have to load it first.
     ({ worker }) => worker.holds(variantKey),
     // It answers nobody until it is done.
     ({ worker }) => !worker.loads.underWay,
+    // Others may have to unload what somebody else asks for.
+    ({ worker }) => worker.holds(variantKey) || (worker.freeBytes ?? mostFree) >= mostFree / 2,
   ];
-  let left = lanes.filter(({ isReady }) => isReady);
   for (const preference of preferences) {
     const better = left.filter(preference);
     if (better.length > 0) left = better;
   }
   return left;
+}
+
+function fitFor(variantKey: string): (lane: Lane) => boolean {
+  return ({ worker }) => worker.holds(variantKey) || !worker.refuses(variantKey);
 }

@@ -1,20 +1,23 @@
 import type { Clock } from '../../lib/clock.ts';
 import { DeadlineExceededError } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/logger.ts';
+import { ImageError } from '../images/image-error.ts';
 import type { ModelHealth } from '../model-health.ts';
 import type { ChosenVariant } from '../model-selection.ts';
-import { WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
+import { ModelLoadError, WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
 import type { WorkerPool } from '../pool/pool.ts';
+import type { Quarantine } from '../pool/quarantine.ts';
 import type { BatchOutput, InferenceWorker } from '../pool/worker.ts';
 import { Admission } from './admission.ts';
 import { type ImageOutput, type QueuedImage, sliceOfBatch, type Ticket } from './batch.ts';
 import { BatchBuffers } from './batch-buffers.ts';
-import { chooseLane, hasRoomFor } from './choose-lane.ts';
+import { chooseLane, hasRoomFor, isAwaited } from './choose-lane.ts';
 import { ComputeEstimate } from './compute-estimate.ts';
 import { afterFailure } from './failed-batch.ts';
 import type { Lane } from './lane.ts';
 import { Lanes } from './lanes.ts';
 import { LearnedCosts } from './learned-costs.ts';
+import { Replication } from './replication.ts';
 import { Scheduler } from './scheduler.ts';
 import type { Batch, Work } from './work.ts';
 import type { Moment } from './worker-speed.ts';
@@ -49,6 +52,7 @@ export class Dispatcher {
   readonly #admission: Admission;
   readonly #lanes: Lanes;
   readonly #buffers = new BatchBuffers();
+  readonly #replication: Replication;
   /** Those of them that have batches. */
   readonly #busy = new Set<Lane>();
   /** Batches that go before all that is queued: those that wait for a better worker than is free, and those to be run again. */
@@ -60,6 +64,7 @@ export class Dispatcher {
   constructor(pool: WorkerPool, clock: Clock, options: DispatcherOptions) {
     this.#pool = pool;
     this.#lanes = new Lanes(pool);
+    this.#replication = new Replication((variantKey) => pool.demand.loadMs(variantKey));
     this.#clock = clock;
     this.#health = options.health;
     this.#logger = options.logger;
@@ -111,12 +116,15 @@ export class Dispatcher {
    *   reason for which the ticket was abandoned
    */
   run(chosen: ChosenVariant, ticket: Ticket, pixels: Uint8Array): Promise<ImageOutput> {
+    this.#pool.demand.asked(chosen.variant);
     return this.#run(chosen, ticket, pixels, new Set());
   }
 
   #run(chosen: ChosenVariant, ticket: Ticket, pixels: Uint8Array, avoided: Set<Lane>): Promise<ImageOutput> {
     return new Promise<ImageOutput>((resolve, reject) => {
       ticket.abandoned.throwIfAborted();
+      const refusal = refusalOf(chosen, this.#pool.quarantine);
+      if (refusal) throw refusal;
       const image: QueuedImage = {
         ...{ chosen, ticket, pixels, queuedAt: this.#clock.elapsed(), carriers: new Set(), avoided },
         // One that is to go elsewhere than others goes alone.
@@ -186,6 +194,11 @@ export class Dispatcher {
     if (images.length === 0) return true;
     const { chosen, avoided } = images[0]!;
     const { key: variantKey } = chosen.variant;
+    const refusal = refusalOf(chosen, this.#pool.quarantine);
+    if (refusal) {
+      for (const image of images) settle(image, refusal);
+      return true;
+    }
     const wanted = { variantKey, images: images.length, avoided };
     const guessMs = this.#costs.batchMs(variantKey, images.length);
     const choice = chooseLane(lanes, wanted, { now: this.#now, queued: this.#scheduler.depth, guessMs });
@@ -227,7 +240,6 @@ export class Dispatcher {
       answered(true);
       done();
       this.#estimate.learn(variant.key, images.length, answer.computeMs);
-      void this.#pool.spread(variant);
       images.forEach((image, position) => {
         image.settled = true;
         if (image.failedOn)
@@ -272,12 +284,15 @@ export class Dispatcher {
     const images = batch.filter((image) => isWanted(image) && !isElsewhere(image));
     if (error instanceof WorkerLostError) for (const { chosen } of images) this.#health.failed(chosen, error);
     if (images.length === 0) return;
-    const hasOther = (than: ReadonlySet<Lane>) => this.#lanes.hasOther(than);
+    const { key } = images[0]!.chosen.variant;
+    const hasOther = (than: ReadonlySet<Lane>) =>
+      this.#lanes.hasOther(than) || isAwaited(this.#lanes.present, key);
     const { again, queue, fail } = afterFailure(images, error, lane, hasOther);
     this.#first.push(...again.map((images) => ({ images, batch: null })));
     for (const image of queue) this.#enqueue(image);
     for (const { image, reason, told } of fail) {
       if (!(reason instanceof WorkerLostError)) this.#health.failed(image.chosen, reason);
+      if (reason instanceof ModelLoadError) this.#pool.demand.forget(image.chosen.variant);
       settle(image, told);
     }
   }
@@ -304,8 +319,34 @@ export class Dispatcher {
         this.#first.unshift({ images: flight.images, batch: null });
       }
     }
+    this.#replicate();
     this.#dispatch();
   }
+
+  /** What keeps its workers busy while others have nothing to do is loaded by one of those as well. */
+  #replicate(): void {
+    const waiting = new Set(this.#scheduler.waiting.keys());
+    for (const { images } of this.#first) waiting.add(images[0]!.chosen.variant.key);
+    for (const { key, lane } of this.#replication.passed(WATCH_MS, waiting, this.#lanes.present)) {
+      const variant = this.#pool.demand.get(key);
+      // It says why where it does not.
+      if (variant)
+        void lane.worker.ensureLoaded(variant).then(
+          () => this.#dispatch(),
+          () => undefined,
+        );
+    }
+  }
+}
+
+/** What the images of a variant are told that workers died of; null: it may be run. */
+function refusalOf({ model, version, variant }: ChosenVariant, quarantine: Quarantine): ImageError | null {
+  const seconds = Math.ceil(quarantine.leftMs(variant.key) / 1_000);
+  if (seconds === 0) return null;
+  return new ImageError(
+    'INFERENCE_FAILED',
+    `the model ${model}@${version} made inference workers end time and again: it is not run for another ${seconds} s`,
+  );
 }
 
 /** Whether somebody waits for its answer. */

@@ -8,8 +8,6 @@ import type { StoredFiles } from './engine.ts';
 
 /** Files that an engine opens by itself. */
 export interface CheckedFiles extends StoredFiles {
-  /** Of all of them. */
-  readonly bytes: number;
   /** Throws OipError 400 where a file is not the one that was checked: for after the engine has opened them. */
   requireUnchanged(): Promise<void>;
 }
@@ -36,12 +34,9 @@ export async function readArtifact(folder: string, sha256: string): Promise<Uint
 export async function checkArtifacts(folder: string, hashes: readonly string[]): Promise<CheckedFiles> {
   const root = await artifactRoot(folder);
   const identities = new Map<string, string>();
-  let bytes = 0;
   for (const sha256 of hashes) {
     await withArtifact(root, sha256, async (file) => {
-      const found = await file.stat({ bigint: true });
-      identities.set(sha256, identityOf(found));
-      bytes += Number(found.size);
+      identities.set(sha256, identityOf(await file.stat({ bigint: true })));
       const hash = createHash('sha256');
       await pipeline(file.createReadStream({ autoClose: false, highWaterMark: 2 ** 20 }), hash);
       requireHash(sha256, hash.digest('hex'));
@@ -54,7 +49,16 @@ export async function checkArtifacts(folder: string, hashes: readonly string[]):
       throw new OipError(400, `artefact ${sha256}: it was changed while it was loaded`);
     }
   };
-  return { folder: join(root, 'sha256'), hashes, bytes, requireUnchanged };
+  return { folder: join(root, 'sha256'), hashes, requireUnchanged };
+}
+
+/** Bytes of artefacts together, as the disk tells. Throws OipError as `readArtifact` does. */
+export async function sizeOf(folder: string, hashes: readonly string[]): Promise<number> {
+  const root = await artifactRoot(folder);
+  let bytes = 0;
+  for (const sha256 of hashes)
+    bytes += await withArtifact(root, sha256, async (file) => (await file.stat()).size);
+  return bytes;
 }
 
 async function artifactRoot(folder: string): Promise<string> {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { byteSize } from '../../lib/byte-size.ts';
 import type { Logger } from '../../lib/logger.ts';
-import { OipError } from '../oip/errors.ts';
+import { NO_ROOM, OipError } from '../oip/errors.ts';
 import type { HeldModel } from './held-model.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 
@@ -9,6 +9,8 @@ import type { MemoryBudget } from './memory-budget.ts';
 export interface MemoryUse {
   readonly budgetBytes: number;
   readonly residentBytes: number;
+  /** What models may take beside those that are there. */
+  readonly freeBytes: number;
   /** The process takes more than its budget, and went on so though what was idle was unloaded: it leaks. */
   readonly isExceeded: boolean;
   readonly models: readonly { readonly name: string; readonly bytes: number }[];
@@ -73,6 +75,7 @@ export class HeldModels {
     return {
       budgetBytes: this.#budget.bytes,
       residentBytes: process.memoryUsage.rss(),
+      freeBytes: Math.max(0, this.#freeBytes),
       isExceeded: this.#isExceeded,
       models: Array.from(this.#byName, ([name, { bytes }]) => ({ name, bytes })),
     };
@@ -86,12 +89,12 @@ export class HeldModels {
     const unloaded: string[] = [];
     for (;;) {
       const held = this.#byUse();
-      const free = this.#budget.modelBytes - held.reduce((sum, [, model]) => sum + model.bytes, 0);
+      const free = this.#freeBytes;
       if (bytes <= free || held.length === 0) return unloaded;
       if (onlyIfRoom) {
         const found = byteSize(Math.max(0, free));
         throw new OipError(
-          507,
+          NO_ROOM,
           `model '${name}' takes ${byteSize(bytes)}, and ${found} are free: nothing is unloaded for it`,
         );
       }
@@ -122,6 +125,12 @@ export class HeldModels {
       { budgetBytes, residentBytes },
       'the worker takes more memory than it may, with nothing left to unload: it leaks, or its budget is too small',
     );
+  }
+
+  /** Below 0 where the models turned out to take more than they may. */
+  get #freeBytes(): number {
+    const taken = [...this.#byName.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    return this.#budget.modelBytes - taken;
   }
 
   /** Those that were of use least lately come first. */

@@ -1,7 +1,7 @@
 import { totalmem } from 'node:os';
 import { LRUCache } from 'lru-cache';
 import { byteSize } from '../../lib/byte-size.ts';
-import { OipError } from '../oip/errors.ts';
+import { NO_ROOM, OipError } from '../oip/errors.ts';
 import type { ModelSource } from './held-model.ts';
 
 /** Requests may take this share of the budget, and no more than so much. */
@@ -80,7 +80,7 @@ export class MemoryBudget {
     if (bytes <= this.modelBytes) return;
     const own = `${byteSize(this.bytes)} of which models may have ${byteSize(this.modelBytes)}`;
     throw new OipError(
-      507,
+      NO_ROOM,
       `model '${name}' takes ${byteSize(bytes)}, and the worker's memory is ${own}: raise --memory, or FOVEA_WORKER_MEMORY`,
     );
   }

@@ -3,7 +3,7 @@ import { oneAtATime } from '../../lib/one-at-a-time.ts';
 import { OipError } from '../oip/errors.ts';
 import type { Tensor, TensorMetadata } from '../tensor.ts';
 import { AbsentModels } from './absent-models.ts';
-import { type CheckedFiles, checkArtifacts, readArtifact } from './artifacts.ts';
+import { type CheckedFiles, checkArtifacts, readArtifact, sizeOf } from './artifacts.ts';
 import type { Engine, EngineLoader, LoadedModel } from './engine.ts';
 import { HeldModel, isSame, type ModelSource } from './held-model.ts';
 import { HeldModels, type MemoryUse } from './held-models.ts';
@@ -225,13 +225,13 @@ export class WorkerModels {
       throw new OipError(400, `model '${name}': expected format to be one of ${known}, found '${format}'`);
     }
     const start = performance.now();
-    const artifact = await readArtifact(this.#artifacts, sha256);
-    const files = await checkArtifacts(this.#artifacts, externalData);
+    const least = await sizeOf(this.#artifacts, [sha256, ...externalData]);
     const engine = await this.#budget.startEngine(format, engineLoader);
-    const least = artifact.byteLength + files.bytes;
     const expected = this.#budget.expected(source, least);
     this.#budget.requirePossible(name, expected);
     const unloaded = await this.#loaded.makeRoom(name, expected, onlyIfRoom);
+    const artifact = await readArtifact(this.#artifacts, sha256);
+    const files = await checkArtifacts(this.#artifacts, externalData);
     const { opened: model, bytes } = await this.#budget.measure(source, least, () =>
       this.#open(name, engine, artifact, files, maxBatch),
     );

@@ -19,7 +19,7 @@ async function startServer(artifacts: string) {
 }
 
 function openPool(): WorkerPool {
-  const pool = new WorkerPool();
+  const pool = new WorkerPool(createLogger('silent'));
   onTestFinished(() => pool.close());
   return pool;
 }
@@ -38,7 +38,7 @@ it('has a worker for each address, and answers what runs on one that vanishes be
       name: 'workers.test',
       everyMs: 10,
       resolve: async (name) => (name === 'workers.test' ? addresses : []),
-      open: (address) => connectTo(servers.get(address)!.address, { wanted: () => pool.wanted }),
+      open: (address) => connectTo(servers.get(address)!.address, { host: pool }),
     },
     createLogger('silent'),
   );
@@ -103,5 +103,5 @@ it('finds the worker of this machine by the name that every system resolves', as
     threads: tensorThreads(),
   });
   await vi.waitUntil(() => pool.ready, patience);
-  expect(pool.workers.map(({ name }) => name)).toContain(server.address);
+  expect(pool.workers.map(({ name }) => name)).toContain(`${server.address} of localhost`);
 });

@@ -5,6 +5,7 @@ import { expect, it, onTestFinished, vi } from 'vitest';
 import { elementsOf } from '../../../src/inference/oip/elements.ts';
 import { OipError, WorkerLostError } from '../../../src/inference/oip/errors.ts';
 import { LocalWorker, type LocalWorkerOptions } from '../../../src/inference/pool/local-worker.ts';
+import { WorkerPool } from '../../../src/inference/pool/pool.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { artifactFolder } from '../../support/artifact-folder.ts';
 import { meanModel, slowOnBrightModel } from '../../support/onnx-fixture.ts';
@@ -87,14 +88,17 @@ it('tells a bad model from a lost worker, and lives on', async () => {
   expect(worker.stats().restarts).toBe(0);
 });
 
-it('loses the batch when its process is killed, and is ready again with its models', async () => {
-  const { worker, artifacts, mean, slow } = startLocalWorker();
+it('loses the batch when its process is killed, and is ready again with what is in demand but that', async () => {
+  const host = new WorkerPool(createLogger('silent'));
+  const { worker, artifacts, mean, slow } = startLocalWorker({ host });
+  for (const variant of [mean, slow]) host.demand.asked(variant);
   await worker.ensureLoaded(slow);
   expect(await meanOfFours(worker, mean)).toBe(8);
   const { pid } = worker.stats();
   const ready = vi.fn(() => {
-    // What it held is loaded by now: without its file it could not be loaded any more.
-    for (const { artifactSha256 } of [mean, slow]) rmSync(artifacts.path(artifactSha256));
+    // It is loaded by now: without its file it could not be loaded any more.
+    rmSync(artifacts.path(mean.artifactSha256));
+    expect(['mean', 'slow'].map((key) => worker.holds(key))).toEqual([true, false]);
   });
   worker.onReady(ready);
   const batch = worker.infer(slow, forever);

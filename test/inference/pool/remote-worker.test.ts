@@ -3,7 +3,9 @@ import type { AddressInfo } from 'node:net';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { elementsOf } from '../../../src/inference/oip/elements.ts';
 import { WorkerLostError } from '../../../src/inference/oip/errors.ts';
+import { WorkerPool } from '../../../src/inference/pool/pool.ts';
 import type { RemoteWorker } from '../../../src/inference/pool/remote-worker.ts';
+import type { WorkerHost } from '../../../src/inference/pool/worker-host.ts';
 import type { Variant } from '../../../src/inference/variant.ts';
 import { runWorker } from '../../../src/inference/worker/worker.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
@@ -37,9 +39,10 @@ it('is ready when its server is, and loads what it is asked to run', async () =>
   expect(ready).toHaveBeenCalledOnce();
   expect([...elementsOf('FP32', answer.outputs[0]!.data)]).toEqual([8, 8, 8]);
   expect(answer.device).toBe('cpu');
+  await vi.waitUntil(() => worker.stats().memory !== null, { timeout: 20_000 });
   expect(worker.stats()).toEqual({
-    ...{ state: 'ready', restarts: 0, faults: new Map(), pid: null, rssBytes: null },
-    ...{ device: 'cpu', variants: 1 },
+    ...{ state: 'ready', restarts: 0, recycled: 0, faults: new Map(), pid: null, rssBytes: null },
+    ...{ device: 'cpu', variants: 1, memory: expect.anything() },
   });
   const missing = variantOf('missing', 'a'.repeat(64));
   await expect(worker.infer(missing, image)).rejects.toMatchObject({
@@ -191,6 +194,13 @@ it('takes a model that its server has already as it is, and times what its serve
   });
 });
 
+/** Of a host that wants `variants`; what a worker dies of it wants no more. */
+function hostOf(variants: readonly Variant[]): WorkerHost {
+  const pool = new WorkerPool(logger);
+  for (const variant of variants.toReversed()) pool.demand.asked(variant);
+  return pool;
+}
+
 it('does without a variant that its server does not survive, rather than never be ready', async () => {
   let loads = 0;
   const server = createServer((request, response) => {
@@ -209,8 +219,40 @@ it('does without a variant that its server does not survive, rather than never b
   });
   const variants = ['deadly', 'harmless'].map((key) => variantOf(key, 'a'.repeat(64)));
   const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const worker = connectTo(address, { wanted: () => variants });
+  const worker = connectTo(address, { host: hostOf(variants) });
   await vi.waitUntil(() => worker.ready, { timeout: 20_000 });
-  expect(loads).toBe(2);
+  expect(loads).toBe(1);
   expect(['deadly', 'harmless'].map((key) => worker.holds(key))).toEqual([false, true]);
+});
+
+it('is ready although what its server says of a variant cannot be, which is held against it', async () => {
+  const server = createServer((request, response) => {
+    if (request.url!.endsWith('/broken/ready')) response.writeHead(404);
+    if (request.url!.endsWith('/broken/load'))
+      response.writeHead(302, { location: 'http://elsewhere.example' });
+    response.end('{}');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const variants = ['broken', 'harmless'].map((key) => variantOf(key, 'a'.repeat(64)));
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const worker = connectTo(address, { host: hostOf(variants) });
+  await vi.waitUntil(() => worker.ready, { timeout: 20_000 });
+  expect(['broken', 'harmless'].map((key) => worker.holds(key))).toEqual([false, true]);
+  expect(worker.stats().faults).toEqual(new Map([['redirect', 1]]));
+});
+
+it('learns of what its server has unloaded for others', async () => {
+  const artifacts = artifactFolder();
+  const server = await startServer(artifacts.dir);
+  const worker = connectTo(server.address);
+  const mean = variantOf('mean', artifacts.put(meanModel(2, 2)));
+  await worker.ensureLoaded(mean);
+  expect(worker.holds('mean')).toBe(true);
+  await fetch(`${server.address}/v2/repository/models/mean/unload`, { method: 'POST' });
+  await vi.waitUntil(() => !worker.holds('mean'), { timeout: 20_000 });
+  expect(await meanOfFours(worker, mean)).toBe(8);
 });

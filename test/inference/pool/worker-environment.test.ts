@@ -27,7 +27,7 @@ it('a worker is told where things are and how to run, and no secret', async () =
     tensorFlow: 'auto',
     logLevel: 'warn',
   });
-  expect(await worker.ended).toBe('exit code 0');
+  expect(await worker.ended).toEqual({ how: 'exit code 0', isCrash: false });
   expect(existsSync(`${dir}/environment`)).toBe(true);
   const told = JSON.parse(readFileSync(`${dir}/environment`, 'utf8'));
   expect(told).toMatchObject({ PATH: process.env.PATH, ORT_LOGGING_LEVEL: '3', FOVEA_LOG_LEVEL: 'warn' });

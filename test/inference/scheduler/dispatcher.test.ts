@@ -18,7 +18,7 @@ const white = new Uint8Array(12).fill(255);
 /** A dispatcher with one real worker, ready, and a graph that fails on white pictures. */
 async function startDispatcher() {
   const { worker: server, artifacts } = await startWorker();
-  const pool = new WorkerPool();
+  const pool = new WorkerPool(createLogger('silent'));
   const worker = connectTo(server.address);
   pool.add(worker);
   await new Promise<void>((resolve) => worker.onReady(resolve));
@@ -92,7 +92,7 @@ it('tells a model that cannot be loaded from one that fails on an image', async 
 });
 
 it('lets no tenant have more than half of the places, and all tenants no more than there are', () => {
-  const dispatcher = new Dispatcher(new WorkerPool(), systemClock, {
+  const dispatcher = new Dispatcher(new WorkerPool(createLogger('silent')), systemClock, {
     maxAdmitted: 100,
     health: new ModelHealth(createLogger('silent'), systemClock),
     logger: createLogger('silent'),

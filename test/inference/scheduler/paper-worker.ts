@@ -10,6 +10,10 @@ export class PaperWorker implements InferenceWorker {
   ready = true;
   loads = { begun: 0, underWay: false };
   readonly held = new Set(['v']);
+  readonly refused = new Set<string>();
+  /** What it held when it went away. */
+  readonly awaited = new Set<string>();
+  freeBytes: number | null = null;
   readonly #onReady: (() => void)[] = [];
 
   constructor(name = 'paper', capacity = 2) {
@@ -19,6 +23,14 @@ export class PaperWorker implements InferenceWorker {
 
   holds(variantKey: string): boolean {
     return this.held.has(variantKey);
+  }
+
+  refuses(variantKey: string): boolean {
+    return this.refused.has(variantKey);
+  }
+
+  heldLately(variantKey: string): boolean {
+    return this.awaited.has(variantKey);
   }
 
   onReady(callback: () => void): void {

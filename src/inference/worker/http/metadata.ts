@@ -44,10 +44,11 @@ export function modelReady(
 
 /** What of the memory is taken, by what: an extension of our own, `fovea_memory`. */
 export function describeMemory({ models }: Served): Answer {
-  const { budgetBytes, residentBytes, isExceeded, models: held } = models.memory();
+  const { budgetBytes, residentBytes, freeBytes, isExceeded, models: held } = models.memory();
   return jsonMessage({
     budget_bytes: budgetBytes,
     resident_bytes: residentBytes,
+    free_bytes: freeBytes,
     exceeded: isExceeded,
     models: held,
   });

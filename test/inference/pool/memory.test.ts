@@ -1,0 +1,78 @@
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { elementsOf } from '../../../src/inference/oip/elements.ts';
+import { LocalWorker, type LocalWorkerOptions } from '../../../src/inference/pool/local-worker.ts';
+import type { Variant } from '../../../src/inference/variant.ts';
+import { createLogger } from '../../../src/lib/logger.ts';
+import { artifactFolder } from '../../support/artifact-folder.ts';
+import { heavyModel, meanModel } from '../../support/onnx-fixture.ts';
+import { isAlive, script } from '../../support/processes.ts';
+import { pixelsOf, variantOf } from '../../support/variants.ts';
+
+const MIB = 2 ** 20;
+const patience = { timeout: 60_000 };
+vi.setConfig({ testTimeout: 120_000 });
+
+function startLocalWorker(options: Partial<LocalWorkerOptions>) {
+  const artifacts = artifactFolder();
+  const worker = new LocalWorker(
+    { artifacts: artifacts.dir, threads: 1, command: script('worker-main.ts'), lookMs: 50, ...options },
+    createLogger('silent'),
+  );
+  onTestFinished(() => worker.close());
+  const meanOfFours = async (variant: Variant) => {
+    const { outputs } = await worker.infer(variant, pixelsOf(4));
+    return elementsOf('FP32', outputs[0]!.data)[0];
+  };
+  return { worker, artifacts, meanOfFours };
+}
+
+it('has models loaded again that its process had to unload, and no batch fails of it', async () => {
+  const { worker, artifacts, meanOfFours } = startLocalWorker({ memoryBytes: 280 * MIB });
+  const variants = ['a', 'b'].map((key) => variantOf(key, artifacts.put(heavyModel(2, 60, key))));
+  const answers = variants.map(async (variant) => {
+    const found = [];
+    for (let times = 0; times < 8; times += 1) found.push(await meanOfFours(variant));
+    return found;
+  });
+  expect(await Promise.all(answers)).toEqual([Array(8).fill(4), Array(8).fill(4)]);
+  // They do not fit beside each other, and it is known which of them is there.
+  await vi.waitUntil(() => worker.stats().memory?.models.size === 1, patience);
+  const [held] = worker.stats().memory!.models.keys();
+  await vi.waitUntil(() => variants.every(({ key }) => worker.holds(key) === (key === held)), patience);
+  const { restarts, memory } = worker.stats();
+  expect(restarts).toBe(0);
+  expect(memory).toMatchObject({ budgetBytes: 280 * MIB, isExceeded: false });
+});
+
+it('tells what is too large for its memory, and goes on', async () => {
+  const { artifacts, meanOfFours } = startLocalWorker({ memoryBytes: 280 * MIB });
+  const huge = variantOf('huge', artifacts.put(heavyModel(2, 270)));
+  await expect(meanOfFours(huge)).rejects.toMatchObject({
+    name: 'ModelLoadError',
+    message: expect.stringMatching(/takes 270 MiB, .* raise --memory, or FOVEA_WORKER_MEMORY$/),
+  });
+  expect(await meanOfFours(variantOf('mean', artifacts.put(meanModel(2, 1))))).toBe(4);
+});
+
+it('puts another process in the place of one that leaks, which answers what it has first', async () => {
+  const { worker, artifacts, meanOfFours } = startLocalWorker({
+    ...{ memoryBytes: 300 * MIB, recycleMs: 100 },
+    command: [...script('worker-main.ts'), 'leaking'],
+  });
+  const mean = variantOf('mean', artifacts.put(meanModel(2, 1)));
+  expect(await meanOfFours(mean)).toBe(4);
+  const pids = new Set<number>();
+  let answered = 0;
+  while (worker.stats().recycled < 2) {
+    // No load is waited for: whoever takes the place holds what is held.
+    expect(worker.holds('mean')).toBe(true);
+    pids.add(worker.stats().pid!);
+    expect(await meanOfFours(mean)).toBe(4);
+    answered += 1;
+  }
+  expect(answered).toBeGreaterThan(10);
+  expect(worker.stats().restarts).toBe(0);
+  pids.delete(worker.stats().pid!);
+  expect(pids.size).toBeGreaterThanOrEqual(2);
+  await vi.waitUntil(() => [...pids].every((pid) => !isAlive(pid)), patience);
+});
