@@ -112,24 +112,20 @@ export class Serving<T extends ServedTask> {
     this.#caller.signal.addEventListener('abort', hungUp);
     const reserved = this.#reserve();
     const taken = reserved.then(({ kind }) => (kind === 'admitted' ? this.#takeBudget() : 0));
-    const admitted = taken.then(() => reserved);
+    const held = taken.then(() => reserved);
     // It is awaited by each image in turn; until the first gets there nobody listens.
-    admitted.catch(() => {});
-    const held = () => {
-      this.#dependencies.ledger.hastenReservations();
-      return admitted;
-    };
+    held.catch(() => {});
     try {
       // Only a request that may be a replay waits here; every other is decoded while its units are reserved.
       if (this.#idempotency) {
-        const outcome = await this.#orAbandoned(held());
+        const outcome = await this.#orAbandoned(held);
         if (outcome.kind === 'replay') return await this.#replay(outcome.answer);
       }
       const images = await this.#orAbandoned(
         Promise.all(this.#request.images.map((source) => this.#answerImage(source, held))),
       );
       // Where every image failed at once, none of them has waited for this.
-      await this.#orAbandoned(held());
+      await this.#orAbandoned(held);
       if (this.#dependencies.clock.now() > this.#ticket.deadline) throw this.#deadlineExceeded();
       return await this.#commit(images);
     } catch (error) {
@@ -196,20 +192,20 @@ export class Serving<T extends ServedTask> {
 
   async #answerImage(
     source: ImageSource,
-    held: () => Promise<unknown>,
+    held: Promise<unknown>,
   ): Promise<AnsweredImage<Results[T]> | FailedImage> {
     const { variant } = this.#chosen;
     const { fetch, uploads } = this.#dependencies;
     try {
       // Nothing is fetched for a tenant whose quota does not cover it.
-      if ('url' in source) await held();
+      if ('url' in source) await held;
       const { width, height, pixels, decodeMs } = await readImage(source, variant.input, {
         tenantId: this.#caller.tenantId,
         signal: this.#abandoned.signal,
         fetch,
         uploads,
       });
-      await held();
+      await held;
       return { ...(await this.#answerPixels(pixels, { width, height })), decodeMs };
     } catch (error) {
       if (error instanceof ImageError) return { kind: 'error', code: error.code, message: error.message };

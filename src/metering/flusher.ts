@@ -14,8 +14,6 @@ export interface FlusherOptions<Item, Outcome> {
   sizeOf(item: Item): number;
   /** For how long a flush is tried again while the database is away. */
   patienceMs: number;
-  /** Between the beginnings of two flushes, unless `hasten` says that somebody waits; 0 where it is left out. */
-  spacingMs?: number;
 }
 
 interface Waiting<Item, Outcome> {
@@ -30,16 +28,13 @@ const mostCharacters = 8_000_000;
 
 /**
  * Group commit: whatever waits goes into one statement, and so shares one round trip and one fsync; what comes while it is on
- * its way forms the next. A lone item leaves at once, but where flushes are spaced and one has just begun. One flush at a
- * time: a second in parallel would wait for the same counters' locks and only make both batches smaller.
+ * its way forms the next. A lone item leaves at once. One flush at a time: a second in parallel would wait for the same
+ * counters' locks and only make both batches smaller.
  */
 export class Flusher<Item, Outcome> {
   readonly #options: FlusherOptions<Item, Outcome>;
   #waiting: Waiting<Item, Outcome>[] = [];
   #draining: Promise<void> | null = null;
-  #flushedAt = Number.NEGATIVE_INFINITY;
-  #isHasty = false;
-  #timer: NodeJS.Timeout | null = null;
   #closed = false;
 
   constructor(options: FlusherOptions<Item, Outcome>) {
@@ -50,48 +45,21 @@ export class Flusher<Item, Outcome> {
     if (this.#closed) return Promise.reject(new Error('The ledger is closed: nothing more can be booked.'));
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, resolve, reject });
-      if (!this.#draining) this.#drainInTime();
+      this.#draining ??= this.#drain();
     });
-  }
-
-  /** Somebody waits for what was submitted: it leaves as soon as what is on its way has arrived. */
-  hasten(): void {
-    this.#isHasty = true;
-    if (!this.#draining) this.#drainInTime();
   }
 
   /** Takes nothing more, and resolves when everyone who waits has an answer. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.hasten();
     await this.#draining;
   }
 
-  #drainInTime(): void {
-    if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = null;
-    const leftMs = this.#leftMs;
-    if (this.#waiting.length === 0) this.#isHasty = false;
-    else if (leftMs <= 0) this.#draining = this.#drain();
-    else this.#timer = setTimeout(() => this.#drainInTime(), leftMs);
-  }
-
-  /** Until the next flush may begin, milliseconds. */
-  get #leftMs(): number {
-    if (this.#isHasty || this.#closed) return 0;
-    return this.#flushedAt + (this.#options.spacingMs ?? 0) - performance.now();
-  }
-
   async #drain(): Promise<void> {
-    // Lets those who submit in the same turn of the event loop ride along, as the images of one batch do; costs next to no time.
+    // Lets those who submit in the same turn of the event loop ride along, as the images of one batch do.
     await setImmediate();
-    while (this.#waiting.length > 0 && this.#leftMs <= 0) {
-      this.#flushedAt = performance.now();
-      this.#isHasty = false;
-      await this.#settle(this.#nextBatch(), false);
-    }
+    while (this.#waiting.length > 0) await this.#settle(this.#nextBatch(), false);
     this.#draining = null;
-    this.#drainInTime();
   }
 
   #nextBatch(): Waiting<Item, Outcome>[] {

@@ -23,8 +23,6 @@ export type { Booking, CommitOutcome, Reservation, ReserveOutcome } from './rese
 const commitPatienceMs = 5_000;
 /** Who has only reserved may as well be told at once, once a broken connection has been replaced. */
 const reservePatienceMs = 1_000;
-/** Reservations are made beside decoding, which under load takes longer than this. */
-const reserveSpacingMs = 20;
 
 /** Reading again changes nothing. */
 const readPatienceMs = 1_000;
@@ -58,7 +56,6 @@ export class Ledger {
         idempotencyKey === null ? [requestId] : [requestId, `${tenantId} ${idempotencyKey}`],
       sizeOf: ({ json }) => json.length,
       patienceMs: reservePatienceMs,
-      spacingMs: reserveSpacingMs,
     });
     this.#commits = new Flusher({
       flush: (rows, again) => commitAll(pool, rows, again),
@@ -74,17 +71,9 @@ export class Ledger {
     });
   }
 
-  /**
-   * Holds units, if they fit: a hard limit counts what is used and what others hold. Under load it waits a while for company,
-   * until somebody says that they wait for it.
-   */
+  /** Holds units, if they fit: a hard limit counts what is used and what others hold. */
   async reserve(reservation: Reservation): Promise<ReserveOutcome> {
     return this.#reservations.submit(reservationRow(reservation));
-  }
-
-  /** Somebody waits for what was asked to be reserved. */
-  hastenReservations(): void {
-    this.#reservations.hasten();
   }
 
   /**
