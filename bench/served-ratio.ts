@@ -1,131 +1,233 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { readManifest } from '../src/models/read-manifest.ts';
 import type { BareLoopSettings } from './bare-loop.ts';
-import { writePictures } from './pictures.ts';
-import { artifactOf, createKeys, fovea, load, node, progress, requestBody, startService } from './service.ts';
+import {
+  type BaselineSettings,
+  baselineSettings,
+  baselineStream,
+  startFastApi,
+  startNaive,
+} from './baselines.ts';
+import { type CpuTimes, cpuMsPerImage, cpuTimes } from './cpu-time.ts';
+import { figuresOf, median } from './load/figures.ts';
+import { askAbout, foveaStream, requestsAbout, upload } from './load/fovea-requests.ts';
+import type { Generator } from './load/start-generator.ts';
+import type { Stream } from './load/stream.ts';
+import { type BenchModel, chooseModel, mobileNetV2 } from './models.ts';
+import { COMMON_OPTIONS, readOptions } from './options.ts';
+import { script } from './processes.ts';
+import { columns, figure, tell } from './report.ts';
+import { closed, SATURATING_CLIENTS } from './saturation.ts';
+import { progress } from './service.ts';
+import { onStage, type Stage } from './stage.ts';
 
-const USAGE = `npm run bench -- served-ratio [--manifest <file>] [--pictures <folder>] [--clients n] [--seconds n] [--json]
+const USAGE = `npm run bench -- served-ratio [options]
 
-Images per second that the whole service answers and books over GraphQL, over what a bare loop of the same engine does with
-the same JPEGs: the best of a sweep over batch size, decodes in flight and threads, measured in turn with the service.
-`;
+Images per second that the whole service answers and books over GraphQL, with pictures in base64 and by uploadId, over what a bare
+loop of the same engine does with the same JPEGs: the best of a sweep over batch size, decodes in flight and threads. Beside it a
+server written by hand in Node and FastAPI, each the best of a sweep of its own. All are measured in turn.
+
+${COMMON_OPTIONS}`;
 
 const PICTURES = 256;
-const ROUNDS = 3;
-const builtIn = fileURLToPath(new URL('../models/shapes/manifest.json', import.meta.url));
-const file = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+
+/** A way to have pictures answered. @returns images per second */
+interface Contender {
+  readonly name: string;
+  measure(seconds: number): Promise<number>;
+}
 
 export async function run(args: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      manifest: { type: 'string', default: builtIn },
-      pictures: { type: 'string' },
-      clients: { type: 'string', default: '32' },
-      seconds: { type: 'string', default: '5' },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  });
-  if (values.help) return void process.stdout.write(USAGE);
-  const seconds = Number(values.seconds);
-  const folder = mkdtempSync(join(tmpdir(), 'fovea-bench-'));
-  const service = await startService(join(folder, 'data'));
-  try {
-    const keys = createKeys(service.dataDir);
-    progress(`drawing ${PICTURES} distinct pictures of 500 × 375`);
-    const pictures = join(folder, 'pictures');
-    await writePictures(pictures, PICTURES, values.pictures ?? null);
-    const { manifest } = await readManifest(values.manifest);
-    if (values.manifest !== builtIn) fovea(service.dataDir, 'models', 'import', values.manifest, '--json');
-    const graph = artifactOf(service.dataDir, `${manifest.name}@${manifest.version}`);
-
-    const { width, height } = manifest.input;
-    const settings = { graph, pictures, width, height };
-    const best = await sweep({ ...settings, seconds: Math.max(1, seconds / 3) });
-    const bodies = readdirSync(pictures).map((name) =>
-      requestBody(manifest.task, manifest.name, readFileSync(join(pictures, name))),
-    );
-
-    const bare: number[] = [];
-    const served: number[] = [];
-    const drive = (forSeconds: number) => load(service.url, keys, bodies, Number(values.clients), forSeconds);
-    await drive(1);
-    for (let round = 1; round <= ROUNDS; round++) {
-      bare.push(await bareLoop({ ...best, seconds }));
-      served.push(await drive(seconds));
-      progress(
-        `round ${round} of ${ROUNDS}: bare ${bare.at(-1)!.toFixed(1)}, served ${served.at(-1)!.toFixed(1)} images/s`,
-      );
-    }
-    report(values.json, {
-      model: `${manifest.name}@${manifest.version}`,
-      clients: Number(values.clients),
-      bare: {
-        imagesPerSecond: median(bare),
-        batch: best.batch,
-        decodesInFlight: best.decodesInFlight,
-        threads: best.threads,
-      },
-      served: { imagesPerSecond: median(served) },
-      ratio: median(served) / median(bare),
+  const options = readOptions(args, USAGE, { seconds: 5, rounds: 5 });
+  if (!options) return;
+  const model = await chooseModel(mobileNetV2, options.manifest);
+  await onStage(async (stage) => {
+    const { seconds, rounds } = options;
+    const pictures = await stage.pictures(PICTURES, options.pictures);
+    await stage.import(model);
+    const generator = await stage.generator();
+    const { contenders: services, cpu } = await foveas(stage, generator, { model, pictures });
+    const sweepSeconds = Math.max(0.5, seconds / 3);
+    const bare = await bareLoop(stage, model, sweepSeconds);
+    const { contenders: servers, leftOut } = await baselines(stage, generator, {
+      model,
+      pictures,
+      sweepSeconds,
     });
-  } finally {
-    await service.stop();
-    rmSync(folder, { recursive: true, force: true });
-  }
+    const contenders = [bare, ...services, ...servers];
+
+    for (const { measure } of contenders.slice(1)) await measure(Math.min(2, seconds));
+    const measured = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
+    for (let round = 1; round <= rounds; round++) {
+      for (const { name, measure } of contenders) measured.get(name)!.push(await measure(seconds));
+      const last = [...measured].map(([name, values]) => `${name} ${figure(values.at(-1)!)}`);
+      progress(`round ${round} of ${rounds}, images/s: ${last.join(', ')}`);
+    }
+    const [first] = measured.get(bare.name)!;
+    const result: Result = {
+      model: `${model.name}@${model.version}`,
+      clients: SATURATING_CLIENTS,
+      rounds,
+      imagesPerSecond: Object.fromEntries([...measured].map(([name, values]) => [name, median(values)])),
+      ratio: Object.fromEntries(
+        [...measured].map(([name, values]) => [name, ratioOf(values, measured.get(bare.name)!)]),
+      ),
+      cpuMsPerImage: Object.fromEntries(cpu),
+      leftOut,
+    };
+    if (first !== undefined) tell(options.json, result, inWords(result));
+  }).finally(model.remove);
+}
+
+/** Of each round by itself, since a machine is not equally fast in all of them. */
+function ratioOf(values: readonly number[], bare: readonly number[]): number {
+  return median(values.map((value, round) => value / bare[round]!));
 }
 
 interface Result {
   readonly model: string;
   readonly clients: number;
-  readonly bare: { imagesPerSecond: number; batch: number; decodesInFlight: number; threads: number };
-  readonly served: { imagesPerSecond: number };
-  readonly ratio: number;
+  readonly rounds: number;
+  readonly imagesPerSecond: Readonly<Record<string, number>>;
+  readonly ratio: Readonly<Record<string, number>>;
+  /** Where the service's time goes. */
+  readonly cpuMsPerImage: Readonly<Record<string, CpuTimes>>;
+  readonly leftOut: readonly string[];
 }
 
-function report(json: boolean, result: Result): void {
-  if (json) return void process.stdout.write(`${JSON.stringify(result)}\n`);
-  const { model, clients, bare, served, ratio } = result;
-  process.stdout.write(
-    [
-      `${model}, JPEG 500 × 375, no two alike; medians of ${ROUNDS} rounds`,
-      `  bare loop  ${bare.imagesPerSecond.toFixed(1).padStart(8)} images/s  (batch ${bare.batch}, ${bare.decodesInFlight} decodes in flight, ${bare.threads} threads: the best of the sweep)`,
-      `  served     ${served.imagesPerSecond.toFixed(1).padStart(8)} images/s  (${clients} clients, GraphQL, every image booked)`,
-      `  ratio      ${ratio.toFixed(3).padStart(8)}`,
-      '',
-    ].join('\n'),
-  );
+function inWords({ model, clients, rounds, imagesPerSecond, ratio, cpuMsPerImage, leftOut }: Result): string {
+  const parts = [...new Set(Object.values(cpuMsPerImage).flatMap((times) => Object.keys(times)))];
+  return [
+    `${model}, JPEG 500 × 375, no two alike, ${clients} clients; medians of ${rounds} rounds`,
+    columns(
+      ['', 'images/s', 'over the bare loop'],
+      Object.entries(imagesPerSecond).map(([name, value]) => [name, value, ratio[name]!]),
+    ),
+    columns(
+      ['CPU ms an image', ...parts],
+      Object.entries(cpuMsPerImage).map(([name, times]) => [
+        name,
+        ...parts.map((part) => times[part as keyof CpuTimes] ?? Number.NaN),
+      ]),
+    ),
+    ...leftOut,
+  ].join('\n');
 }
 
-async function sweep(
-  settings: Omit<BareLoopSettings, 'batch' | 'decodesInFlight' | 'threads'>,
-): Promise<BareLoopSettings> {
-  let best: { settings: BareLoopSettings; imagesPerSecond: number } | null = null;
+interface Asked {
+  readonly model: BenchModel;
+  readonly pictures: readonly Buffer[];
+}
+
+/** The service, asked in two ways; `cpu` fills with what the last measurement of each took. */
+async function foveas(
+  stage: Stage,
+  generator: Generator,
+  { model, pictures }: Asked,
+): Promise<{ contenders: Contender[]; cpu: Map<string, CpuTimes> }> {
+  const { url } = await stage.api();
+  const { client: key } = await stage.tenants([{ name: 'client' }]);
+  progress(`uploading ${pictures.length} pictures`);
+  const uploads = await upload(url, key!, pictures);
+  const bodies = {
+    'served, base64': requestsAbout(model, pictures),
+    'served, uploadId': uploads.map((picture) => askAbout(model, picture)),
+  };
+  const cpu = new Map<string, CpuTimes>();
+  const contenders = Object.entries(bodies).map(([name, asked]): Contender => {
+    const stream = foveaStream(url, key!, asked, closed(SATURATING_CLIENTS));
+    return {
+      name,
+      async measure(seconds) {
+        const before = cpuTimes();
+        const perSecond = await throughput(generator, stream, seconds);
+        cpu.set(name, cpuMsPerImage(before, cpuTimes(), perSecond * seconds));
+        return perSecond;
+      },
+    };
+  });
+  return { contenders, cpu };
+}
+
+async function throughput(generator: Generator, stream: Stream, seconds: number): Promise<number> {
+  const run = await generator.run({ stream }, seconds);
+  const { imagesPerSecond, outcomes } = figuresOf(run, 'stream');
+  const { ANSWERED: _, ...others } = outcomes;
+  if (Object.keys(others).length > 0) throw new Error(`not all were answered: ${JSON.stringify(outcomes)}`);
+  return imagesPerSecond;
+}
+
+async function baselines(
+  stage: Stage,
+  generator: Generator,
+  { model, pictures, sweepSeconds }: Asked & { sweepSeconds: number },
+): Promise<{ contenders: Contender[]; leftOut: string[] }> {
+  const contenders: Contender[] = [];
+  const leftOut: string[] = [];
+  const starts = { 'naive server': startNaive, FastAPI: startFastApi };
+  for (const [name, start] of Object.entries(starts)) {
+    let best: { tuning: Partial<BaselineSettings>; perSecond: number } | null = null;
+    const streamTo = (url: string) => baselineStream(url, pictures, closed(SATURATING_CLIENTS));
+    for (const tuning of tunings) {
+      const server = await start(stage, await baselineSettings(stage, model, tuning));
+      if ('absent' in server) {
+        leftOut.push(server.absent);
+        break;
+      }
+      await throughput(generator, streamTo(server.url), 0.5);
+      const perSecond = await throughput(generator, streamTo(server.url), sweepSeconds);
+      await server.stop();
+      progress(`${name}, ${JSON.stringify(tuning)}: ${figure(perSecond)} images/s`);
+      if (!best || perSecond > best.perSecond) best = { tuning, perSecond };
+    }
+    if (!best) continue;
+    const server = await start(stage, await baselineSettings(stage, model, best.tuning));
+    if ('absent' in server) continue;
+    const stream = streamTo(server.url);
+    contenders.push({ name, measure: (seconds) => throughput(generator, stream, seconds) });
+  }
+  return { contenders, leftOut };
+}
+
+const tunings: readonly Partial<BaselineSettings>[] = [
+  { threads: null, inFlight: null },
+  { threads: 1, inFlight: 2 },
+  { threads: 1, inFlight: 4 },
+  { threads: 2, inFlight: 2 },
+];
+
+async function bareLoop(stage: Stage, model: BenchModel, sweepSeconds: number): Promise<Contender> {
+  const { width, height } = model;
+  const fixed = {
+    graph: await stage.graphOf(model),
+    pictures: join(stage.folder, 'pictures'),
+    width,
+    height,
+  };
+  let best: { settings: Omit<BareLoopSettings, 'seconds'>; perSecond: number } | null = null;
   for (const batch of [1, 4, 8]) {
     for (const decodesInFlight of [1, 2, 4]) {
       for (const threads of [1, 2]) {
-        const candidate = { ...settings, batch, decodesInFlight, threads };
-        const imagesPerSecond = await bareLoop(candidate);
+        const settings = { ...fixed, batch, decodesInFlight, threads };
+        const perSecond = await loop({ ...settings, seconds: sweepSeconds });
         progress(
-          `bare loop, batch ${batch}, ${decodesInFlight} decodes in flight, ${threads} threads: ${imagesPerSecond.toFixed(1)} images/s`,
+          `bare loop, batch ${batch}, ${decodesInFlight} decodes in flight, ${threads} threads: ${figure(perSecond)} images/s`,
         );
-        if (!best || imagesPerSecond > best.imagesPerSecond) best = { settings: candidate, imagesPerSecond };
+        if (!best || perSecond > best.perSecond) best = { settings, perSecond };
       }
     }
   }
-  return best!.settings;
+  const { batch, decodesInFlight, threads } = best!.settings;
+  return {
+    name: `bare loop (batch ${batch}, ${decodesInFlight} decodes in flight, ${threads} threads)`,
+    measure: (seconds) => loop({ ...best!.settings, seconds }),
+  };
 }
 
-async function bareLoop(settings: BareLoopSettings): Promise<number> {
-  const [program, ...flags] = node;
-  const child = spawn(program, [...flags, file('bare-loop.ts'), JSON.stringify(settings)], {
+async function loop(settings: BareLoopSettings): Promise<number> {
+  const [program, ...args] = script(new URL('bare-loop.ts', import.meta.url).href, JSON.stringify(settings));
+  const child = spawn(program!, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, ORT_DISABLE_TELEMETRY: '1' },
   });
@@ -136,8 +238,4 @@ async function bareLoop(settings: BareLoopSettings): Promise<number> {
   const [code] = await once(child, 'close');
   if (code !== 0) throw new Error(`the bare loop ended with exit code ${code}`);
   return Number(text);
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
