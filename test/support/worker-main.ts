@@ -1,12 +1,15 @@
 import { parseArgs } from 'node:util';
-import type { Provider } from '../../src/inference/providers/provider.ts';
+import { onCpu, type Provider } from '../../src/inference/providers/provider.ts';
+import type { Engine } from '../../src/inference/worker/engine.ts';
+import { engines } from '../../src/inference/worker/engines/index.ts';
 import { untilStopped } from '../../src/inference/worker/lifetime.ts';
 import { runWorker } from '../../src/inference/worker/worker.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 
 /**
- * A worker process by itself: `worker-main.ts [leaking] worker --listen … --artifacts … --threads n [--memory bytes] [--providers
- * cpu --device 0] [--exit-with-parent]`. One that leaks takes more than its memory within a second or two.
+ * A worker process by itself: `worker-main.ts [leaking] [crashing] worker --listen … --artifacts … --threads n [--memory bytes] [--providers
+ * cpu --device 0] [--exit-with-parent]`. One that leaks takes more than its memory within a second or two;
+ * one that crashes does so on a picture that is white all over, as an engine does that has a fault.
  */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -30,12 +33,30 @@ const worker = await runWorker(
     compute: { providers: values.providers.split(',') as Provider[], deviceId: Number(values.device) },
   },
   logger,
-  { lookMs: 100 },
+  { lookMs: 100, ...(positionals.includes('crashing') && { engines: new Map([['onnx', crashing]]) }) },
 );
 if (positionals.includes('leaking')) leak(Number(values.memory));
 process.stdout.write(`${worker.address}\n`);
 await untilStopped(worker, { exitWithParent: values['exit-with-parent'] }, logger);
 process.exit(0);
+
+async function crashing(): Promise<Engine> {
+  const engine = await engines({ threads: 1, compute: onCpu, tensorFlow: 'auto' }, logger).get('onnx')!();
+  return {
+    platform: engine.platform,
+    async load(artifact, files) {
+      const model = await engine.load(artifact, files);
+      return {
+        ...model,
+        async run(inputs, outputs) {
+          if (inputs.some(({ data }) => data.every((byte) => byte === 255)))
+            process.kill(process.pid, 'SIGSEGV');
+          return model.run(inputs, outputs);
+        },
+      };
+    },
+  };
+}
 
 function leak(bytes: number): void {
   const hoard: Buffer[] = [];

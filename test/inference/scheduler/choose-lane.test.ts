@@ -137,4 +137,44 @@ describe('nothing is given to', () => {
     expect(choose(lanes)?.lane.worker).toBe(idle);
     expect(choose([lanes[0]!])?.lane.worker).toBe(loading);
   });
+
+  it('one that would not load the variant, while another may', () => {
+    const [refusing, other] = [new PaperWorker(), new PaperWorker()];
+    for (const worker of [refusing, other]) worker.held.clear();
+    const lanes = [laneAt(null, refusing), laneAt(null, other)];
+    refusing.refused.add('v');
+    expect(choose(lanes)?.lane.worker).toBe(other);
+    // Not even where the other lost it.
+    expect(choose(lanes, { avoided: lanes[1]! })?.lane.worker).toBe(other);
+    expect(choose([lanes[0]!])?.lane.worker).toBe(refusing);
+  });
+
+  it('one that would have to unload others for it, while another has room', () => {
+    const [tight, roomy] = [new PaperWorker(), new PaperWorker()];
+    for (const worker of [tight, roomy]) worker.held.clear();
+    Object.assign(tight, { freeBytes: 2 ** 20 });
+    Object.assign(roomy, { freeBytes: 2 ** 30 });
+    expect(choose([laneAt(null, tight), laneAt(null, roomy)])?.lane.worker).toBe(roomy);
+    tight.held.add('v');
+    expect(choose([laneAt(null, tight), laneAt(null, roomy)])?.lane.worker).toBe(tight);
+  });
+
+  it('anyone, while the one worker that holds the variant is away for a moment and the others refuse it', () => {
+    const [away, refusing] = [new PaperWorker(), new PaperWorker()];
+    const lanes = [laneAt(10, away), laneAt(null, refusing)];
+    refusing.held.clear();
+    away.ready = false;
+    away.held.clear();
+    away.awaited.add('v');
+    // Who has not refused it yet is asked.
+    expect(choose(lanes)?.lane.worker).toBe(refusing);
+    refusing.refused.add('v');
+    expect(choose(lanes)).toBeNull();
+    expect(choose(lanes, { avoided: lanes[0]! })).toBeNull();
+    away.awaited.clear();
+    expect(choose(lanes)?.lane.worker).toBe(refusing);
+    away.held.add('v');
+    away.becomeReady();
+    expect(choose(lanes, { avoided: lanes[0]! })?.lane.worker).toBe(away);
+  });
 });

@@ -1,0 +1,151 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { ModelHealth } from '../../../src/inference/model-health.ts';
+import { LocalWorker, type LocalWorkerOptions } from '../../../src/inference/pool/local-worker.ts';
+import { WorkerPool } from '../../../src/inference/pool/pool.ts';
+import type { Ticket } from '../../../src/inference/scheduler/batch.ts';
+import { Dispatcher } from '../../../src/inference/scheduler/dispatcher.ts';
+import type { Variant } from '../../../src/inference/variant.ts';
+import { systemClock } from '../../../src/lib/clock.ts';
+import { createLogger } from '../../../src/lib/logger.ts';
+import { artifactFolder } from '../../support/artifact-folder.ts';
+import { meanModel, slowOnBrightModel } from '../../support/onnx-fixture.ts';
+import { script } from '../../support/processes.ts';
+import { variantOf } from '../../support/variants.ts';
+
+const patience = { timeout: 60_000, interval: 20 };
+vi.setConfig({ testTimeout: 120_000 });
+
+/** Worker processes of this machine behind a dispatcher, ready. */
+async function start(workers: readonly Partial<LocalWorkerOptions>[]) {
+  const logger = createLogger('silent');
+  const artifacts = artifactFolder();
+  const pool = new WorkerPool(logger);
+  onTestFinished(() => pool.close());
+  const locals = workers.map((options, index) => {
+    const worker = new LocalWorker(
+      {
+        ...{ name: `local-${index}`, host: pool, artifacts: artifacts.dir, threads: 1 },
+        ...{ command: script('worker-main.ts'), lookMs: 100, ...options },
+      },
+      logger,
+    );
+    pool.add(worker);
+    return worker;
+  });
+  await vi.waitUntil(() => locals.every(({ ready }) => ready), patience);
+  const health = new ModelHealth(logger, systemClock);
+  const dispatcher = new Dispatcher(pool, systemClock, { maxAdmitted: 1_000, health, logger });
+  /** Runs a picture that is grey all over. */
+  const run = (variant: Variant, grey = 4) => {
+    const ticket: Ticket = {
+      ...{ tenant: 'tenant', weight: 1, priority: 'INTERACTIVE', deadline: Date.now() + 60_000 },
+      ...{ abandoned: new AbortController().signal, dispatched: false },
+    };
+    const pixels = new Uint8Array(12).fill(grey);
+    return dispatcher.run({ model: variant.key, version: 1, variant }, ticket, pixels);
+  };
+  const variant = (key: string, graph: Uint8Array = meanModel(2, 1, { note: key })) =>
+    variantOf(key, artifacts.put(graph));
+  const holders = ({ key }: Variant) => locals.filter((worker) => worker.holds(key));
+  return { pool, locals, run, variant, holders };
+}
+
+/** Of `slowOnBrightModel`: some 30 ms and half a second. */
+const [brief, aWhile] = [15, 19];
+
+it('has a second worker hold a model that keeps the first busy', async () => {
+  const { locals, run, variant, holders } = await start([{}, {}]);
+  const slow = { ...variant('slow', slowOnBrightModel(2)), maxBatch: 1 };
+  let isOver = false;
+  const clients = Array.from({ length: 4 }, async () => {
+    while (!isOver) await run(slow, brief);
+  });
+  await vi.waitUntil(() => holders(slow).length === 2, patience);
+  isOver = true;
+  await Promise.all(clients);
+  expect(locals.map((worker) => worker.stats().restarts)).toEqual([0, 0]);
+});
+
+it('has no second worker hold one that does not', async () => {
+  const { run, variant, holders } = await start([{}, {}]);
+  const slow = variant('slow', slowOnBrightModel(2));
+  // A client that asks again when it was answered, for far longer than a load takes.
+  for (let times = 0; times < 60; times += 1) await run(slow, brief);
+  // And a rush every now and then.
+  for (let times = 0; times < 3; times += 1) {
+    await Promise.all([run(slow, brief), run(slow, brief)]);
+    await sleep(300);
+  }
+  expect(holders(slow)).toHaveLength(1);
+});
+
+it('places models where there is room, and lets none of them wait for the others', async () => {
+  const { run, variant, holders } = await start([{}, {}]);
+  const [slow, quick] = [variant('slow', slowOnBrightModel(2)), variant('quick')];
+  await run(slow);
+  // While the first is busy the second is loaded by the other.
+  const busy = [run({ ...slow, maxBatch: 1 }, aWhile), run({ ...slow, maxBatch: 1 }, aWhile)];
+  await run(quick);
+  expect(holders(quick)).not.toEqual(holders(slow));
+  let isDone = false;
+  void Promise.all(busy).then(() => {
+    isDone = true;
+  });
+  await run(quick);
+  expect(isDone).toBe(false);
+  await Promise.all(busy);
+});
+
+it('waits for the one worker that can hold a model while that is away for a moment', async () => {
+  const elsewhere = artifactFolder();
+  // The second has another artefact store, and so lacks every model.
+  const { locals, run, variant, holders } = await start([{}, { artifacts: elsewhere.dir }]);
+  const mean = variant('mean');
+  for (let times = 0; times < 3; times += 1) await run(mean);
+  expect(holders(mean)).toEqual([locals[0]]);
+  for (let kills = 0; kills < 2; kills += 1) {
+    const { restarts } = locals[0]!.stats();
+    process.kill(locals[0]!.stats().pid!, 'SIGKILL');
+    await vi.waitUntil(() => !locals[0]!.ready, patience);
+    expect((await run(mean)).outputs).toHaveLength(1);
+    expect(locals[0]!.stats().restarts).toBeGreaterThan(restarts);
+  }
+});
+
+it('is not held up by a worker that hangs while it has nothing to do', async () => {
+  const { locals, run, variant, holders } = await start([{}, {}]);
+  const slow = variant('slow', slowOnBrightModel(2));
+  await run(slow);
+  const other = locals.find((worker) => !holders(slow).includes(worker))!;
+  process.kill(other.stats().pid!, 'SIGSTOP');
+  onTestFinished(() => {
+    process.kill(other.stats().pid!, 'SIGCONT');
+  });
+  const answers = Array.from({ length: 12 }, () => run({ ...slow, maxBatch: 1 }, brief));
+  expect(await Promise.all(answers)).toHaveLength(12);
+});
+
+it('keeps a model from the workers that they crash of, and serves the others', async () => {
+  const command = [...script('worker-main.ts'), 'crashing'];
+  const { pool, locals, run, variant } = await start([{ command }, { command }]);
+  const [deadly, mean] = [variant('deadly'), variant('mean')];
+  for (let times = 0; times < 2; times += 1) {
+    // It runs well in between, which is no excuse. Each picture is tried twice.
+    await run(deadly);
+    await run(mean);
+    await run({ ...deadly, maxBatch: 1 }, 255).catch(() => undefined);
+  }
+  await expect(run(deadly)).rejects.toMatchObject({
+    code: 'INFERENCE_FAILED',
+    message: expect.stringMatching(/^the model deadly@1 made inference workers end .* for another \d+ s$/),
+  });
+  expect(pool.quarantine.list()).toMatchObject([{ variant: { key: 'deadly' } }]);
+  const restarts = () => locals.reduce((sum, worker) => sum + worker.stats().restarts, 0);
+  await vi.waitUntil(() => locals.every(({ ready }) => ready), patience);
+  const before = restarts();
+  expect(before).toBeLessThanOrEqual(4);
+  for (let times = 0; times < 5; times += 1) await run(mean);
+  await expect(run(deadly, 255)).rejects.toMatchObject({ code: 'INFERENCE_FAILED' });
+  expect(restarts()).toBe(before);
+});

@@ -1,0 +1,114 @@
+import { expect, it } from 'vitest';
+import { Quarantine } from '../../../src/inference/pool/quarantine.ts';
+import { createLogger } from '../../../src/lib/logger.ts';
+import { variantOf } from '../../support/variants.ts';
+
+const [a, b, c] = ['a', 'b', 'c'].map((key) => variantOf(key, 'a'.repeat(64))) as [
+  ReturnType<typeof variantOf>,
+  ReturnType<typeof variantOf>,
+  ReturnType<typeof variantOf>,
+];
+const MINUTE = 60_000;
+
+function scene() {
+  let now = 0;
+  const lines: string[] = [];
+  const logger = createLogger('error', { write: (line) => lines.push(line) });
+  const quarantine = new Quarantine(logger, { clock: { now: () => now, elapsed: () => now } });
+  return {
+    quarantine,
+    pass: (ms: number) => {
+      now += ms;
+    },
+    logged: () => lines.map((line) => JSON.parse(line)),
+    kept: () => quarantine.list().map(({ variant, leftMs }) => [variant.key, leftMs]),
+  };
+}
+
+it('keeps a variant from workers for a minute once three died of it within five, and says so', () => {
+  const { quarantine, pass, logged, kept } = scene();
+  for (let deaths = 1; deaths <= 3; deaths += 1) {
+    expect(kept()).toEqual([]);
+    quarantine.died('broke', [a]);
+    expect(quarantine.isDoubtful('a')).toBe(true);
+    pass(MINUTE);
+  }
+  expect(logged()).toMatchObject([{ model: 'a@1', variant: 'a', deaths: 3, quarantineMs: MINUTE }]);
+  expect(kept()).toEqual([]); // The minute has passed.
+});
+
+it('is not moved by deaths that lie far apart', () => {
+  const { quarantine, pass, kept } = scene();
+  for (let deaths = 1; deaths <= 9; deaths += 1) {
+    quarantine.died('broke', [a]);
+    pass(3 * MINUTE);
+  }
+  expect(kept()).toEqual([]);
+});
+
+it('tries it again afterwards: one death more is enough, for twice as long, up to an hour', () => {
+  const { quarantine, pass, kept } = scene();
+  for (let deaths = 1; deaths <= 3; deaths += 1) quarantine.died('broke', [a]);
+  for (const minutes of [1, 2, 4, 8, 16, 32, 60, 60]) {
+    expect(kept()).toEqual([['a', minutes * MINUTE]]);
+    pass(minutes * MINUTE);
+    expect(quarantine.leftMs('a')).toBe(0);
+    quarantine.died('broke', [a]);
+  }
+  // One that workers lived with for long begins anew.
+  pass(60 * MINUTE + 11 * MINUTE);
+  quarantine.died('broke', [a]);
+  expect(kept()).toEqual([]);
+});
+
+it('blames the one variant that the deaths have in common', () => {
+  const { quarantine, kept } = scene();
+  quarantine.died('broke', [a, b]);
+  quarantine.died('broke', [a, c]);
+  quarantine.died('broke', [b, a]);
+  expect(kept()).toEqual([['a', MINUTE]]);
+});
+
+it('blames none where there is no telling, until one of them is alone', () => {
+  const { quarantine, kept } = scene();
+  for (let deaths = 1; deaths <= 4; deaths += 1) quarantine.died('broke', [a, b]);
+  expect(kept()).toEqual([]);
+  quarantine.died('broke', [b]);
+  expect(kept()).toEqual([['b', MINUTE]]);
+  // Those deaths are accounted for.
+  quarantine.died('broke', [a]);
+  expect(kept()).toEqual([['b', MINUTE]]);
+});
+
+it('blames nothing for workers that others end, as long as it is answered in between', () => {
+  const { quarantine, pass, kept } = scene();
+  for (let deaths = 1; deaths <= 20; deaths += 1) {
+    quarantine.died('gone', [a]);
+    pass(2_000);
+    quarantine.answered('a');
+    expect(quarantine.isDoubtful('a')).toBe(false);
+  }
+  expect(kept()).toEqual([]);
+  // What never comes to an answer may take too much memory, for which the system ends a worker.
+  for (let deaths = 1; deaths <= 3; deaths += 1) {
+    pass(1);
+    quarantine.died('gone', [b]);
+    quarantine.answered('a');
+  }
+  expect(kept()).toEqual([['b', MINUTE]]);
+});
+
+it('is not soothed by answers where workers break', () => {
+  const { quarantine, kept } = scene();
+  for (let deaths = 1; deaths <= 3; deaths += 1) {
+    quarantine.died('broke', [a]);
+    quarantine.answered('a');
+  }
+  expect(kept()).toEqual([['a', MINUTE]]);
+});
+
+it('does not count a worker that did nothing', () => {
+  const { quarantine, kept } = scene();
+  for (let deaths = 1; deaths <= 5; deaths += 1) quarantine.died('broke', []);
+  expect(kept()).toEqual([]);
+});
