@@ -9,6 +9,8 @@ export interface Caller {
   readonly apiKeyId: string | null;
   readonly memberId: string | null;
   readonly weight: number;
+  /** The name of its plan, for those who watch over the queue. */
+  readonly plan: string;
   /** Inference requests in flight at most. */
   readonly concurrency: number;
   /** null: unlimited. */

@@ -14,7 +14,7 @@ import type {
 } from './request.ts';
 import { type ReadingOf, Serving, type ServingDependencies } from './serving.ts';
 import type { Results, ServedTask } from './tasks/read-output.ts';
-import { validateClassify, validateDetect, validateSegment } from './validate.ts';
+import { DEFAULT_TIMEOUT_MS, validateClassify, validateDetect, validateSegment } from './validate.ts';
 import type { ClassifyOutput, DetectOutput, SegmentOutput } from './variant.ts';
 
 export interface InferenceDependencies extends ServingDependencies {
@@ -95,11 +95,22 @@ export class InferenceService {
         latencyMs: (variantKey) => dispatcher.latencyMs(variantKey),
       });
       requireAllowed(caller, chosen);
-      const giveBack = dispatcher.admit(caller.tenantId, request.images.length);
+      const place = dispatcher.admit({
+        tenant: caller.tenantId,
+        weight: caller.weight,
+        variant: chosen.variant,
+        images: request.images.length,
+        fetched: request.images.filter((source) => 'url' in source).length,
+        timeoutMs: request.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+      });
+      let isAnswered = false;
       try {
-        return await new Serving(this.#dependencies, caller, task, request, chosen, readingOf).answer();
+        const serving = new Serving(this.#dependencies, caller, task, request, chosen, readingOf, place);
+        const answer = await serving.answer();
+        isAnswered = true;
+        return answer;
       } finally {
-        giveBack();
+        place.leave(isAnswered);
       }
     } finally {
       leave();

@@ -18,6 +18,7 @@ import { requireKeepable } from './kept-size.ts';
 import type { ModelHealth } from './model-health.ts';
 import type { ChosenVariant } from './model-selection.ts';
 import type { Answer, Caller, FailedImage, InferenceRequest, Receipt } from './request.ts';
+import type { Place } from './scheduler/admission.ts';
 import type { Ticket } from './scheduler/batch.ts';
 import type { Dispatcher } from './scheduler/dispatcher.ts';
 import { readOrAskAnother } from './second-opinion.ts';
@@ -58,6 +59,7 @@ export class Serving<T extends ServedTask> {
   readonly #request: InferenceRequest;
   readonly #chosen: ChosenVariant;
   readonly #readingOf: ReadingOf<T>;
+  readonly #place: Place;
   readonly #startedAt: number;
   /** The same moment, on the clock of `Clock.elapsed`. */
   readonly #started: number;
@@ -78,6 +80,7 @@ export class Serving<T extends ServedTask> {
     request: InferenceRequest,
     chosen: ChosenVariant,
     readingOf: ReadingOf<T>,
+    place: Place,
   ) {
     this.#dependencies = dependencies;
     this.#caller = caller;
@@ -85,6 +88,7 @@ export class Serving<T extends ServedTask> {
     this.#request = request;
     this.#chosen = chosen;
     this.#readingOf = readingOf;
+    this.#place = place;
     this.#startedAt = dependencies.clock.now();
     this.#started = dependencies.clock.elapsed();
     this.#timeoutMs = request.timeoutMs ?? DEFAULT_TIMEOUT_MS;
@@ -94,6 +98,7 @@ export class Serving<T extends ServedTask> {
     this.#ticket = {
       tenant: caller.tenantId,
       weight: caller.weight,
+      plan: caller.plan,
       priority: request.priority,
       deadline: this.#startedAt + this.#timeoutMs,
       abandoned: this.#abandoned.signal,
@@ -205,6 +210,7 @@ export class Serving<T extends ServedTask> {
         fetch,
         uploads,
       });
+      if ('url' in source) this.#place.arrived();
       await held;
       return { ...(await this.#answerPixels(pixels, { width, height })), decodeMs };
     } catch (error) {

@@ -134,5 +134,7 @@ export interface Variant {
   readonly labels: readonly string[];
   /** Images the graph takes at once; 1 where its batch is fixed. */
   readonly maxBatch: number;
+  /** How long a batch that is not full may wait for more images, milliseconds; 0: it does not. */
+  readonly maxQueueDelayMs: number;
   readonly unitsPerImage: number;
 }

@@ -123,4 +123,6 @@ export const manifestSchema = z.strictObject({
   output,
   labels: z.string().min(1),
   unitsPerImage: count.max(1_000_000).default(1),
+  /** How long a batch that is not full may wait for more images. */
+  maxQueueDelayMs: z.int().min(0).max(10_000).default(0),
 });

@@ -153,6 +153,7 @@ export function servedModel(row: ModelRow): ServedModel {
       output: output.parse(variant.output),
       labels,
       maxBatch: variant.maxBatch,
+      maxQueueDelayMs: variant.maxQueueDelayMs,
       unitsPerImage: variant.unitsPerImage,
       sizeBytes: Number(variant.sizeBytes),
       report: report.nullable().parse(variant.report),

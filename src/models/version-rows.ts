@@ -62,7 +62,15 @@ export async function insertVersion(
   { manifest, externalData }: Candidate,
   proven: ProvenGraph & { readonly artifactSha256: string; readonly sizeBytes: number },
 ): Promise<ModelRow> {
-  const { name, version, task, license = null, description = null, unitsPerImage } = manifest;
+  const {
+    name,
+    version,
+    task,
+    license = null,
+    description = null,
+    unitsPerImage,
+    maxQueueDelayMs,
+  } = manifest;
   const { width, height, fit, resizeShort, align, pad } = manifest.input;
   const id = uuidv7();
   await tx.model.updateMany({ where: { tenantId, name, isLive: true }, data: { isLive: false } });
@@ -97,6 +105,7 @@ export async function insertVersion(
       output: proven.output as unknown as Prisma.InputJsonObject,
       maxBatch: proven.maxBatch,
       unitsPerImage,
+      maxQueueDelayMs,
     },
   });
   return tx.model.findUniqueOrThrow({ where: { id }, include: { variants: true } });

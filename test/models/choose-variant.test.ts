@@ -33,6 +33,7 @@ function variant(
       artifactSha256: 'a'.repeat(64),
       labels: [],
       maxBatch: 8,
+      maxQueueDelayMs: 0,
     },
     input: { tensor: 'pixels', width: 1, height: 1, fit: 'fill', resizeShort: null, align: 'center', pad: 0 },
     output: { kind: 'logits', tensor: 'scores', background: null },

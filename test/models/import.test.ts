@@ -28,7 +28,7 @@ describe('an imported model', () => {
       color: 'BGR',
       std: [2, 3, 4],
     };
-    const more = { input, license: 'MIT', description: 'Tiny.', unitsPerImage: 3 };
+    const more = { input, license: 'MIT', description: 'Tiny.', unitsPerImage: 3, maxQueueDelayMs: 40 };
     const model = await scene.import(modelFolder(named('stored', 2, more)));
     expect(model).toMatchObject({
       ...{
@@ -45,6 +45,7 @@ describe('an imported model', () => {
     const bytes = readFileSync(scene.artifacts.path(variant!.artifactSha256));
     expect(variant).toEqual({
       key: `${model.id}.none.${variant!.artifactSha256.slice(0, 12)}`,
+      title: 'stored@2',
       task: 'CLASSIFY',
       compression: 'NONE',
       artifactSha256: variant!.artifactSha256,
@@ -67,6 +68,7 @@ describe('an imported model', () => {
       output: { kind: 'logits', tensor: 'scores', background: null },
       labels: model.labels,
       maxBatch: 8,
+      maxQueueDelayMs: 40,
       unitsPerImage: 3,
       sizeBytes: bytes.length,
       report: null,

@@ -71,7 +71,7 @@ describe('a manifest', () => {
       ...{ color: 'RGB', scale: 1, mean: 0, std: 1 },
     });
     expect(manifest.output).toEqual({ kind: 'logits', background: null });
-    expect(manifest).toMatchObject({ unitsPerImage: 1 });
+    expect(manifest).toMatchObject({ unitsPerImage: 1, maxQueueDelayMs: 0 });
     expect(modelPath.endsWith('/model/model.onnx')).toBe(true);
   });
 
@@ -103,6 +103,8 @@ describe('a manifest', () => {
     ['output.background', -1, '0 or more'],
     ['labels', undefined, 'a string'],
     ['unitsPerImage', 0, '1 or more'],
+    ['maxQueueDelayMs', -1, '0 or more'],
+    ['maxQueueDelayMs', 10_001, '10000 or less'],
   ])('with a faulty %s (%j) is refused', async (path, value, wanted) => {
     const faults = await faultsOf(withField(path, value));
     expect(faults).toHaveLength(1);

@@ -17,6 +17,7 @@ export function variantOf(key: string, artifactSha256: string): Variant {
     output: { kind: 'logits', tensor: 'means', background: null },
     labels: ['red', 'green', 'blue'],
     maxBatch: 4,
+    maxQueueDelayMs: 0,
     unitsPerImage: 1,
   };
 }

@@ -55,8 +55,8 @@ export function isNo(error: unknown): error is OipError {
 }
 
 /**
- * The worker went away before it answered. Inference has no effects, so asking a fresh worker once more is safe; twice is
- * not wise, since the batch itself may be what kills it.
+ * The worker went away before it answered. Inference has no effects, so asking a fresh worker is safe, but not wise for ever,
+ * since the batch itself may be what kills it.
  */
 export class WorkerLostError extends Error {
   /** It lives, and has no time: nothing that it ran is to blame. */

@@ -1,50 +1,161 @@
+import type { Clock } from '../../lib/clock.ts';
 import { OverloadedError } from '../../lib/errors.ts';
 import { MAX_IMAGES } from '../validate.ts';
+import type { Variant } from '../variant.ts';
+import { Backlog } from './backlog.ts';
+import { DrainRate } from './drain-rate.ts';
+import type { BatchCosts } from './work.ts';
 
-/** Places for images that are admitted and not yet answered. */
+/** `full`: all places are taken · `share`: the tenant has its share of them · `late`: it would wait for longer than it may. */
+export type ShedReason = 'full' | 'share' | 'late';
+
+/** A request that wants to be decoded. */
+export interface Applicant {
+  readonly tenant: string;
+  readonly weight: number;
+  readonly variant: Pick<Variant, 'key' | 'maxBatch'>;
+  readonly images: number;
+  /** Of these so many have yet to be fetched from somewhere: until they have come they keep nobody waiting. */
+  readonly fetched: number;
+  readonly timeoutMs: number;
+}
+
+/** What an admitted request has taken up. */
+export interface Place {
+  /** One of the images to be fetched has come. */
+  arrived(): void;
+  /** The request is over; called once. `isAnswered`: its images were served. */
+  leave(isAnswered: boolean): void;
+}
+
+export interface AdmissionOptions {
+  /** Places for images. */
+  readonly most: number;
+  readonly costs: BatchCosts;
+  /** Workers that share the work; each is taken to keep its pace until it is known. */
+  readonly workers: () => number;
+  readonly clock: Clock;
+}
+
+/** An estimate of how long something waits is so much too short at times. */
+const HEADROOM = 1.2;
+/** So much work for each worker keeps everything busy. */
+const ENOUGH_MS = 20;
+const LONGEST_RETRY_MS = 60_000;
+
+/**
+ * Decides before anything is decoded what is served and what is not: what is admitted and then dropped costs as much as what is
+ * answered.
+ *
+ * - By places, of which a tenant may have as many as are still free (dynamic thresholds: Choudhury, Hahne, IEEE/ACM
+ *   Transactions on Networking 1998): one tenant can take half of them, and n floods leave 1/(n+1) for whoever comes.
+ * - By time: what would be answered after its deadline, because of what is before it, is refused. That is reckoned by the rate at
+ *   which answers are given and the tenant's share in it, so a flood is refused while others are not.
+ */
 export class Admission {
-  readonly #most: number;
-  readonly #drainMs: (images: number) => number;
-  readonly #of = new Map<string, number>();
+  readonly #options: AdmissionOptions;
+  readonly #placesOf = new Map<string, number>();
+  readonly #backlog = new Backlog();
+  readonly #drain = new DrainRate();
+  readonly #shed = new Map<ShedReason, number>();
   #admitted = 0;
 
-  /** `drainMs`: the time after which so many more images are answered. */
-  constructor(most: number, drainMs: (images: number) => number) {
-    this.#most = most;
-    this.#drainMs = drainMs;
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
   }
 
+  /** Images admitted and not yet answered. */
   get admitted(): number {
     return this.#admitted;
   }
 
-  /**
-   * Takes places for `images` images of a tenant, before any of them is decoded. No tenant has more than half of all: what
-   * comes slowly, such as pictures fetched from a slow host, would keep everybody else out.
-   *
-   * @returns gives the places back; called once
-   * @throws OverloadedError with the time after which as many places should be free
-   */
-  admit(tenant: string, images: number): () => void {
-    const own = this.#of.get(tenant) ?? 0;
-    const ownLimit = Math.max(MAX_IMAGES, Math.floor(this.#most / 2));
-    const excess = Math.max(this.#admitted + images - this.#most, own + images - ownLimit);
-    if (excess > 0) {
-      const full =
-        own + images > ownLimit
-          ? `You have ${own} images waiting or running, and ${ownLimit} are the most.`
-          : 'The queue is full.';
-      // How full it is for others is nobody's business.
-      throw new OverloadedError(`${full} Try again later.`, { retryAfterMs: this.#drainMs(excess) });
-    }
+  /** Images refused so far, by reason. */
+  get shed(): ReadonlyMap<ShedReason, number> {
+    return this.#shed;
+  }
+
+  /** Throws OverloadedError with the time after which it should be admitted. */
+  admit(applicant: Applicant): Place {
+    const { tenant, weight, images, fetched } = applicant;
+    const imageMs = this.#imageMs(applicant);
+    this.#requirePlaces(applicant, imageMs);
+    this.#requireTime(applicant, (images - fetched) * imageMs);
+    let workMs = 0;
+    const take = (moreMs: number) => {
+      workMs += moreMs;
+      this.#backlog.add(tenant, weight, moreMs);
+      const enoughMs = ENOUGH_MS * this.#workers;
+      this.#drain.enough(this.#backlog.workMs >= enoughMs, this.#options.clock.elapsed());
+    };
     this.#take(tenant, images);
-    return () => this.#take(tenant, -images);
+    take((images - fetched) * imageMs);
+    return {
+      arrived: () => take(imageMs),
+      leave: (isAnswered) => {
+        this.#take(tenant, -images);
+        if (isAnswered) this.#drain.drained(workMs, this.#options.clock.elapsed());
+        take(-workMs);
+      },
+    };
+  }
+
+  get #workers(): number {
+    return Math.max(1, this.#options.workers());
+  }
+
+  get #rate(): number {
+    return this.#drain.rate ?? this.#workers;
+  }
+
+  /** Of device time that an image takes where batches are as large as pays. */
+  #imageMs({ variant: { key, maxBatch } }: Applicant): number {
+    const { costs } = this.#options;
+    const images = costs.batchSize(key, maxBatch);
+    return costs.batchMs(key, images) / images;
+  }
+
+  #requirePlaces({ tenant, weight, images }: Applicant, imageMs: number): void {
+    const own = this.#placesOf.get(tenant) ?? 0;
+    const free = this.#options.most - this.#admitted;
+    if (images > free) {
+      // How full it is for others is nobody's business.
+      throw this.#refusal('full', images, 'The queue is full.', ((images - free) * imageMs) / this.#rate);
+    }
+    const ownLimit = Math.max(MAX_IMAGES, free - images);
+    if (own + images <= ownLimit) return;
+    const share = this.#backlog.shareOf(tenant, weight);
+    throw this.#refusal(
+      'share',
+      images,
+      `You have ${own} images waiting or running, and ${ownLimit} are the most now.`,
+      ((own + images - ownLimit) * imageMs) / (share * this.#rate),
+    );
+  }
+
+  #requireTime({ tenant, weight, images, timeoutMs }: Applicant, workMs: number): void {
+    const allowedMs = timeoutMs / HEADROOM;
+    // What would be late with nothing before it is not refused for what is: it is told that it was too late.
+    if (workMs / this.#rate > allowedMs) return;
+    const waitMs = this.#backlog.until(tenant, weight, workMs) / this.#rate;
+    if (waitMs <= allowedMs) return;
+    throw this.#refusal(
+      'late',
+      images,
+      `It would take about ${Math.ceil(waitMs)} ms to answer this, more than the ${timeoutMs} ms that it may.`,
+      waitMs - allowedMs,
+    );
+  }
+
+  #refusal(reason: ShedReason, images: number, message: string, waitMs: number): OverloadedError {
+    this.#shed.set(reason, (this.#shed.get(reason) ?? 0) + images);
+    const retryAfterMs = Math.min(LONGEST_RETRY_MS, Math.max(1, Math.ceil(waitMs)));
+    return new OverloadedError(`${message} Try again later.`, { retryAfterMs });
   }
 
   #take(tenant: string, places: number): void {
     this.#admitted += places;
-    const own = (this.#of.get(tenant) ?? 0) + places;
-    if (own === 0) this.#of.delete(tenant);
-    else this.#of.set(tenant, own);
+    const own = (this.#placesOf.get(tenant) ?? 0) + places;
+    if (own === 0) this.#placesOf.delete(tenant);
+    else this.#placesOf.set(tenant, own);
   }
 }

@@ -8,6 +8,8 @@ import type { Lane } from './lane.ts';
 export interface Ticket {
   readonly tenant: string;
   readonly weight: number;
+  /** The name of the tenant's plan. */
+  readonly plan: string;
   readonly priority: Priority;
   /** Milliseconds since the epoch. */
   readonly deadline: number;
@@ -44,8 +46,13 @@ export interface QueuedImage {
   readonly avoided: Set<Lane>;
   /** The worker that said that the model failed on it alone, and why: another is asked before that is believed. */
   failedOn: { readonly lane: Lane; readonly reason: string } | null;
-  /** Workers that went away under it. */
+  /** Workers that went away under it; of these so many while they ran nothing else. */
   lost: number;
+  lostAlone: number;
+  /** The number of the first that had gone away lately when the first of those did. */
+  firstDeath: number;
+  /** Workers that had no time for it. */
+  refused: number;
   /** It was in a batch that failed: it is run in none with others again. */
   alone: boolean;
   /** It has its answer, or an error. */

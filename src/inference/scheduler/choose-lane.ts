@@ -7,6 +7,8 @@ export interface Wanted {
   readonly images: number;
   /** Not these, where another is ready. */
   readonly avoided: ReadonlySet<Lane>;
+  /** Its worker is to have nothing else. */
+  readonly isDoubtful: boolean;
 }
 
 export interface Circumstances {
@@ -34,7 +36,7 @@ const AS_GOOD = 1.1;
  */
 export function chooseLane(
   lanes: readonly Lane[],
-  { variantKey, images, avoided }: Wanted,
+  { variantKey, images, avoided, isDoubtful }: Wanted,
   { now, queued, guessMs }: Circumstances,
 ): Choice | null {
   const possible = candidates(lanes, variantKey, avoided);
@@ -43,16 +45,23 @@ export function chooseLane(
     .filter((ms) => ms !== null);
   const fastest = measured.length > 0 ? Math.min(...measured) : guessMs;
   const finishes = possible.map((lane) => {
+    const isFull = lane.isFull || (isDoubtful && lane.flights.size > 0);
     const expectedMs = lane.speed.expectedMs(variantKey, images, fastest, now);
-    const queueMs = lane.isFull ? (expectedMs * queued) / images / possible.length : 0;
-    return { lane, expectedMs, doneMs: lane.leftMs(now.elapsed) + expectedMs + queueMs };
+    const queueMs = isFull ? (expectedMs * queued) / images / possible.length : 0;
+    return { lane, isFull, expectedMs, doneMs: lane.leftMs(now.elapsed) + expectedMs + queueMs };
   });
   const soonest = Math.min(...finishes.map(({ doneMs }) => doneMs));
   const [best] = finishes
     .filter(({ doneMs }) => doneMs <= AS_GOOD * soonest)
-    .sort((a, b) => Number(a.lane.isFull) - Number(b.lane.isFull) || a.lane.idleSince - b.lane.idleSince);
-  if (!best || best.lane.isFull) return null;
+    .sort((a, b) => Number(a.isFull) - Number(b.isFull) || a.lane.idleSince - b.lane.idleSince);
+  if (!best || best.isFull) return null;
   return { lane: best.lane, expectedMs: measured.length > 0 ? best.expectedMs : null };
+}
+
+/** Of the workers for a batch that is to have one for itself, the one that should have nothing else first. */
+export function laneToEmpty(lanes: readonly Lane[], { variantKey, avoided }: Wanted): Lane | null {
+  const [lane] = [...candidates(lanes, variantKey, avoided)].sort((a, b) => a.flights.size - b.flights.size);
+  return lane ?? null;
 }
 
 /** Whether one of those that a variant's batches are chosen from has room. */

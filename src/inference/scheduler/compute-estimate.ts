@@ -6,7 +6,6 @@ const FADING = 0.95;
 /** Compute time by variant, learned from the batches that ran: a share of every image, and one of every batch. */
 export class ComputeEstimate {
   readonly #lines = new Map<string, FadingLine>();
-  #lastMsPerImage = 10;
 
   learn(variantKey: string, images: number, computeMs: number): void {
     let line = this.#lines.get(variantKey);
@@ -15,16 +14,10 @@ export class ComputeEstimate {
       this.#lines.set(variantKey, line);
     }
     line.add(images, computeMs, FADING);
-    this.#lastMsPerImage = line.at(images) / images;
   }
 
   /** null: the variant has not run yet. */
   batchMs(variantKey: string, images: number): number | null {
     return this.#lines.get(variantKey)?.at(images) ?? null;
-  }
-
-  /** The time in which `images` images of what runs at present are done. */
-  drainMs(images: number): number {
-    return Math.max(1, Math.ceil(this.#lastMsPerImage * images));
   }
 }

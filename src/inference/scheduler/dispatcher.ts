@@ -1,25 +1,27 @@
 import type { Clock } from '../../lib/clock.ts';
-import { DeadlineExceededError } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/logger.ts';
-import { ImageError } from '../images/image-error.ts';
 import type { ModelHealth } from '../model-health.ts';
 import type { ChosenVariant } from '../model-selection.ts';
 import { ModelLoadError, WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
 import type { WorkerPool } from '../pool/pool.ts';
-import type { Quarantine } from '../pool/quarantine.ts';
 import type { BatchOutput, InferenceWorker } from '../pool/worker.ts';
-import { Admission } from './admission.ts';
-import { type ImageOutput, type QueuedImage, sliceOfBatch, type Ticket } from './batch.ts';
+import { Admission, type Applicant, type Place, type ShedReason } from './admission.ts';
+import type { ImageOutput, QueuedImage, Ticket } from './batch.ts';
 import { BatchBuffers } from './batch-buffers.ts';
-import { chooseLane, hasRoomFor, isAwaited } from './choose-lane.ts';
+import { chooseLane, hasRoomFor, isAwaited, laneToEmpty } from './choose-lane.ts';
 import { ComputeEstimate } from './compute-estimate.ts';
-import { afterFailure } from './failed-batch.ts';
-import type { Lane } from './lane.ts';
+import { type Death, Deaths } from './deaths.ts';
+import { afterFailure, type Failure } from './failed-batch.ts';
+import { outputsOf } from './image-outputs.ts';
+import type { Flight, Lane } from './lane.ts';
 import { Lanes } from './lanes.ts';
 import { LearnedCosts } from './learned-costs.ts';
+import { isWanted, type Load, settle, tooLate, wantedFor } from './load.ts';
+import { refusalOf } from './quarantined.ts';
 import { Replication } from './replication.ts';
+import { type BatchRun, type Queue, queuesOf } from './report.ts';
 import { Scheduler } from './scheduler.ts';
-import type { Batch, Work } from './work.ts';
+import type { Work } from './work.ts';
 import type { Moment } from './worker-speed.ts';
 
 export interface DispatcherOptions {
@@ -28,13 +30,6 @@ export interface DispatcherOptions {
   /** Told why models fail. */
   readonly health: ModelHealth;
   readonly logger: Logger;
-}
-
-/** Images that a worker is given together. */
-interface Load {
-  readonly images: readonly QueuedImage[];
-  /** What the scheduler charged for them; null: they are run again, which nobody pays for. */
-  readonly batch: Batch<QueuedImage> | null;
 }
 
 /** Between two looks at whether a worker is silent for too long. */
@@ -59,6 +54,11 @@ export class Dispatcher {
   #first: Load[] = [];
   #running = 0;
   #batches = 0;
+  #expired = 0;
+  readonly #deaths = new Deaths();
+  readonly #onBatch: ((run: BatchRun) => void)[] = [];
+  /** For batches that wait for more images. */
+  #askingAgain: NodeJS.Timeout | undefined;
   #watching: NodeJS.Timeout | null = null;
 
   constructor(pool: WorkerPool, clock: Clock, options: DispatcherOptions) {
@@ -68,7 +68,12 @@ export class Dispatcher {
     this.#clock = clock;
     this.#health = options.health;
     this.#logger = options.logger;
-    this.#admission = new Admission(options.maxAdmitted, (images) => this.#estimate.drainMs(images));
+    this.#admission = new Admission({
+      most: options.maxAdmitted,
+      costs: this.#costs,
+      workers: () => this.#lanes.present.filter(({ isReady }) => isReady).length,
+      clock,
+    });
     pool.onReady(() => this.#dispatch());
   }
 
@@ -77,10 +82,28 @@ export class Dispatcher {
   }
 
   get queueDepth(): number {
-    const waiting = this.#first
-      .flatMap(({ images }) => images)
-      .filter((image) => image.carriers.size === 0 && isWanted(image));
-    return this.#scheduler.depth + waiting.length;
+    return this.#scheduler.depth + this.#heldUp.length;
+  }
+
+  /** What of each plan's images waits; of plans with none nothing is said. */
+  get queues(): ReadonlyMap<string, Queue> {
+    const queued = Array.from(this.#scheduler.works, ({ payload }) => payload);
+    return queuesOf([...queued, ...this.#heldUp], this.#clock.elapsed());
+  }
+
+  /** Images that were refused before they were decoded, by reason. */
+  get shed(): ReadonlyMap<ShedReason, number> {
+    return this.#admission.shed;
+  }
+
+  /** Images whose deadline passed while they waited. */
+  get expired(): number {
+    return this.#expired;
+  }
+
+  /** Called with each batch that is answered. */
+  onBatch(callback: (run: BatchRun) => void): void {
+    this.#onBatch.push(callback);
   }
 
   /** Images in the batches that workers have now. */
@@ -104,16 +127,16 @@ export class Dispatcher {
   }
 
   /** See `Admission.admit`. */
-  admit(tenant: string, images: number): () => void {
-    return this.#admission.admit(tenant, images);
+  admit(applicant: Applicant): Place {
+    return this.#admission.admit(applicant);
   }
 
   /**
    * Queues one decoded image.
    *
    * @param pixels `uint8 [height, width, 3]` of the variant's input size
-   * @throws DeadlineExceededError, OverloadedError (two workers died under it), ImageError INFERENCE_FAILED, or the
-   *   reason for which the ticket was abandoned
+   * @throws DeadlineExceededError, OverloadedError (no worker has time for it), ImageError INFERENCE_FAILED, or the reason
+   *   for which the ticket was abandoned
    */
   run(chosen: ChosenVariant, ticket: Ticket, pixels: Uint8Array): Promise<ImageOutput> {
     this.#pool.demand.asked(chosen.variant);
@@ -128,7 +151,8 @@ export class Dispatcher {
       const image: QueuedImage = {
         ...{ chosen, ticket, pixels, queuedAt: this.#clock.elapsed(), carriers: new Set(), avoided },
         // One that is to go elsewhere than others goes alone.
-        ...{ failedOn: null, lost: 0, alone: avoided.size > 0, settled: false, resolve, reject },
+        ...{ alone: avoided.size > 0, failedOn: null, lost: 0, lostAlone: 0, firstDeath: 0, refused: 0 },
+        ...{ settled: false, resolve, reject },
       };
       this.#enqueue(image);
       this.#dispatch();
@@ -141,7 +165,7 @@ export class Dispatcher {
     image.ticket.abandoned.addEventListener(
       'abort',
       () => {
-        this.#scheduler.remove(work);
+        if (this.#scheduler.remove(work) && this.#isLate(image)) this.#expired += 1;
         image.reject(image.ticket.abandoned.reason);
       },
       { once: true },
@@ -159,7 +183,7 @@ export class Dispatcher {
       weight: ticket.weight,
       priority: ticket.priority,
       deadline: ticket.deadline,
-      maxQueueDelayMs: 0,
+      maxQueueDelayMs: image.alone ? 0 : variant.maxQueueDelayMs,
       payload: image,
     };
   }
@@ -168,9 +192,37 @@ export class Dispatcher {
     return { elapsed: this.#clock.elapsed(), batches: this.#batches };
   }
 
+  /** Images that wait although they have left the queue. */
+  get #heldUp(): QueuedImage[] {
+    const images = this.#first.flatMap((load) => load.images);
+    return images.filter((image) => image.carriers.size === 0 && isWanted(image));
+  }
+
+  #isLate({ ticket }: QueuedImage): boolean {
+    return ticket.deadline <= this.#clock.now();
+  }
+
+  #expire(image: QueuedImage): void {
+    this.#expired += 1;
+    settle(image, tooLate());
+  }
+
+  /** Answers the workers that may be given what is queued: whom a batch is to have for itself is given no more. */
+  #placeFirst(): readonly Lane[] {
+    let lanes: readonly Lane[] = this.#lanes.present;
+    this.#first = this.#first.filter((load) => {
+      if (this.#place(load, lanes)) return false;
+      const wanted = wantedFor(load.images);
+      const reserved = wanted.isDoubtful ? laneToEmpty(lanes, wanted) : null;
+      lanes = lanes.filter((lane) => lane !== reserved);
+      return true;
+    });
+    return lanes;
+  }
+
   #dispatch(): void {
-    const lanes = this.#lanes.present;
-    this.#first = this.#first.filter((load) => !this.#place(load, lanes));
+    clearTimeout(this.#askingAgain);
+    const lanes = this.#placeFirst();
     // While a batch waits for a better worker, the next of its variant would do no better. One that must not go where it failed
     // holds up nobody.
     while (lanes.some(({ isReady, isFull }) => isReady && !isFull)) {
@@ -178,9 +230,13 @@ export class Dispatcher {
         .filter(({ images: [image] }) => image!.avoided.size === 0)
         .map(({ images: [image] }) => image!.chosen.variant.key);
       const canRun = (key: string) => !heldUp.includes(key) && hasRoomFor(lanes, key);
-      const { batch, expired } = this.#scheduler.next(this.#clock.now(), canRun);
-      for (const { payload } of expired) settle(payload, tooLate());
-      if (!batch) return;
+      const { batch, expired, askAgainAt } = this.#scheduler.next(this.#clock.now(), canRun);
+      for (const { payload } of expired) this.#expire(payload);
+      if (!batch) {
+        if (askAgainAt !== null)
+          this.#askingAgain = setTimeout(() => this.#dispatch(), askAgainAt - this.#clock.now());
+        return;
+      }
       const load = { images: batch.works.map(({ payload }) => payload), batch };
       if (!this.#place(load, lanes)) this.#first.push(load);
     }
@@ -188,19 +244,16 @@ export class Dispatcher {
 
   /** Sends a batch where it is best run, without those of its images that nobody waits for any more. False: it has to wait. */
   #place(load: Load, lanes: readonly Lane[]): boolean {
-    const now = this.#clock.now();
-    for (const image of load.images) if (image.ticket.deadline <= now) settle(image, tooLate());
+    for (const image of load.images.filter(isWanted)) if (this.#isLate(image)) this.#expire(image);
     const images = load.images.filter(isWanted);
     if (images.length === 0) return true;
-    const { chosen, avoided } = images[0]!;
-    const { key: variantKey } = chosen.variant;
-    const refusal = refusalOf(chosen, this.#pool.quarantine);
+    const refusal = refusalOf(images[0]!.chosen, this.#pool.quarantine);
     if (refusal) {
       for (const image of images) settle(image, refusal);
       return true;
     }
-    const wanted = { variantKey, images: images.length, avoided };
-    const guessMs = this.#costs.batchMs(variantKey, images.length);
+    const wanted = wantedFor(images);
+    const guessMs = this.#costs.batchMs(wanted.variantKey, images.length);
     const choice = chooseLane(lanes, wanted, { now: this.#now, queued: this.#scheduler.depth, guessMs });
     if (!choice) return false;
     void this.#carry(choice.lane, { images, batch: load.batch }, choice.expectedMs);
@@ -236,10 +289,11 @@ export class Dispatcher {
       const answer = await lane.worker.infer(variant, pixels);
       // Where none comes, it may still be on its way.
       this.#buffers.giveBack(pixels);
-      const outputs = this.#outputsOf(answer, lane, images, sentAt);
+      const outputs = outputsOf(answer, flight, lane, (image) => this.#elsewhere(image, lane));
       answered(true);
       done();
       this.#estimate.learn(variant.key, images.length, answer.computeMs);
+      this.#tell(images, lane, answer);
       images.forEach((image, position) => {
         image.settled = true;
         if (image.failedOn)
@@ -247,36 +301,43 @@ export class Dispatcher {
         image.resolve(outputs[position]!);
       });
     } catch (error) {
+      const death = this.#deathBy(error, flight, lane);
       if (error instanceof WorkerLostError) lane.lost(flight, this.#clock.elapsed());
       else answered(false);
       done();
-      this.#failed(images, lane, error instanceof Error ? error : new Error(String(error)));
+      this.#failed(images, {
+        ...{ error: error instanceof Error ? error : new Error(String(error)), lane },
+        ...{ death, wasAlone: flight.wasAlone && images.length === 1 },
+        hasOther: (than) => this.#lanes.hasOther(than) || isAwaited(this.#lanes.present, variant.key),
+      });
     }
     this.#dispatch();
   }
 
-  #outputsOf(
-    { outputs, computeMs, device }: BatchOutput,
-    lane: Lane,
-    images: readonly QueuedImage[],
-    sentAt: number,
-  ): ImageOutput[] {
-    return images.map(({ chosen, ticket, pixels, queuedAt }, position) => ({
-      outputs: outputs.map((output) => sliceOfBatch(output, position, images.length)),
-      device,
-      batchSize: images.length,
-      queueMs: sentAt - queuedAt,
-      inferenceMs: computeMs,
-      elsewhere: () => {
-        const avoided = new Set([lane]);
-        return this.#lanes.hasOther(avoided) ? this.#run(chosen, ticket, pixels, avoided) : null;
-      },
-      judged: (fault) =>
-        lane.worker.judged(fault === null ? null : new WorkerFaultError('unreadable', fault)),
-    }));
+  #elsewhere({ chosen, ticket, pixels }: QueuedImage, lane: Lane): Promise<ImageOutput> | null {
+    const avoided = new Set([lane]);
+    return this.#lanes.hasOther(avoided) ? this.#run(chosen, ticket, pixels, avoided) : null;
   }
 
-  #failed(batch: readonly QueuedImage[], lane: Lane, error: Error): void {
+  #deathBy(error: unknown, flight: Flight, lane: Lane): Death | null {
+    if (!(error instanceof WorkerLostError) || error.isBusy) return null;
+    return lane.worker.stats().state === 'closed'
+      ? null
+      : this.#deaths.under(flight, lane, this.#clock.elapsed());
+  }
+
+  #tell(
+    images: readonly QueuedImage[],
+    { worker }: Lane,
+    { device, computeMs: engineMs }: BatchOutput,
+  ): void {
+    const { chosen } = images[0]!;
+    for (const told of this.#onBatch)
+      told({ chosen, worker: worker.name, device, images: images.length, engineMs });
+  }
+
+  #failed(batch: readonly QueuedImage[], failure: Failure): void {
+    const { error } = failure;
     // What another worker has as well, one that is not silent, or is to have, may do better there.
     const isElsewhere = (image: QueuedImage) =>
       [...image.carriers].some(({ isSuspect }) => !isSuspect) ||
@@ -284,10 +345,7 @@ export class Dispatcher {
     const images = batch.filter((image) => isWanted(image) && !isElsewhere(image));
     if (error instanceof WorkerLostError) for (const { chosen } of images) this.#health.failed(chosen, error);
     if (images.length === 0) return;
-    const { key } = images[0]!.chosen.variant;
-    const hasOther = (than: ReadonlySet<Lane>) =>
-      this.#lanes.hasOther(than) || isAwaited(this.#lanes.present, key);
-    const { again, queue, fail } = afterFailure(images, error, lane, hasOther);
+    const { again, queue, fail } = afterFailure(images, failure);
     this.#first.push(...again.map((images) => ({ images, batch: null })));
     for (const image of queue) this.#enqueue(image);
     for (const { image, reason, told } of fail) {
@@ -337,28 +395,4 @@ export class Dispatcher {
         );
     }
   }
-}
-
-/** What the images of a variant are told that workers died of; null: it may be run. */
-function refusalOf({ model, version, variant }: ChosenVariant, quarantine: Quarantine): ImageError | null {
-  const seconds = Math.ceil(quarantine.leftMs(variant.key) / 1_000);
-  if (seconds === 0) return null;
-  return new ImageError(
-    'INFERENCE_FAILED',
-    `the model ${model}@${version} made inference workers end time and again: it is not run for another ${seconds} s`,
-  );
-}
-
-/** Whether somebody waits for its answer. */
-function isWanted({ settled, ticket }: QueuedImage): boolean {
-  return !settled && !ticket.abandoned.aborted;
-}
-
-function settle(image: QueuedImage, error: Error): void {
-  image.settled = true;
-  image.reject(error);
-}
-
-function tooLate(): DeadlineExceededError {
-  return new DeadlineExceededError('the deadline passed while the image waited for a worker');
 }

@@ -1,5 +1,6 @@
 import type { InferenceWorker } from '../pool/worker.ts';
 import type { QueuedImage } from './batch.ts';
+import { isDoubtful } from './load.ts';
 import { type Moment, WorkerSpeed } from './worker-speed.ts';
 
 /** A batch that a worker has. */
@@ -15,6 +16,8 @@ export interface Flight {
   isRepeated: boolean;
   /** Its worker was suspected over it. */
   wasSuspect: boolean;
+  /** The worker had nothing else all the while. */
+  wasAlone: boolean;
 }
 
 /** A batch that takes its worker up for so many times as long as it should, and for a second at least, is suspicious. */
@@ -61,7 +64,13 @@ export class Lane {
   }
 
   get isFull(): boolean {
-    return this.#flights.size >= this.worker.capacity;
+    return this.#flights.size >= this.worker.capacity || this.#isReserved;
+  }
+
+  /** What it has is to be alone there, so that it is known what it died of. */
+  get #isReserved(): boolean {
+    for (const { images } of this.#flights) if (images.some(isDoubtful)) return true;
+    return false;
   }
 
   /** Milliseconds until what it has should be done. */
@@ -77,9 +86,11 @@ export class Lane {
   begin(images: readonly QueuedImage[], variantKey: string, expectedMs: number | null, now: number): Flight {
     if (this.#flights.size === 0) this.#silentMs = 0;
     const { begun: loads } = this.worker.loads;
+    const wasAlone = this.#flights.size === 0;
+    for (const other of this.#flights) other.wasAlone = false;
     const flight: Flight = {
       ...{ images, variantKey, expectedMs, loads, sentAt: now },
-      ...{ isRepeated: false, wasSuspect: false },
+      ...{ isRepeated: false, wasSuspect: false, wasAlone },
     };
     this.#flights.add(flight);
     return flight;

@@ -79,6 +79,11 @@ export class Scheduler<Payload> {
     return this.#waiting;
   }
 
+  /** What waits. */
+  get works(): Iterable<Work<Payload>> {
+    return this.#entries.keys();
+  }
+
   /** Tenants that it remembers. */
   get tenants(): number {
     return this.#flows.size + this.#idle.size;
@@ -107,7 +112,13 @@ export class Scheduler<Payload> {
   next(now: number, canRun: (variantKey: string) => boolean = () => true): NextBatch<Payload> {
     const expired: Work<Payload>[] = [];
     const held = new Map<string, number>();
-    const mayRun = (variantKey: string) => !held.has(variantKey) && canRun(variantKey);
+    const known = new Map<string, boolean>();
+    const mayRun = (variantKey: string) => {
+      if (held.has(variantKey)) return false;
+      const can = known.get(variantKey) ?? canRun(variantKey);
+      known.set(variantKey, can);
+      return can;
+    };
     for (let lead = this.#lead(mayRun, now); lead; lead = this.#lead(mayRun, now)) {
       if (this.#isTooLate(lead, now)) {
         this.#leave(lead);

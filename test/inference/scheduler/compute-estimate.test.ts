@@ -40,7 +40,3 @@ it('forgets how fast it once was', () => {
   }
   expect(estimate.batchMs('v', 1)).toBeCloseTo(60);
 });
-
-it('says when so many images of what runs are done', () => {
-  expect(learned(mixed, (images) => 4.95 * images).drainMs(10)).toBe(50);
-});

@@ -31,7 +31,7 @@ async function startDispatcher() {
   });
   const run = (variant: Variant, tenant: string, pixels: Uint8Array) => {
     const ticket: Ticket = {
-      ...{ tenant, weight: 1, priority: 'INTERACTIVE', deadline: Number.POSITIVE_INFINITY },
+      ...{ tenant, weight: 1, plan: 'Paper', priority: 'INTERACTIVE', deadline: Number.POSITIVE_INFINITY },
       ...{ abandoned: new AbortController().signal, dispatched: false },
     };
     return dispatcher.run({ model: 'model', version: 1, variant }, ticket, pixels);
@@ -89,22 +89,4 @@ it('tells a model that cannot be loaded from one that fails on an image', async 
   expect(logged()).toMatchObject([
     { level: 50, msg: 'a model could not be loaded', reason: expect.stringContaining('cannot be read') },
   ]);
-});
-
-it('lets no tenant have more than half of the places, and all tenants no more than there are', () => {
-  const dispatcher = new Dispatcher(new WorkerPool(createLogger('silent')), systemClock, {
-    maxAdmitted: 100,
-    health: new ModelHealth(createLogger('silent'), systemClock),
-    logger: createLogger('silent'),
-  });
-  const giveBack = dispatcher.admit('greedy', 32);
-  dispatcher.admit('greedy', 18);
-  expect(() => dispatcher.admit('greedy', 1)).toThrow(
-    'You have 50 images waiting or running, and 50 are the most.',
-  );
-  dispatcher.admit('other', 50);
-  expect(() => dispatcher.admit('third', 1)).toThrow('The queue is full.');
-  giveBack();
-  dispatcher.admit('greedy', 32);
-  expect(dispatcher.admitted).toBe(100);
 });

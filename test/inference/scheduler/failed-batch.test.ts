@@ -1,29 +1,86 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   ModelLoadError,
   OipError,
   WorkerFaultError,
   WorkerLostError,
 } from '../../../src/inference/oip/errors.ts';
-import { afterFailure } from '../../../src/inference/scheduler/failed-batch.ts';
+import type { QueuedImage } from '../../../src/inference/scheduler/batch.ts';
+import { afterFailure, type Failure } from '../../../src/inference/scheduler/failed-batch.ts';
 import { laneAt, paperImages } from './paper-worker.ts';
 
 const lane = laneAt(null);
 const codes = ({ fail }: ReturnType<typeof afterFailure>) =>
   fail.map(({ told }) => (told as { code?: string }).code);
 
+/** Of the workers that went away so many before it are long forgotten, unless it is told. */
+const dead = (number: number, firstLately = number) => ({ number, firstLately });
+
 /** Whether another than those where the image was tried is ready. */
 const someOther = () => true;
 const none = () => false;
 
-it('runs each image alone and elsewhere after its worker went away, and gives up what two die of', () => {
-  const images = paperImages(2);
-  const error = new WorkerLostError('gone');
-  const course = afterFailure(images, error, lane, none);
-  expect(course).toEqual({ again: [[images[0]], [images[1]]], queue: [], fail: [] });
-  expect(images).toMatchObject([{ alone: true }, { alone: true }]);
-  expect(images.map(({ avoided }) => [...avoided])).toEqual([[lane], [lane]]);
-  expect(codes(afterFailure([images[0]!], error, lane, someOther))).toEqual(['OVERLOADED']);
+function failed(images: readonly QueuedImage[], error: Error, overrides: Partial<Failure> = {}) {
+  return afterFailure(images, {
+    ...{ error, lane, death: null, wasAlone: images.length === 1, hasOther: someOther },
+    ...overrides,
+  });
+}
+
+describe('after its worker went away', () => {
+  const gone = new WorkerLostError('gone');
+
+  it('each image runs alone and elsewhere', () => {
+    const images = paperImages(2);
+    expect(failed(images, gone, { death: dead(1), hasOther: none })).toEqual({
+      again: [[images[0]], [images[1]]],
+      queue: [],
+      fail: [],
+    });
+    expect(images).toMatchObject([{ alone: true }, { alone: true }]);
+    expect(images.map(({ avoided }) => [...avoided])).toEqual([[lane], [lane]]);
+  });
+
+  it('an image has failed that two died of when they had nothing else', () => {
+    const [culprit, other] = paperImages(2);
+    failed([culprit!, other!], gone, { death: dead(1) });
+    expect(codes(failed([culprit!], gone, { death: dead(2) }))).toEqual([]);
+    expect(codes(failed([culprit!], gone, { death: dead(3) }))).toEqual(['INFERENCE_FAILED']);
+    const [lonely] = paperImages(1);
+    expect(codes(failed([lonely!], gone, { death: dead(4) }))).toEqual([]);
+    expect(codes(failed([lonely!], gone, { death: dead(5) }))).toEqual(['INFERENCE_FAILED']);
+  });
+
+  it('an image has not failed that was not alone there', () => {
+    const [image] = paperImages(1);
+    for (let death = 1; death < 10; death += 1)
+      expect(codes(failed([image!], gone, { death: dead(death), wasAlone: false }))).toEqual([]);
+  });
+
+  it('an image is given more tries where workers die without it as well, but not for ever', () => {
+    const [image] = paperImages(1);
+    for (const death of [1, 3, 4, 6])
+      expect(failed([image!], gone, { death: dead(death) })).toMatchObject({ again: [[image]], fail: [] });
+    expect(codes(failed([image!], gone, { death: dead(7) }))).toEqual(['INFERENCE_FAILED']);
+  });
+
+  it('an image is given more tries where workers died lately before it came', () => {
+    const [image] = paperImages(1);
+    for (const number of [4, 5, 6, 7])
+      expect(failed([image!], gone, { death: dead(number, 3) })).toMatchObject({
+        again: [[image]],
+        fail: [],
+      });
+    expect(codes(failed([image!], gone, { death: dead(8, 3) }))).toEqual(['INFERENCE_FAILED']);
+  });
+
+  it('one that has no time is left for another, and then the client is told', () => {
+    const images = paperImages(2);
+    const busy = new WorkerLostError('503', { isBusy: true });
+    expect(failed(images, busy)).toEqual({ again: [images], queue: [], fail: [] });
+    expect(images).toMatchObject([{ lost: 0, alone: false }, { lost: 0 }]);
+    expect(codes(failed(images, busy))).toEqual(['OVERLOADED', 'OVERLOADED']);
+  });
 });
 
 it('runs the batch as it is on every other worker after one was at fault, and on the only one once more', () => {
@@ -31,39 +88,37 @@ it('runs the batch as it is on every other worker after one was at fault, and on
   const error = new WorkerFaultError('shape', 'another');
   const again = { again: [images], queue: [], fail: [] };
   for (let others = 0; others < 3; others += 1)
-    expect(afterFailure(images, error, laneAt(null), someOther)).toEqual(again);
+    expect(failed(images, error, { lane: laneAt(null) })).toEqual(again);
   expect(images).toMatchObject([{ alone: false }, { alone: false }]);
-  expect(codes(afterFailure(images, error, lane, none))).toEqual(['INFERENCE_FAILED', 'INFERENCE_FAILED']);
+  expect(codes(failed(images, error, { hasOther: none }))).toEqual(['INFERENCE_FAILED', 'INFERENCE_FAILED']);
   const [lonely] = [paperImages(1)];
-  expect(afterFailure(lonely, error, lane, none)).toEqual({ ...again, again: [lonely] });
-  expect(codes(afterFailure(lonely, error, lane, none))).toEqual(['INFERENCE_FAILED']);
+  expect(failed(lonely, error, { hasOther: none })).toEqual({ ...again, again: [lonely] });
+  expect(codes(failed(lonely, error, { hasOther: none }))).toEqual(['INFERENCE_FAILED']);
 });
 
 it('runs the batch as it is on every other worker where one does not take the model', () => {
   const error = new ModelLoadError(404, 'not here');
   const images = paperImages(2);
-  expect(afterFailure(images, error, lane, someOther)).toEqual({ again: [images], queue: [], fail: [] });
-  expect(codes(afterFailure(images, error, lane, none))).toEqual(['INFERENCE_FAILED', 'INFERENCE_FAILED']);
+  expect(failed(images, error)).toEqual({ again: [images], queue: [], fail: [] });
+  expect(codes(failed(images, error, { hasOther: none }))).toEqual(['INFERENCE_FAILED', 'INFERENCE_FAILED']);
 });
 
 it('queues each image alone where the model failed on several, and believes it of one where two workers say so', () => {
   const error = new OipError(500, 'the model failed');
   const images = paperImages(2);
-  expect(afterFailure(images, error, lane, someOther)).toEqual({ again: [], queue: images, fail: [] });
+  expect(failed(images, error)).toEqual({ again: [], queue: images, fail: [] });
   expect(images).toMatchObject([{ alone: true }, { alone: true }]);
   const [image] = images;
-  expect(afterFailure([image!], error, lane, someOther)).toEqual({ again: [[image]], queue: [], fail: [] });
+  expect(failed([image!], error)).toEqual({ again: [[image]], queue: [], fail: [] });
   expect(image).toMatchObject({ failedOn: { lane, reason: 'the model failed' } });
   expect([...image!.avoided]).toEqual([lane]);
-  expect(codes(afterFailure([image!], error, laneAt(null), someOther))).toEqual(['INFERENCE_FAILED']);
+  expect(codes(failed([image!], error, { lane: laneAt(null) }))).toEqual(['INFERENCE_FAILED']);
 });
 
 it('believes a worker that there is no other, or that the image is to blame', () => {
   const [first, second] = paperImages(2);
-  expect(codes(afterFailure([first!], new OipError(500, 'it failed'), lane, none))).toEqual([
+  expect(codes(failed([first!], new OipError(500, 'it failed'), { hasOther: none }))).toEqual([
     'INFERENCE_FAILED',
   ]);
-  expect(codes(afterFailure([second!], new OipError(400, 'bad'), lane, someOther))).toEqual([
-    'INFERENCE_FAILED',
-  ]);
+  expect(codes(failed([second!], new OipError(400, 'bad')))).toEqual(['INFERENCE_FAILED']);
 });

@@ -1,6 +1,8 @@
-import type { InferenceWorker } from '../../../src/inference/pool/worker.ts';
+import type { BatchOutput, InferenceWorker, WorkerStats } from '../../../src/inference/pool/worker.ts';
 import type { QueuedImage } from '../../../src/inference/scheduler/batch.ts';
 import { Lane } from '../../../src/inference/scheduler/lane.ts';
+import type { Tensor } from '../../../src/inference/tensor.ts';
+import type { Variant } from '../../../src/inference/variant.ts';
 import { variantOf } from '../../support/variants.ts';
 
 /** What is told of a worker that runs nothing: for tests of who is chosen, on a clock that they turn. */
@@ -42,16 +44,19 @@ export class PaperWorker implements InferenceWorker {
     for (const callback of this.#onReady) callback();
   }
 
-  infer(): Promise<never> {
+  infer(_variant: Variant, _pixels: Tensor): Promise<BatchOutput> {
     return Promise.reject(new Error('it runs nothing'));
   }
 
   ensureLoaded(): Promise<never> {
-    return this.infer();
+    return Promise.reject(new Error('it loads nothing'));
   }
 
-  stats(): never {
-    throw new Error('it has none');
+  stats(): WorkerStats {
+    return {
+      ...{ state: this.ready ? 'ready' : 'starting', restarts: 0, faults: new Map(), variants: 1 },
+      ...{ pid: null, rssBytes: null, device: null, recycled: 0, memory: null },
+    };
   }
 
   judged(): void {}
@@ -79,11 +84,13 @@ export function paperImages(count: number): QueuedImage[] {
       carriers: new Set<Lane>(),
       avoided: new Set<Lane>(),
     },
-    ...{ failedOn: null, lost: 0, alone: false, settled: false, resolve: () => {}, reject: () => {} },
+    ...{ failedOn: null, lost: 0, lostAlone: 0, firstDeath: 0, refused: 0 },
+    ...{ alone: false, settled: false, resolve: () => {}, reject: () => {} },
     ticket: {
       ...{
         tenant: 'tenant',
         weight: 1,
+        plan: 'Paper',
         priority: 'INTERACTIVE' as const,
         deadline: Number.POSITIVE_INFINITY,
       },

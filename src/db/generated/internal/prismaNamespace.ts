@@ -1596,6 +1596,7 @@ export const ModelVariantScalarFieldEnum = {
   output: 'output',
   maxBatch: 'maxBatch',
   unitsPerImage: 'unitsPerImage',
+  maxQueueDelayMs: 'maxQueueDelayMs',
   report: 'report',
   createdAt: 'createdAt'
 } as const

@@ -174,6 +174,7 @@ export const ModelVariantScalarFieldEnum = {
   output: 'output',
   maxBatch: 'maxBatch',
   unitsPerImage: 'unitsPerImage',
+  maxQueueDelayMs: 'maxQueueDelayMs',
   report: 'report',
   createdAt: 'createdAt'
 } as const

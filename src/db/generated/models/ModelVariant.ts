@@ -30,12 +30,14 @@ export type ModelVariantAvgAggregateOutputType = {
   sizeBytes: number | null
   maxBatch: number | null
   unitsPerImage: number | null
+  maxQueueDelayMs: number | null
 }
 
 export type ModelVariantSumAggregateOutputType = {
   sizeBytes: bigint | null
   maxBatch: number | null
   unitsPerImage: number | null
+  maxQueueDelayMs: number | null
 }
 
 export type ModelVariantMinAggregateOutputType = {
@@ -48,6 +50,7 @@ export type ModelVariantMinAggregateOutputType = {
   sizeBytes: bigint | null
   maxBatch: number | null
   unitsPerImage: number | null
+  maxQueueDelayMs: number | null
   createdAt: Date | null
 }
 
@@ -61,6 +64,7 @@ export type ModelVariantMaxAggregateOutputType = {
   sizeBytes: bigint | null
   maxBatch: number | null
   unitsPerImage: number | null
+  maxQueueDelayMs: number | null
   createdAt: Date | null
 }
 
@@ -78,6 +82,7 @@ export type ModelVariantCountAggregateOutputType = {
   output: number
   maxBatch: number
   unitsPerImage: number
+  maxQueueDelayMs: number
   report: number
   createdAt: number
   _all: number
@@ -88,12 +93,14 @@ export type ModelVariantAvgAggregateInputType = {
   sizeBytes?: true
   maxBatch?: true
   unitsPerImage?: true
+  maxQueueDelayMs?: true
 }
 
 export type ModelVariantSumAggregateInputType = {
   sizeBytes?: true
   maxBatch?: true
   unitsPerImage?: true
+  maxQueueDelayMs?: true
 }
 
 export type ModelVariantMinAggregateInputType = {
@@ -106,6 +113,7 @@ export type ModelVariantMinAggregateInputType = {
   sizeBytes?: true
   maxBatch?: true
   unitsPerImage?: true
+  maxQueueDelayMs?: true
   createdAt?: true
 }
 
@@ -119,6 +127,7 @@ export type ModelVariantMaxAggregateInputType = {
   sizeBytes?: true
   maxBatch?: true
   unitsPerImage?: true
+  maxQueueDelayMs?: true
   createdAt?: true
 }
 
@@ -136,6 +145,7 @@ export type ModelVariantCountAggregateInputType = {
   output?: true
   maxBatch?: true
   unitsPerImage?: true
+  maxQueueDelayMs?: true
   report?: true
   createdAt?: true
   _all?: true
@@ -241,6 +251,7 @@ export type ModelVariantGroupByOutputType = {
   output: runtime.JsonValue
   maxBatch: number
   unitsPerImage: number
+  maxQueueDelayMs: number
   report: runtime.JsonValue | null
   createdAt: Date
   _count: ModelVariantCountAggregateOutputType | null
@@ -282,6 +293,7 @@ export type ModelVariantWhereInput = {
   output?: Prisma.JsonFilter<"ModelVariant">
   maxBatch?: Prisma.IntFilter<"ModelVariant"> | number
   unitsPerImage?: Prisma.IntFilter<"ModelVariant"> | number
+  maxQueueDelayMs?: Prisma.IntFilter<"ModelVariant"> | number
   report?: Prisma.JsonNullableFilter<"ModelVariant">
   createdAt?: Prisma.DateTimeFilter<"ModelVariant"> | Date | string
   model?: Prisma.XOR<Prisma.ModelScalarRelationFilter, Prisma.ModelWhereInput>
@@ -301,6 +313,7 @@ export type ModelVariantOrderByWithRelationInput = {
   output?: Prisma.SortOrder
   maxBatch?: Prisma.SortOrder
   unitsPerImage?: Prisma.SortOrder
+  maxQueueDelayMs?: Prisma.SortOrder
   report?: Prisma.SortOrderInput | Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   model?: Prisma.ModelOrderByWithRelationInput
@@ -324,6 +337,7 @@ export type ModelVariantWhereUniqueInput = Prisma.AtLeast<{
   output?: Prisma.JsonFilter<"ModelVariant">
   maxBatch?: Prisma.IntFilter<"ModelVariant"> | number
   unitsPerImage?: Prisma.IntFilter<"ModelVariant"> | number
+  maxQueueDelayMs?: Prisma.IntFilter<"ModelVariant"> | number
   report?: Prisma.JsonNullableFilter<"ModelVariant">
   createdAt?: Prisma.DateTimeFilter<"ModelVariant"> | Date | string
   model?: Prisma.XOR<Prisma.ModelScalarRelationFilter, Prisma.ModelWhereInput>
@@ -343,6 +357,7 @@ export type ModelVariantOrderByWithAggregationInput = {
   output?: Prisma.SortOrder
   maxBatch?: Prisma.SortOrder
   unitsPerImage?: Prisma.SortOrder
+  maxQueueDelayMs?: Prisma.SortOrder
   report?: Prisma.SortOrderInput | Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   _count?: Prisma.ModelVariantCountOrderByAggregateInput
@@ -369,6 +384,7 @@ export type ModelVariantScalarWhereWithAggregatesInput = {
   output?: Prisma.JsonWithAggregatesFilter<"ModelVariant">
   maxBatch?: Prisma.IntWithAggregatesFilter<"ModelVariant"> | number
   unitsPerImage?: Prisma.IntWithAggregatesFilter<"ModelVariant"> | number
+  maxQueueDelayMs?: Prisma.IntWithAggregatesFilter<"ModelVariant"> | number
   report?: Prisma.JsonNullableWithAggregatesFilter<"ModelVariant">
   createdAt?: Prisma.DateTimeWithAggregatesFilter<"ModelVariant"> | Date | string
 }
@@ -386,6 +402,7 @@ export type ModelVariantCreateInput = {
   output: Prisma.JsonNullValueInput | runtime.InputJsonValue
   maxBatch: number
   unitsPerImage: number
+  maxQueueDelayMs?: number
   report?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   createdAt?: Date | string
   model: Prisma.ModelCreateNestedOneWithoutVariantsInput
@@ -405,6 +422,7 @@ export type ModelVariantUncheckedCreateInput = {
   output: Prisma.JsonNullValueInput | runtime.InputJsonValue
   maxBatch: number
   unitsPerImage: number
+  maxQueueDelayMs?: number
   report?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   createdAt?: Date | string
 }
@@ -422,6 +440,7 @@ export type ModelVariantUpdateInput = {
   output?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   maxBatch?: Prisma.IntFieldUpdateOperationsInput | number
   unitsPerImage?: Prisma.IntFieldUpdateOperationsInput | number
+  maxQueueDelayMs?: Prisma.IntFieldUpdateOperationsInput | number
   report?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   model?: Prisma.ModelUpdateOneRequiredWithoutVariantsNestedInput
@@ -441,6 +460,7 @@ export type ModelVariantUncheckedUpdateInput = {
   output?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   maxBatch?: Prisma.IntFieldUpdateOperationsInput | number
   unitsPerImage?: Prisma.IntFieldUpdateOperationsInput | number
+  maxQueueDelayMs?: Prisma.IntFieldUpdateOperationsInput | number
   report?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
@@ -459,6 +479,7 @@ export type ModelVariantCreateManyInput = {
   output: Prisma.JsonNullValueInput | runtime.InputJsonValue
   maxBatch: number
   unitsPerImage: number
+  maxQueueDelayMs?: number
   report?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   createdAt?: Date | string
 }
@@ -476,6 +497,7 @@ export type ModelVariantUpdateManyMutationInput = {
   output?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   maxBatch?: Prisma.IntFieldUpdateOperationsInput | number
   unitsPerImage?: Prisma.IntFieldUpdateOperationsInput | number
+  maxQueueDelayMs?: Prisma.IntFieldUpdateOperationsInput | number
   report?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
@@ -494,6 +516,7 @@ export type ModelVariantUncheckedUpdateManyInput = {
   output?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   maxBatch?: Prisma.IntFieldUpdateOperationsInput | number
   unitsPerImage?: Prisma.IntFieldUpdateOperationsInput | number
+  maxQueueDelayMs?: Prisma.IntFieldUpdateOperationsInput | number
   report?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
@@ -527,6 +550,7 @@ export type ModelVariantCountOrderByAggregateInput = {
   output?: Prisma.SortOrder
   maxBatch?: Prisma.SortOrder
   unitsPerImage?: Prisma.SortOrder
+  maxQueueDelayMs?: Prisma.SortOrder
   report?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
 }
@@ -535,6 +559,7 @@ export type ModelVariantAvgOrderByAggregateInput = {
   sizeBytes?: Prisma.SortOrder
   maxBatch?: Prisma.SortOrder
   unitsPerImage?: Prisma.SortOrder
+  maxQueueDelayMs?: Prisma.SortOrder
 }
 
 export type ModelVariantMaxOrderByAggregateInput = {
@@ -547,6 +572,7 @@ export type ModelVariantMaxOrderByAggregateInput = {
   sizeBytes?: Prisma.SortOrder
   maxBatch?: Prisma.SortOrder
   unitsPerImage?: Prisma.SortOrder
+  maxQueueDelayMs?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
 }
 
@@ -560,6 +586,7 @@ export type ModelVariantMinOrderByAggregateInput = {
   sizeBytes?: Prisma.SortOrder
   maxBatch?: Prisma.SortOrder
   unitsPerImage?: Prisma.SortOrder
+  maxQueueDelayMs?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
 }
 
@@ -567,6 +594,7 @@ export type ModelVariantSumOrderByAggregateInput = {
   sizeBytes?: Prisma.SortOrder
   maxBatch?: Prisma.SortOrder
   unitsPerImage?: Prisma.SortOrder
+  maxQueueDelayMs?: Prisma.SortOrder
 }
 
 export type ModelVariantCreateNestedManyWithoutModelInput = {
@@ -633,6 +661,7 @@ export type ModelVariantCreateWithoutModelInput = {
   output: Prisma.JsonNullValueInput | runtime.InputJsonValue
   maxBatch: number
   unitsPerImage: number
+  maxQueueDelayMs?: number
   report?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   createdAt?: Date | string
 }
@@ -650,6 +679,7 @@ export type ModelVariantUncheckedCreateWithoutModelInput = {
   output: Prisma.JsonNullValueInput | runtime.InputJsonValue
   maxBatch: number
   unitsPerImage: number
+  maxQueueDelayMs?: number
   report?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   createdAt?: Date | string
 }
@@ -697,6 +727,7 @@ export type ModelVariantScalarWhereInput = {
   output?: Prisma.JsonFilter<"ModelVariant">
   maxBatch?: Prisma.IntFilter<"ModelVariant"> | number
   unitsPerImage?: Prisma.IntFilter<"ModelVariant"> | number
+  maxQueueDelayMs?: Prisma.IntFilter<"ModelVariant"> | number
   report?: Prisma.JsonNullableFilter<"ModelVariant">
   createdAt?: Prisma.DateTimeFilter<"ModelVariant"> | Date | string
 }
@@ -714,6 +745,7 @@ export type ModelVariantCreateManyModelInput = {
   output: Prisma.JsonNullValueInput | runtime.InputJsonValue
   maxBatch: number
   unitsPerImage: number
+  maxQueueDelayMs?: number
   report?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   createdAt?: Date | string
 }
@@ -731,6 +763,7 @@ export type ModelVariantUpdateWithoutModelInput = {
   output?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   maxBatch?: Prisma.IntFieldUpdateOperationsInput | number
   unitsPerImage?: Prisma.IntFieldUpdateOperationsInput | number
+  maxQueueDelayMs?: Prisma.IntFieldUpdateOperationsInput | number
   report?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
@@ -748,6 +781,7 @@ export type ModelVariantUncheckedUpdateWithoutModelInput = {
   output?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   maxBatch?: Prisma.IntFieldUpdateOperationsInput | number
   unitsPerImage?: Prisma.IntFieldUpdateOperationsInput | number
+  maxQueueDelayMs?: Prisma.IntFieldUpdateOperationsInput | number
   report?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
@@ -765,6 +799,7 @@ export type ModelVariantUncheckedUpdateManyWithoutModelInput = {
   output?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   maxBatch?: Prisma.IntFieldUpdateOperationsInput | number
   unitsPerImage?: Prisma.IntFieldUpdateOperationsInput | number
+  maxQueueDelayMs?: Prisma.IntFieldUpdateOperationsInput | number
   report?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
@@ -785,6 +820,7 @@ export type ModelVariantSelect<ExtArgs extends runtime.Types.Extensions.Internal
   output?: boolean
   maxBatch?: boolean
   unitsPerImage?: boolean
+  maxQueueDelayMs?: boolean
   report?: boolean
   createdAt?: boolean
   model?: boolean | Prisma.ModelDefaultArgs<ExtArgs>
@@ -804,6 +840,7 @@ export type ModelVariantSelectCreateManyAndReturn<ExtArgs extends runtime.Types.
   output?: boolean
   maxBatch?: boolean
   unitsPerImage?: boolean
+  maxQueueDelayMs?: boolean
   report?: boolean
   createdAt?: boolean
   model?: boolean | Prisma.ModelDefaultArgs<ExtArgs>
@@ -823,6 +860,7 @@ export type ModelVariantSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.
   output?: boolean
   maxBatch?: boolean
   unitsPerImage?: boolean
+  maxQueueDelayMs?: boolean
   report?: boolean
   createdAt?: boolean
   model?: boolean | Prisma.ModelDefaultArgs<ExtArgs>
@@ -842,11 +880,12 @@ export type ModelVariantSelectScalar = {
   output?: boolean
   maxBatch?: boolean
   unitsPerImage?: boolean
+  maxQueueDelayMs?: boolean
   report?: boolean
   createdAt?: boolean
 }
 
-export type ModelVariantOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "modelId" | "tenantId" | "compression" | "format" | "preprocessing" | "artifactSha256" | "externalData" | "sizeBytes" | "input" | "output" | "maxBatch" | "unitsPerImage" | "report" | "createdAt", ExtArgs["result"]["modelVariant"]>
+export type ModelVariantOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "modelId" | "tenantId" | "compression" | "format" | "preprocessing" | "artifactSha256" | "externalData" | "sizeBytes" | "input" | "output" | "maxBatch" | "unitsPerImage" | "maxQueueDelayMs" | "report" | "createdAt", ExtArgs["result"]["modelVariant"]>
 export type ModelVariantInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   model?: boolean | Prisma.ModelDefaultArgs<ExtArgs>
 }
@@ -876,6 +915,7 @@ export type $ModelVariantPayload<ExtArgs extends runtime.Types.Extensions.Intern
     output: runtime.JsonValue
     maxBatch: number
     unitsPerImage: number
+    maxQueueDelayMs: number
     report: runtime.JsonValue | null
     createdAt: Date
   }, ExtArgs["result"]["modelVariant"]>
@@ -1315,6 +1355,7 @@ export interface ModelVariantFieldRefs {
   readonly output: Prisma.FieldRef<"ModelVariant", 'Json'>
   readonly maxBatch: Prisma.FieldRef<"ModelVariant", 'Int'>
   readonly unitsPerImage: Prisma.FieldRef<"ModelVariant", 'Int'>
+  readonly maxQueueDelayMs: Prisma.FieldRef<"ModelVariant", 'Int'>
   readonly report: Prisma.FieldRef<"ModelVariant", 'Json'>
   readonly createdAt: Prisma.FieldRef<"ModelVariant", 'DateTime'>
 }

@@ -78,13 +78,14 @@ function inferenceRequest(input: ClassifyInput | DetectInput | SegmentInput): In
 function inferenceCaller(context: GraphqlContext, action: ProtectedAction): Caller {
   const principal = callerOf(context, action);
   const { tenant, apiKeyId, memberId, restriction } = principal;
-  const { weight, concurrency, monthlyUnits, hardLimit } = tenant.plan;
+  const { name: plan, weight, concurrency, monthlyUnits, hardLimit } = tenant.plan;
   const { signal } = context;
   return {
     tenantId: tenant.id,
     apiKeyId,
     memberId,
     weight,
+    plan,
     concurrency,
     monthlyUnits,
     hardLimit,

@@ -1,0 +1,152 @@
+import { describe, expect, it } from 'vitest';
+import { Admission, type Applicant, type Place } from '../../../src/inference/scheduler/admission.ts';
+import { OverloadedError } from '../../../src/lib/errors.ts';
+import { paperCosts } from './paper-costs.ts';
+
+/** An image takes 10 ms of device time, and one worker is there. */
+function admissionOf(most: number) {
+  const clock = { ms: 0, now: () => clock.ms, elapsed: () => clock.ms };
+  const costs = paperCosts(() => ({ perImageMs: 10, perBatchMs: 0 }));
+  const admission = new Admission({ most, costs, workers: () => 1, clock });
+  const admit = (tenant: string, images: number, overrides: Partial<Applicant> = {}) =>
+    admission.admit({
+      ...{ tenant, weight: 1, variant: { key: 'v', maxBatch: 8 }, images, fetched: 0 },
+      timeoutMs: Number.POSITIVE_INFINITY,
+      ...overrides,
+    });
+  return { admission, admit, clock };
+}
+
+function refusal(work: () => unknown): { message: string; retryAfterMs: number } {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof OverloadedError)) throw error;
+    return { message: error.message, retryAfterMs: Number(error.extensions.retryAfterMs) };
+  }
+  throw new Error('it was admitted');
+}
+
+/** Images that a tenant gets in, one by one, until it is refused. */
+function flood(admit: (tenant: string, images: number) => Place, tenant: string): number {
+  for (let images = 0; ; images += 1) {
+    try {
+      admit(tenant, 1);
+    } catch {
+      return images;
+    }
+  }
+}
+
+describe('places', () => {
+  it('are half of all for one flood, and leave 1/(n+1) free where n tenants flood at once', () => {
+    const { admission, admit } = admissionOf(400);
+    expect(flood(admit, 'flood')).toBe(200);
+    const { admission: shared, admit: share } = admissionOf(400);
+    const floods = ['a', 'b', 'c'];
+    for (let round = 0; round < 400; round += 1) {
+      for (const tenant of floods) {
+        try {
+          share(tenant, 1);
+        } catch {}
+      }
+    }
+    expect(400 - shared.admitted).toBeGreaterThanOrEqual(100);
+    share('visitor', 32);
+    expect(admission.admitted).toBe(200);
+  });
+
+  it('are at least one request for everybody, while there are so many', () => {
+    const { admission, admit } = admissionOf(64);
+    admit('a', 32);
+    admit('b', 32);
+    expect(admission.admitted).toBe(64);
+    expect(refusal(() => admit('c', 1))).toEqual({
+      message: 'The queue is full. Try again later.',
+      retryAfterMs: 10,
+    });
+  });
+
+  it('come back, once, and a refusal says when as many should have', () => {
+    const { admission, admit } = admissionOf(100);
+    const place = admit('a', 50);
+    expect(refusal(() => admit('a', 2))).toEqual({
+      message: 'You have 50 images waiting or running, and 48 are the most now. Try again later.',
+      retryAfterMs: 40,
+    });
+    place.leave(true);
+    admit('a', 50);
+    expect(admission.admitted).toBe(50);
+    expect([...admission.shed]).toEqual([['share', 2]]);
+  });
+});
+
+describe('time', () => {
+  it('refuses what would be answered too late because of what is before it, and says when it would not be', () => {
+    const { admission, admit } = admissionOf(1_000);
+    for (let request = 0; request < 4; request += 1) admit('a', 10);
+    admit('b', 1, { timeoutMs: 25 });
+    admit('a', 1, { timeoutMs: 520 });
+    // 430 ms, which may be a fifth more.
+    const { message, retryAfterMs } = refusal(() => admit('a', 1, { timeoutMs: 480 }));
+    expect(message).toMatch(/^It would take about \d+ ms to answer this, more than the 480 ms that it may\./);
+    expect(retryAfterMs).toBe(30);
+    expect([...admission.shed]).toEqual([['late', 1]]);
+  });
+
+  it("counts a tenant's own backlog at its share, and of the others' no more than falls to them meanwhile", () => {
+    const { admit } = admissionOf(1_000);
+    admit('flood', 32);
+    admit('flood', 32);
+    admit('flood', 32);
+    // Half of the device is its own: 2 images are done when 2 of the flood's are.
+    admit('visitor', 2, { timeoutMs: 50 });
+    // Three quarters are.
+    admit('heavy', 3, { weight: 3, timeoutMs: 80 });
+    expect(refusal(() => admit('flood', 1, { timeoutMs: 1_000 })).retryAfterMs).toBeGreaterThan(100);
+  });
+
+  it('leaves alone what would be late with nothing before it: it is told that it was too late', () => {
+    const { admit } = admissionOf(1_000);
+    admit('a', 32);
+    admit('a', 1, { timeoutMs: 1 });
+  });
+
+  it('goes by the rate at which answers are given while there is enough to do', () => {
+    const { admit, clock } = admissionOf(10_000);
+    // 20 ms an image: half as fast as the estimate has it.
+    const places = Array.from({ length: 100 }, () => admit('a', 1));
+    for (const place of places.splice(0, 50)) {
+      clock.ms += 20;
+      place.leave(true);
+    }
+    // 500 ms of estimated work are before it.
+    expect(refusal(() => admit('a', 1, { timeoutMs: 1_150 })).retryAfterMs).toBeGreaterThan(50);
+    admit('a', 1, { timeoutMs: 1_300 });
+  });
+
+  it('takes neither what is dropped for an answer, nor a trickle or a pause for a pace', () => {
+    const { admit, clock } = admissionOf(10_000);
+    for (let request = 0; request < 100; request += 1) {
+      const place = admit('slow', 1);
+      clock.ms += 1_000;
+      place.leave(true);
+    }
+    const dropped = Array.from({ length: 100 }, () => admit('a', 1));
+    for (const place of dropped) {
+      clock.ms += 1;
+      place.leave(false);
+    }
+    admit('a', 32);
+    admit('b', 1, { timeoutMs: 30 });
+    expect(refusal(() => admit('a', 1, { timeoutMs: 350 })).retryAfterMs).toBeGreaterThan(1);
+  });
+
+  it('counts images that have yet to be fetched once they have come', () => {
+    const { admit } = admissionOf(1_000);
+    const place = admit('a', 32, { fetched: 32 });
+    admit('a', 1, { timeoutMs: 50 });
+    for (let image = 0; image < 32; image += 1) place.arrived();
+    expect(refusal(() => admit('a', 1, { timeoutMs: 50 })).retryAfterMs).toBeGreaterThan(200);
+  });
+});
