@@ -39,7 +39,13 @@ async function start(workers: readonly Partial<LocalWorkerOptions>[]) {
   /** Runs a picture that is grey all over. */
   const run = (variant: Variant, grey = 4) => {
     const ticket: Ticket = {
-      ...{ tenant: 'tenant', weight: 1, priority: 'INTERACTIVE', deadline: Date.now() + 60_000 },
+      ...{
+        tenant: 'tenant',
+        weight: 1,
+        plan: 'Paper',
+        priority: 'INTERACTIVE',
+        deadline: Date.now() + 60_000,
+      },
       ...{ abandoned: new AbortController().signal, dispatched: false },
     };
     const pixels = new Uint8Array(12).fill(grey);
