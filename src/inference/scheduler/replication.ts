@@ -8,6 +8,8 @@ export interface Replica {
 
 /** Milliseconds to reckon with where no load was measured. */
 const UNKNOWN_LOAD_MS = 5_000;
+/** However soon it is loaded, memory has its price: less waiting is a moment's rush. */
+const LEAST_WAIT_MS = 1_000;
 /** A time in which nothing of a variant waited makes up for this part of one in which something did. */
 const RELIEF = 0.5;
 
@@ -44,7 +46,7 @@ export class Replication {
       if (!lane || holders.length === 0 || holders.some(({ isFull }) => !isFull)) continue;
       const waited = (this.#waitedMs.get(key) ?? 0) + ms;
       this.#waitedMs.set(key, waited);
-      if (waited < (this.#loadMs(key) ?? UNKNOWN_LOAD_MS)) continue;
+      if (waited < Math.max(LEAST_WAIT_MS, this.#loadMs(key) ?? UNKNOWN_LOAD_MS)) continue;
       this.#waitedMs.delete(key);
       idle.splice(idle.indexOf(lane), 1);
       replicas.push({ key, lane });
