@@ -57,7 +57,8 @@ export async function run(args: string[]): Promise<void> {
     });
     const contenders = [bare, ...services, ...servers];
 
-    for (const { measure } of contenders.slice(1)) await measure(Math.min(2, seconds));
+    progress(`warming up: V8 compiles what runs often, for the first thousands of requests`);
+    for (const { measure } of contenders.slice(1)) await measure(4 * seconds);
     const measured = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
     for (let round = 1; round <= rounds; round++) {
       for (const { name, measure } of contenders) measured.get(name)!.push(await measure(seconds));

@@ -1,5 +1,6 @@
 import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
 import type { Readable } from 'node:stream';
+import { LRUCache } from 'lru-cache';
 import { validate as isUuid, v7 as uuidv7 } from 'uuid';
 import type { Database, Transaction } from '../db/database.ts';
 import type { Upload } from '../db/generated/client.ts';
@@ -53,6 +54,7 @@ export interface UploadsParts {
   readonly times?: BodyTimes;
 }
 
+const mostRemembered = 10_000;
 const putWithinMs = 15 * 60_000;
 const keptMs = 60 * 60_000;
 const sweepEveryMs = 60_000;
@@ -82,6 +84,10 @@ export class Uploads {
   /** A tenant that asks for many at once waits here, and not with as many connections for its lock. */
   readonly #turns = new Turns();
   readonly #receiving = new Set<Promise<unknown>>();
+  /** Of uploads that were read lately: what was received stays as it is until it expires. */
+  readonly #received = new LRUCache<string, { readonly file: string; readonly expiresAt: Date }>({
+    max: mostRemembered,
+  });
   #sweeping: Repeating | null = null;
 
   constructor({ database, dir, logger, clock = systemClock, times = bodyTimes }: UploadsParts) {
@@ -154,12 +160,23 @@ export class Uploads {
   /** The tenant's own file; null: it has no such upload, or that has expired, or its file has not come. */
   async read(tenantId: string, uploadId: string): Promise<Uint8Array | null> {
     if (!isUuid(uploadId)) return null;
+    const file = await this.#fileOf(tenantId, uploadId);
+    return file === null ? null : this.#files.read(tenantId, file);
+  }
+
+  async #fileOf(tenantId: string, uploadId: string): Promise<string | null> {
+    const name = `${tenantId} ${uploadId}`;
+    const known = this.#received.get(name);
+    if (known && known.expiresAt > this.#now()) return known.file;
     const upload = await this.#database.asTenant(tenantId, (tx) =>
       tx.upload.findUnique({
         where: { id: uploadId, receivedAt: { not: null }, expiresAt: { gt: this.#now() } },
       }),
     );
-    return upload && this.#files.read(tenantId, upload.file!);
+    if (upload === null) return null;
+    const file = upload.file!;
+    this.#received.set(name, { file, expiresAt: upload.expiresAt });
+    return file;
   }
 
   /** Sweeps, and keeps at it until `close`. */
