@@ -8,7 +8,7 @@ import {
   parseResponse,
   writeRequest,
 } from './codec.ts';
-import { isNo, OipError, WorkerFaultError, WorkerLostError } from './errors.ts';
+import { BusyError, isNo, OipError, WorkerFaultError, WorkerLostError } from './errors.ts';
 import { errorText, HttpConnections, type HttpTarget } from './http.ts';
 import { isRecord } from './tensor-entries.ts';
 import { parseMemory, unloadedOf, type WorkerMemory } from './worker-memory.ts';
@@ -145,6 +145,7 @@ function pathOf(model: ModelReference): string {
 const BUSY = [429, 502, 503, 504];
 
 function unlessBusy(error: unknown): never {
+  if (error instanceof BusyError && error.reason !== 'full') throw error;
   if (isNo(error) && BUSY.includes(error.status))
     throw new WorkerLostError(`the worker answered ${error.status}: ${error.message}`, {
       cause: error,

@@ -11,6 +11,24 @@ export class OipError extends Error {
   }
 }
 
+/**
+ * `full`: there is no room for anybody · `tenant`: its tenant has its share of the room · `late`: it could not be done in time.
+ */
+export type BusyReason = 'full' | 'tenant' | 'late';
+
+/** A `fovea worker` did not run what it might run at another time. Says nothing against it, nor against the request. */
+export class BusyError extends OipError {
+  readonly reason: BusyReason;
+  /** null: asking again is of no use. */
+  readonly retryAfterMs: number | null;
+  constructor(reason: BusyReason, message: string, retryAfterMs: number | null) {
+    super(503, message);
+    this.name = 'BusyError';
+    this.reason = reason;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
 /** The status by which a `fovea worker` says that a model finds no room in its memory. */
 export const NO_ROOM = 507;
 

@@ -3,6 +3,7 @@ import { isIP, type LookupFunction } from 'node:net';
 import { Readable } from 'node:stream';
 import tls from 'node:tls';
 import { Pool } from 'undici';
+import { busyErrorFrom } from './busy.ts';
 import type { WireMessage } from './codec.ts';
 import { OipError, WorkerFaultError, WorkerLostError } from './errors.ts';
 import { MAX_ANSWER_BYTES } from './limits.ts';
@@ -109,7 +110,8 @@ export class HttpConnections {
     const { status, body } = answer;
     if (status >= 200 && status < 300) return answer;
     if (status === 401 || status === 403) throw this.#unauthorized(status);
-    throw new OipError(status, errorText(body) ?? `the worker answered ${status} to ${request.path}`);
+    const message = errorText(body) ?? `the worker answered ${status} to ${request.path}`;
+    throw busyErrorFrom(status, answer.headers, message) ?? new OipError(status, message);
   }
 
   /** Sends a message and waits for a good answer. */

@@ -15,7 +15,7 @@ export interface Entry<Payload> {
   readonly number: number;
 }
 
-/** By priority, in the order of arrival. Sets forget a member in constant time. */
+/** By priority, in the order of levels and then of arrival. Sets forget a member in constant time. */
 type Queues<Payload> = Record<Priority, Set<Entry<Payload>>>;
 
 /** What one tenant has waiting, in the order in which it wants it done. */
@@ -51,7 +51,14 @@ export class Flow<Payload> {
       queues = { INTERACTIVE: new Set(), BATCH: new Set() };
       this.#queues.set(variantKey, queues);
     }
-    queues[priority].add(entry);
+    const queue = queues[priority];
+    queue.add(entry);
+    if (entry.work.level === undefined) return;
+    for (const other of [...queue]) {
+      if (levelOf(other) <= levelOf(entry)) continue;
+      queue.delete(other);
+      queue.add(other);
+    }
   }
 
   delete(entry: Entry<Payload>): void {
@@ -71,8 +78,8 @@ export class Flow<Payload> {
     const heads: Record<Priority, Entry<Payload> | null> = { INTERACTIVE: null, BATCH: null };
     for (const [variantKey, queues] of this.#queues) {
       if (!mayRun(variantKey)) continue;
-      heads.INTERACTIVE = older(heads.INTERACTIVE, first(queues.INTERACTIVE));
-      heads.BATCH = older(heads.BATCH, first(queues.BATCH));
+      heads.INTERACTIVE = firstOf(heads.INTERACTIVE, first(queues.INTERACTIVE));
+      heads.BATCH = firstOf(heads.BATCH, first(queues.BATCH));
     }
     return this.#choose(heads.INTERACTIVE, heads.BATCH, now);
   }
@@ -98,8 +105,13 @@ export function isUrgent({ work, cameAt }: Entry<unknown>, now: number): boolean
   return work.priority === 'INTERACTIVE' || now - cameAt >= BATCH_YIELDS_MS;
 }
 
-function older<Payload>(a: Entry<Payload> | null, b: Entry<Payload> | null): Entry<Payload> | null {
-  return !a || (b && b.number < a.number) ? b : a;
+function firstOf<Payload>(a: Entry<Payload> | null, b: Entry<Payload> | null): Entry<Payload> | null {
+  if (!a || !b) return a ?? b;
+  return (levelOf(b) - levelOf(a) || b.number - a.number) < 0 ? b : a;
+}
+
+function levelOf({ work }: Entry<unknown>): number {
+  return work.level ?? 0;
 }
 
 function first<T>(set: Set<T>): T | null {

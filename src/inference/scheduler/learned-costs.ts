@@ -46,6 +46,10 @@ export class LearnedCosts implements BatchCosts {
     this.#msPerImage = line.at(images) / images;
   }
 
+  forget(variantKey: string): void {
+    this.#variants.delete(variantKey);
+  }
+
   batchMs(variantKey: string, images: number): number {
     return this.#variants.get(variantKey)?.line.at(images) ?? this.#msPerImage * images;
   }

@@ -12,6 +12,8 @@ export interface Work<Payload> {
   /** The tenant's share of a saturated device, above 0. */
   readonly weight: number;
   readonly priority: Priority;
+  /** Of a tenant's works of one priority lower ones go first; 0 where it is left out. */
+  readonly level?: number;
   /** Milliseconds on the clock that the scheduler is told; from then on it is not worth running. */
   readonly deadline: number;
   /** How long a batch that is not full may wait for more because of it, milliseconds. 0: it runs as soon as it can. */

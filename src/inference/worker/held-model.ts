@@ -2,7 +2,10 @@ import { OipError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkInputs } from './check-inputs.ts';
 import type { LoadedModel } from './engine.ts';
+import { imagesOf, isBatched, kindOf } from './joined-tensors.ts';
+import type { Run, Runner } from './run-together.ts';
 import type { ModelStatistics } from './statistics.ts';
+import type { Company } from './turns.ts';
 
 export interface ModelSource {
   readonly sha256: string;
@@ -27,7 +30,8 @@ export function isSame(held: ModelSource, wanted: ModelSource): boolean {
 const FRESH_MS = 5_000;
 
 /** A model in memory, and of what use it is. */
-export class HeldModel {
+export class HeldModel implements Runner {
+  readonly name: string;
   readonly source: ModelSource;
   readonly platform: string;
   readonly model: LoadedModel;
@@ -36,16 +40,20 @@ export class HeldModel {
   /** Since its name was loaded, whatever artefact that held. */
   readonly statistics: ModelStatistics;
   readonly #heldSince = performance.now();
+  /** Images that requests are joined to, at most. */
+  #joins: number;
   #usedAt = this.#heldSince;
   #hasRun = false;
   #inHand = 0;
 
-  constructor(parts: Pick<HeldModel, 'source' | 'platform' | 'model' | 'bytes' | 'statistics'>) {
+  constructor(parts: Pick<HeldModel, 'name' | 'source' | 'platform' | 'model' | 'bytes' | 'statistics'>) {
+    this.name = parts.name;
     this.source = parts.source;
     this.platform = parts.platform;
     this.model = parts.model;
     this.bytes = parts.bytes;
     this.statistics = parts.statistics;
+    this.#joins = isBatched(parts.model) ? parts.source.maxBatch : 1;
   }
 
   /** When it last was of use, on the clock of `performance`. */
@@ -71,18 +79,32 @@ export class HeldModel {
     };
   }
 
+  /** What a request may be run with. Throws as `check` does. */
+  companyOf(inputs: readonly Tensor[], outputs: readonly string[] | null): Company {
+    this.check(inputs, outputs);
+    const images = imagesOf(inputs);
+    const own = images ?? inputs.find(({ name }) => name === this.model.inputs[0]?.name)?.shape[0] ?? 1;
+    const maxBatch = images === null ? 1 : this.#joins;
+    return { model: this.name, kind: maxBatch > 1 ? kindOf(inputs) : '', images: own, maxBatch };
+  }
+
+  ran(images: number, computeMs: number): void {
+    this.statistics.ran(images, computeMs);
+  }
+
+  cannotJoin(): void {
+    this.#joins = 1;
+  }
+
   /** Runs once; `outputs` null: all. Throws OipError for what the request or the model is to blame for. */
-  async run(
-    inputs: readonly Tensor[],
-    outputs: readonly string[] | null,
-    name: string,
-  ): Promise<{ readonly outputs: Tensor[]; readonly computeMs: number }> {
+  async run(inputs: readonly Tensor[], outputs: readonly string[] | null): Promise<Omit<Run, 'batchSize'>> {
     const wanted = this.check(inputs, outputs);
     const start = performance.now();
     try {
-      return { outputs: await this.model.run(inputs, wanted), computeMs: performance.now() - start };
+      const found = await this.model.run(inputs, wanted);
+      return { outputs: found, computeMs: performance.now() - start, device: this.model.device };
     } catch (error) {
-      throw new OipError(500, `model '${name}' failed: ${(error as Error).message}`, { cause: error });
+      throw new OipError(500, `model '${this.name}' failed: ${(error as Error).message}`, { cause: error });
     } finally {
       this.#hasRun = true;
       this.#usedAt = performance.now();

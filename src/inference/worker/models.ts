@@ -8,8 +8,9 @@ import type { Engine, EngineLoader, LoadedModel } from './engine.ts';
 import { HeldModel, isSame, type ModelSource } from './held-model.ts';
 import { HeldModels, type MemoryUse } from './held-models.ts';
 import type { MemoryBudget } from './memory-budget.ts';
-import { RunQueue, type Wish } from './run-queue.ts';
+import { type Run, type RunRequest, runTogether } from './run-together.ts';
 import { ModelStatistics } from './statistics.ts';
+import { Turns, type Wish } from './turns.ts';
 import { warmUp } from './warm-up.ts';
 
 export interface ServedMetadata {
@@ -23,11 +24,20 @@ export interface Inference {
   readonly outputs: Tensor[];
   /** Milliseconds before its turn. */
   readonly queueMs: number;
-  /** Milliseconds inside the engine, waiting excluded. */
+  /** Milliseconds inside the engine that the whole batch took, waiting excluded. */
   readonly computeMs: number;
   readonly device: string;
   /** The first dimension of the model's first input: images, in a model of pictures. */
+  readonly images: number;
+  /** Images that were run with it, its own included. */
   readonly batchSize: number;
+}
+
+/** A request for its turn. */
+interface Asked extends RunRequest {
+  readonly name: string;
+  /** Its turn has come. */
+  begin(): void;
 }
 
 export interface ListedModel {
@@ -47,7 +57,7 @@ export interface LoadOutcome {
 
 /**
  * The models a worker holds, by name, within its budget of memory: where another finds no room, those that were of use least
- * lately are unloaded. Every run, warm-up and disposal happens one at a time, so none breaks another; upkeep goes before runs.
+ * lately are unloaded. Every run, warm-up and disposal happens one at a time, so none breaks another; `Turns` says in what order.
  */
 export class WorkerModels {
   readonly #artifacts: string;
@@ -57,7 +67,7 @@ export class WorkerModels {
   readonly #loaded: HeldModels;
   readonly #loading = new Map<string, { source: ModelSource; done: Promise<LoadOutcome> }>();
   readonly #absent = new AbsentModels();
-  readonly #queue = new RunQueue();
+  readonly #turns = new Turns((requests: readonly Asked[]) => this.#run(requests));
   /** What a load takes can be measured while there is no other. */
   readonly #loadAlone = oneAtATime();
 
@@ -73,9 +83,15 @@ export class WorkerModels {
     this.#logger = logger;
     const free = (held: HeldModel, name: string, reason: string) => {
       this.#absent.add(name, { source: held.source, reason });
-      return this.#queue.enter(() => held.model.dispose());
+      this.#turns.forget(name);
+      return this.#turns.upkeep(() => held.model.dispose());
     };
     this.#loaded = new HeldModels(budget, free, logger);
+  }
+
+  /** How long the requests that wait should take, milliseconds. */
+  get backlogMs(): number {
+    return this.#turns.backlogMs;
   }
 
   /** How many models were unloaded for want of memory. */
@@ -167,31 +183,16 @@ export class WorkerModels {
     wish: Wish,
   ): Promise<Inference> {
     const present = this.#find(name);
-    present.check(inputs, outputs); // Nobody waits to hear of a mistake.
-    const { statistics } = present;
+    const company = present.companyOf(inputs, outputs); // Nobody waits to hear of a mistake.
+    const { images } = company;
     const leave = present.enter();
-    const askedAt = performance.now();
-    let waiting = 1;
-    const waits = () => {
-      statistics.pending -= waiting;
-      waiting = 0;
-    };
-    statistics.pending += waiting;
+    const wait = present.statistics.wait();
     try {
-      return await this.#queue.enter(async () => {
-        waits();
-        const queueMs = performance.now() - askedAt;
-        const held = this.#find(name); // It may be another by now.
-        const { inputs: declared, device } = held.model;
-        return {
-          ...(await held.run(inputs, outputs, name)),
-          queueMs,
-          device,
-          batchSize: inputs.find((input) => input.name === declared[0]?.name)?.shape[0] ?? 1,
-        };
-      }, wish);
+      const asked = { name, inputs, outputs, images, begin: wait.end };
+      const run = await this.#turns.enter(asked, company, wish);
+      return { ...run, images, queueMs: wait.ms };
     } finally {
-      waits();
+      wait.end();
       leave();
     }
   }
@@ -200,6 +201,16 @@ export class WorkerModels {
   async close(): Promise<void> {
     await Promise.allSettled([...this.#loading.values()].map(({ done }) => done));
     for (const [name] of [...this.#loaded]) await this.#loaded.unload(name, 'the worker ends');
+  }
+
+  async #run(requests: readonly Asked[]): Promise<PromiseSettledResult<Run>[]> {
+    for (const { begin } of requests) begin();
+    try {
+      const held = this.#find(requests[0]!.name); // It may be another by now.
+      return await runTogether(held, requests);
+    } catch (reason) {
+      return requests.map(() => ({ status: 'rejected', reason }));
+    }
   }
 
   #find(name: string): HeldModel {
@@ -232,26 +243,28 @@ export class WorkerModels {
     const unloaded = await this.#loaded.makeRoom(name, expected, onlyIfRoom);
     const artifact = await readArtifact(this.#artifacts, sha256);
     const files = await checkArtifacts(this.#artifacts, externalData);
-    const { opened: model, bytes } = await this.#budget.measure(source, least, () =>
-      this.#open(name, engine, artifact, files, maxBatch),
-    );
+    const {
+      opened: { model, answersByImage },
+      bytes,
+    } = await this.#budget.measure(source, least, () => this.#open(name, engine, artifact, files, maxBatch));
     try {
       this.#budget.requirePossible(name, bytes);
       // It may have taken more than was reckoned with.
       unloaded.push(...(await this.#loaded.makeRoom(name, bytes, onlyIfRoom)));
     } catch (error) {
-      await this.#queue.enter(() => model.dispose());
+      await this.#turns.upkeep(() => model.dispose());
       throw error;
     }
     const statistics = this.#loaded.get(name)?.statistics ?? new ModelStatistics();
-    const held = new HeldModel({ source, platform: engine.platform, model, bytes, statistics });
+    const held = new HeldModel({ name, source, platform: engine.platform, model, bytes, statistics });
+    if (!answersByImage) held.cannotJoin();
     const former = this.#loaded.set(name, held);
     this.#absent.delete(name);
     const { device, remarks = [] } = model;
     const ms = Math.round(performance.now() - start);
     this.#logger.info({ model: name, sha256, device, ms, bytes }, 'model loaded');
     for (const remark of remarks) this.#logger.warn({ model: name, device }, remark);
-    if (former) await this.#queue.enter(() => former.model.dispose());
+    if (former) await this.#turns.upkeep(() => former.model.dispose());
     return { bytes, unloaded };
   }
 
@@ -261,13 +274,13 @@ export class WorkerModels {
     artifact: Uint8Array,
     files: CheckedFiles,
     maxBatch: number,
-  ): Promise<LoadedModel> {
+  ): Promise<{ readonly model: LoadedModel; readonly answersByImage: boolean }> {
     try {
       const model = await engine.load(artifact, files);
       try {
         await files.requireUnchanged();
-        await this.#queue.enter(() => warmUp(model, maxBatch));
-        return model;
+        const answersByImage = await this.#turns.upkeep(() => warmUp(model, maxBatch));
+        return { model, answersByImage };
       } catch (error) {
         await model.dispose();
         throw error;

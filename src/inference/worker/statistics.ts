@@ -5,18 +5,25 @@ export class Duration {
 
   add(ms: number): void {
     this.count += 1;
+    this.spend(ms);
+  }
+
+  /** What was counted took so much more. */
+  spend(ms: number): void {
     this.ns += Math.round(ms * 1e6);
   }
 }
 
-/** The parts of a request that was answered, milliseconds. */
-export interface Times {
+/** A request that was answered: its images, the batch that it was run in, and its parts, milliseconds. */
+export interface Answered {
+  readonly images: number;
+  readonly batchSize: number;
   /** From the whole body to the whole answer. */
   readonly wholeMs: number;
   readonly queueMs: number;
   /** Reading the message's tensors. */
   readonly inputMs: number;
-  /** Inside the engine. */
+  /** Inside the engine, as long as its whole batch was. */
   readonly computeMs: number;
   /** Writing the answer's tensors. */
   readonly outputMs: number;
@@ -26,12 +33,6 @@ class Computing {
   readonly input = new Duration();
   readonly infer = new Duration();
   readonly output = new Duration();
-
-  add({ inputMs, computeMs, outputMs }: Times): void {
-    this.input.add(inputMs);
-    this.infer.add(computeMs);
-    this.output.add(outputMs);
-  }
 }
 
 /** Clients choose their batches: so many sizes are told apart, those beyond are counted in the sums alone. */
@@ -46,25 +47,56 @@ export class ModelStatistics {
   readonly byBatchSize = new Map<number, Computing>();
   /** Of one image each, in requests that succeeded. */
   inferences = 0;
+  /** Batches that were run, of however many requests. */
   executions = 0;
   /** When the last request was made, milliseconds since 1970; 0: none was. */
   lastInferenceAt = 0;
   /** Requests that wait for their turn. */
   pending = 0;
 
-  succeeded(batchSize: number, times: Times): void {
-    this.#asked(times.wholeMs);
-    this.success.add(times.wholeMs);
-    this.queue.add(times.queueMs);
-    this.computing.add(times);
-    this.inferences += batchSize;
+  /** Somebody waits for a turn until `end` is called, which may be called again; `ms`: how long that was. */
+  wait(): { readonly end: () => void; readonly ms: number } {
+    const since = performance.now();
+    let waitedMs: number | null = null;
+    this.pending += 1;
+    return {
+      end: () => {
+        if (waitedMs !== null) return;
+        waitedMs = performance.now() - since;
+        this.pending -= 1;
+      },
+      get ms() {
+        return waitedMs ?? performance.now() - since;
+      },
+    };
+  }
+
+  /** A batch was run. */
+  ran(batchSize: number, computeMs: number): void {
     this.executions += 1;
     let ofSize = this.byBatchSize.get(batchSize);
-    if (!ofSize && this.byBatchSize.size < MOST_BATCH_SIZES) {
+    if (!ofSize) {
+      if (this.byBatchSize.size >= MOST_BATCH_SIZES) return;
       ofSize = new Computing();
       this.byBatchSize.set(batchSize, ofSize);
     }
-    ofSize?.add(times);
+    ofSize.infer.add(computeMs);
+    // Their time is that of its requests, each once it has been answered.
+    ofSize.input.count += 1;
+    ofSize.output.count += 1;
+  }
+
+  succeeded({ images, batchSize, wholeMs, queueMs, inputMs, computeMs, outputMs }: Answered): void {
+    this.#asked(wholeMs);
+    this.success.add(wholeMs);
+    this.queue.add(queueMs);
+    this.computing.input.add(inputMs);
+    this.computing.infer.add(computeMs);
+    this.computing.output.add(outputMs);
+    this.inferences += images;
+    const ofBatch = this.byBatchSize.get(batchSize);
+    ofBatch?.input.spend(inputMs);
+    ofBatch?.output.spend(outputMs);
   }
 
   failed(wholeMs: number): void {

@@ -6,11 +6,12 @@ import type { LoadedModel } from './engine.ts';
  * graph that only works for one image is found here. Pixels are noise, since an engine holds its first answer against
  * another's, and a picture of one colour would hide one that is turned round; other inputs are zeros. A graph with other
  * free dimensions is taken as it is, since no size is known to fit. Throws an Error in the engine's words, with the batch
- * that failed.
+ * that failed; answers whether, as far as is known, it answers a row for each image of a batch.
  */
-export async function warmUp(model: LoadedModel, maxBatch: number): Promise<void> {
+export async function warmUp(model: LoadedModel, maxBatch: number): Promise<boolean> {
   const shapes = model.inputs.map(({ shape }) => shape);
-  if (shapes.some((shape) => shape.slice(1).includes(-1))) return;
+  if (shapes.some((shape) => shape.slice(1).includes(-1))) return true;
+  let answersByImage = true;
   const free = shapes.some((shape) => shape[0] === -1);
   const outputs = model.outputs.map(({ name }) => name);
   for (const batch of free && maxBatch > 1 ? [1, maxBatch] : [1]) {
@@ -20,11 +21,13 @@ export async function warmUp(model: LoadedModel, maxBatch: number): Promise<void
       return { name, datatype, shape, data: datatype === 'UINT8' ? noise(data) : data };
     });
     try {
-      await model.run(inputs, outputs);
+      const answers = await model.run(inputs, outputs);
+      if (answers.some(({ shape }) => shape[0] !== batch)) answersByImage = false;
     } catch (error) {
       throw new Error(`it fails on ${batch} images of noise: ${(error as Error).message}`, { cause: error });
     }
   }
+  return answersByImage;
 }
 
 /** Fills it with the same numbers each time (a linear congruential generator's upper bits). */

@@ -37,7 +37,7 @@ export interface WorkerOptions {
   readonly maxBodyBytes?: number;
   /** Resident memory of the process, bytes; half of the machine's. */
   readonly memoryBytes?: number;
-  /** What inference requests may take at once; 256 of them and their share of the memory, 512 MiB at most. */
+  /** What inference requests may take at once; 512 of them and their share of the memory, 512 MiB at most. */
   readonly admission?: AdmissionLimits;
   /** Bytes of one artefact that is brought over the wire; 32 GiB. */
   readonly maxArtifactBytes?: number;
@@ -50,6 +50,7 @@ export interface RunningWorker {
   close(): Promise<void>;
 }
 
+const MOST_REQUESTS = 512;
 const SWEEP_MS = 60 * 60_000;
 /** Between two looks at how much memory is taken. */
 const LOOK_MS = 5_000;
@@ -85,7 +86,10 @@ export async function runWorker(
     logger,
   );
   const clock = overrides.clock ?? new AttentiveClock();
-  const admission = new Admission(options.admission ?? { requests: 256, bytes: budget.trafficBytes });
+  const admission = new Admission(
+    options.admission ?? { requests: MOST_REQUESTS, bytes: budget.trafficBytes },
+    () => models.backlogMs,
+  );
   const served: { -readonly [K in keyof Served]: Served[K] } = {
     models,
     artifacts,

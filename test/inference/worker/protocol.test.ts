@@ -91,6 +91,7 @@ it('describes itself and its models', async () => {
       'statistics',
       'fovea_artifacts',
       'fovea_memory',
+      'fovea_scheduling',
     ],
   });
   expect((await get('/v2/health/live')).status).toBe(200);

@@ -23,13 +23,13 @@ async function startBusy(options: Partial<WorkerOptions> = {}) {
   return { ...started, base, release, ask, running, runs, opened };
 }
 
-it('runs lower priorities first, 0 and none as 50, and within one who came first', async () => {
+it('runs lower priorities of a tenant first, 0 and none as 50, and within one who came first', async () => {
   const { base, release, ask, running, runs } = await startBusy();
   const answers = [running];
   const parameters = [
     {},
-    { priority: 100 },
-    { priority: 51 },
+    { priority: 30 },
+    { priority: 49 },
     { priority: 0 },
     { priority: 50 },
     { priority: 1 },
@@ -44,7 +44,7 @@ it('runs lower priorities first, 0 and none as 50, and within one who came first
   for (const [grey, answer] of (await Promise.all(answers)).entries()) {
     expect(json(answer)).toMatchObject({ status: 200, body: { outputs: [{ data: [grey, grey, grey] }] } });
   }
-  expect(runs).toEqual([0, 6, 8, 7, 1, 4, 5, 3, 2]);
+  expect(runs).toEqual([0, 6, 8, 2, 3, 7, 1, 4, 5]);
 });
 
 it('answers 503 for a request that waited for longer than its timeout, and never runs it', async () => {
@@ -101,13 +101,19 @@ it.each([
   ['timeout', '1000'],
   ['timeout', 1e300],
   ['timeout', [1]],
+  ['tenant', 1],
+  ['tenant', 'x'.repeat(201)],
+  ['weight', 0],
+  ['weight', -1],
+  ['weight', 1e300],
+  ['weight', '1'],
 ])('refuses %s %j', async (name, value) => {
   const { release, ask, running } = await startBusy();
   const answer = json(await ask(1, { [name]: value }));
   expect(answer).toEqual({
     status: 400,
     body: {
-      error: expect.stringMatching(`^parameters.${name}: expected a whole number 0\\.\\.\\d+, found `),
+      error: expect.stringMatching(`^parameters.${name}: expected .*, found `),
     },
   });
   release();
@@ -115,14 +121,14 @@ it.each([
 });
 
 it('takes no more requests than it has room for, says so, and takes them again', async () => {
-  const { base, release, ask, running } = await startBusy({ admission: { requests: 3, bytes: 2 ** 20 } });
-  const waiting = [ask(1), ask(2)];
-  await untilPending(base, 2);
-  expect(json(await ask(3))).toEqual({
+  const { base, release, ask, running } = await startBusy({ admission: { requests: 4, bytes: 2 ** 20 } });
+  const waiting = [ask(1), ask(2, { tenant: 'a' }), ask(3, { tenant: 'b' })];
+  await untilPending(base, 3);
+  expect(json(await ask(4, { tenant: 'c' }))).toEqual({
     status: 503,
     body: {
       error: expect.stringMatching(
-        /^the worker has 3 requests of \d+ bytes before it, and takes 3 .* ask again later$/,
+        /^the worker has 4 requests of \d+ bytes before it, and takes 4 .* ask again later$/,
       ),
     },
   });

@@ -54,7 +54,7 @@ async function start(options: Partial<WorkerOptions>, overrides: Parameters<type
 
 it('has no room for more while its answers are not read, and has it again when their clients hang up', async () => {
   const { askForMuch, ask, untilAnswered, untilAnsweredAgain } = await start({
-    admission: { requests: 2, bytes: 2 ** 30 },
+    admission: { requests: 4, bytes: 2 ** 30 },
   });
   const sockets = [askForMuch(), askForMuch()];
   await untilAnswered(2);

@@ -6,6 +6,13 @@ import type { Answer, Call } from './call.ts';
 import { readSchedule } from './schedule.ts';
 import { requireOnlyVersion, type Served } from './served.ts';
 
+interface InferContext {
+  readonly models: WorkerModels;
+  readonly name: string;
+  readonly statistics: ModelStatistics;
+  readonly admitted: Admitted;
+}
+
 export async function infer(
   { models, admission }: Served,
   call: Call,
@@ -22,7 +29,7 @@ export async function infer(
     const body = await call.body(undefined, admitted.grow);
     admitted.weigh(body.byteLength);
     admitted.enter();
-    const answer = await inferFrom(body, call, { models, name, statistics });
+    const answer = await inferFrom(body, call, { models, name, statistics, admitted });
     admitted.weigh(answer.chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
     return answer;
   } catch (error) {
@@ -35,12 +42,13 @@ export async function infer(
 async function inferFrom(
   body: Buffer,
   call: Call,
-  { models, name, statistics }: { models: WorkerModels; name: string; statistics: ModelStatistics },
+  { models, name, statistics, admitted }: InferContext,
 ): Promise<Answer> {
   const startedAt = performance.now();
   const elapsed = () => performance.now() - startedAt;
   const request = readRequest(call, body);
   const schedule = readSchedule(request.parameters);
+  admitted.belong(schedule.tenant);
   const inputMs = elapsed();
   const inference = await models.infer(name, request.inputs, request.outputs, {
     ...schedule,
@@ -49,8 +57,7 @@ async function inferFrom(
   const computedMs = elapsed();
   const answer = writeAnswer(name, request, inference);
   const wholeMs = elapsed();
-  const { queueMs, computeMs, batchSize } = inference;
-  statistics.succeeded(batchSize, { wholeMs, queueMs, inputMs, computeMs, outputMs: wholeMs - computedMs });
+  statistics.succeeded({ ...inference, wholeMs, inputMs, outputMs: wholeMs - computedMs });
   return answer;
 }
 
@@ -59,11 +66,12 @@ function readRequest(call: Call, body: Buffer): InferRequest {
   return parseRequest(body, typeof headerLength === 'string' ? headerLength : undefined);
 }
 
-function writeAnswer(name: string, request: InferRequest, { outputs, computeMs, device }: Inference): Answer {
+function writeAnswer(name: string, request: InferRequest, inference: Inference): Answer {
+  const { outputs, computeMs, device, queueMs, batchSize } = inference;
   return writeResponse({
     model: name,
     id: request.id,
-    parameters: { compute_ms: computeMs, device },
+    parameters: { compute_ms: computeMs, device, queue_ms: queueMs, batch_size: batchSize },
     outputs,
     binaryOutput: request.binaryOutput,
   });

@@ -12,6 +12,7 @@ const extensions = [
   'statistics',
   'fovea_artifacts',
   'fovea_memory',
+  'fovea_scheduling',
 ];
 
 export function describeServer(): Answer {

@@ -2,7 +2,8 @@ import { createServer, type IncomingMessage, type RequestListener, type ServerRe
 import type { Server } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from '../../../lib/logger.ts';
-import { OipError } from '../../oip/errors.ts';
+import { busyHeaders } from '../../oip/busy.ts';
+import { BusyError, OipError } from '../../oip/errors.ts';
 import type { AttentiveClock } from '../attentive-clock.ts';
 import { refuseAccess } from './access.ts';
 import { type Answer, type Call, errorAnswer } from './call.ts';
@@ -49,7 +50,8 @@ export async function createWorkerServer(
       const status = error instanceof OipError ? error.status : 500;
       // 503 says that there is more to do than can be done, which a flood of lines does not mend.
       if (status >= 500 && status !== 503) logger.error({ err: error, path: call.path }, 'request failed');
-      found = errorAnswer(status, (error as Error).message);
+      const headers = error instanceof BusyError ? busyHeaders(error) : {};
+      found = errorAnswer(status, (error as Error).message, headers);
     }
     await sendAnswer(found, request, response, { isLast: options.isDraining(), clock });
   };
