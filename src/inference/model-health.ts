@@ -2,7 +2,7 @@ import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/logger.ts';
 import { ImageError } from './images/image-error.ts';
 import type { ChosenVariant } from './model-selection.ts';
-import { ModelLoadError, WorkerLostError } from './oip/errors.ts';
+import { BusyError, ModelLoadError, WorkerLostError } from './oip/errors.ts';
 import type { Compression } from './variant.ts';
 
 const SAID_AGAIN_MS = 60_000;
@@ -48,6 +48,7 @@ export class ModelHealth {
 
   /** One image failed. */
   failed(chosen: ChosenVariant, error: Error): void {
+    if (error instanceof BusyError) return;
     const reason = reasonOf(error);
     const { key } = chosen.variant;
     const record = this.#records.get(key) ?? { chosen, failures: new Map(), wanted: 0 };

@@ -145,8 +145,8 @@ function pathOf(model: ModelReference): string {
 const BUSY = [429, 502, 503, 504];
 
 function unlessBusy(error: unknown): never {
-  if (error instanceof BusyError && error.reason !== 'full') throw error;
-  if (isNo(error) && BUSY.includes(error.status))
+  const isFull = error instanceof BusyError && error.reason === 'full';
+  if (isFull || (isNo(error) && BUSY.includes(error.status)))
     throw new WorkerLostError(`the worker answered ${error.status}: ${error.message}`, {
       cause: error,
       isBusy: true,

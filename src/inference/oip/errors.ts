@@ -69,7 +69,7 @@ export class WorkerFaultError extends OipError {
 
 /** A plain no, whatever its status: servers differ in how they say that something is not there. */
 export function isNo(error: unknown): error is OipError {
-  return error instanceof OipError && !(error instanceof WorkerFaultError);
+  return error instanceof OipError && !(error instanceof WorkerFaultError || error instanceof BusyError);
 }
 
 /**

@@ -1,6 +1,6 @@
-import { OverloadedError } from '../../lib/errors.ts';
+import { DeadlineExceededError, OverloadedError } from '../../lib/errors.ts';
 import { ImageError } from '../images/image-error.ts';
-import { ModelLoadError, OipError, WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
+import { BusyError, ModelLoadError, OipError, WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
 import type { QueuedImage } from './batch.ts';
 import type { Death } from './deaths.ts';
 import type { Lane } from './lane.ts';
@@ -43,6 +43,7 @@ const ENOUGH_REFUSALS = 2;
  * - It has no time: another is asked, and then the client is.
  * - It is at fault, or does not take the model: the batch is run as it is by each of the others, until one answers as it should.
  *   A fault may be over by the next time: where there is no other, it is run there once more.
+ * - It has no room for more of the tenant's, or could not run it in time: the client is told so.
  * - The model failed: one image can fail all that it is with, so each is queued alone. One that was alone is run on another
  *   worker, since this one may fail on all it is given; one that two fail on has failed.
  *
@@ -53,6 +54,7 @@ export function afterFailure(images: readonly QueuedImage[], failure: Failure): 
   if (death !== null) return afterDeath(images, failure, death);
   if (error instanceof WorkerLostError) return afterRefusal(images, failure);
   const isFirst = images.every(({ avoided }) => avoided.size === 0);
+  if (error instanceof BusyError) return failed(images, error);
   if (error instanceof WorkerFaultError || error instanceof ModelLoadError) {
     for (const { avoided } of images) avoided.add(lane);
     const isWorthwhile = images[0] && hasOther(images[0].avoided);
@@ -115,6 +117,7 @@ function failed(images: readonly QueuedImage[], reason: Error, told = toldOf(rea
 
 /** What the client is told; the reason, which may name what is the operator's alone, is for the log. */
 function toldOf(error: Error): Error {
+  if (error instanceof BusyError) return busy(error);
   if (error instanceof WorkerLostError)
     return failure('inference workers stopped each time that they ran this image');
   if (error instanceof WorkerFaultError)
@@ -122,6 +125,12 @@ function toldOf(error: Error): Error {
   if (error instanceof ModelLoadError)
     return failure('the model could not be loaded; the fault is not in this image');
   return error instanceof OipError ? failure('the model could not be run on this image') : error;
+}
+
+function busy({ reason, retryAfterMs }: BusyError): Error {
+  if (reason === 'late') return new DeadlineExceededError('the image could not be run before its deadline');
+  const message = 'You have as many images waiting for a worker as you may have. Try again later.';
+  return new OverloadedError(message, { retryAfterMs: retryAfterMs ?? 1_000 });
 }
 
 function failure(message: string): ImageError {
