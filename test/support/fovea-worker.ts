@@ -14,6 +14,8 @@ export interface FoveaWorkerOptions {
   /** The artefact folder; where it is left out, one of its own, which is empty at first. */
   readonly artifacts?: string;
   readonly token?: string;
+  /** 1 unless it is told. */
+  readonly threads?: number;
   /** Called with what ends it, in the place of the end of the test. */
   readonly atEnd?: (clean: () => void) => void;
 }
@@ -39,9 +41,9 @@ export class FoveaWorker {
   }
 
   static async start(options: FoveaWorkerOptions = {}): Promise<FoveaWorker> {
-    const { listen = '127.0.0.1:0', token, atEnd = onTestFinished } = options;
+    const { listen = '127.0.0.1:0', token, threads = 1, atEnd = onTestFinished } = options;
     const own = options.artifacts === undefined ? mkdtempSync(join(tmpdir(), 'fovea-test-')) : null;
-    const args = ['--artifacts', options.artifacts ?? own!, '--threads', '1'];
+    const args = ['--artifacts', options.artifacts ?? own!, '--threads', `${threads}`];
     const environment = token === undefined ? {} : { FOVEA_WORKER_TOKEN: token };
     const { child, address } = await launch(listen, args, environment);
     const worker = new FoveaWorker(address, child, args, environment);

@@ -197,6 +197,26 @@ export function heavyModel(size: number, megabytes: number, note = ''): Uint8Arr
   return model(graph);
 }
 
+/**
+ * `images` uint8 [N, size, size, 3] → `columns` float32 [N, size, 3]: the mean of every column, its pixels weighted. ONNX Runtime
+ * adds a lone image's up in another order than a batch's.
+ */
+export function columnsModel(size: number): Uint8Array {
+  const weights = Array.from({ length: size * size * 3 }, (_, index) => Math.sin(index));
+  const graph = create(GraphProtoSchema, {
+    name: 'columns',
+    input: [valueInfo('images', UINT8, [null, size, size, 3])],
+    output: [valueInfo('columns', FLOAT, [null, size, 3])],
+    initializer: [floats('weights', [size, size, 3], weights)],
+    node: [
+      castTo(FLOAT, 'images', 'images_float'),
+      node('Mul', ['images_float', 'weights'], ['weighted']),
+      reduction('ReduceMean', 'weighted', 'columns', [1n]),
+    ],
+  });
+  return model(graph);
+}
+
 /** A graph that declares a free batch and takes one image alone. */
 export function singleImageModel(size: number): Uint8Array {
   const graph = create(GraphProtoSchema, {

@@ -176,6 +176,7 @@ export function loadParameters(
     ...(externalData.length > 0 && { external_data: externalData.join(',') }),
     format,
     warmup_batch: maxBatch,
+    exact_batches: true,
     ...(onlyIfRoom && { only_if_room: true }),
   };
 }

@@ -14,6 +14,8 @@ export interface ModelSource {
   readonly format: string;
   /** Images the graph must take at once. */
   readonly maxBatch: number;
+  /** Whether each image of a batch must be answered bit for bit as it is alone, where a CPU computes. */
+  readonly exactBatches: boolean;
 }
 
 /** Whether a model that was loaded from `held` is what `wanted` asks for: it may have been tried with larger batches. */
@@ -22,7 +24,8 @@ export function isSame(held: ModelSource, wanted: ModelSource): boolean {
     held.sha256 === wanted.sha256 &&
     held.format === wanted.format &&
     held.externalData.join() === wanted.externalData.join() &&
-    held.maxBatch >= wanted.maxBatch
+    held.maxBatch >= wanted.maxBatch &&
+    held.exactBatches === wanted.exactBatches
   );
 }
 

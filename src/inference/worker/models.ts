@@ -11,7 +11,7 @@ import type { MemoryBudget } from './memory-budget.ts';
 import { type Run, type RunRequest, runTogether } from './run-together.ts';
 import { ModelStatistics } from './statistics.ts';
 import { Turns, type Wish } from './turns.ts';
-import { warmUp } from './warm-up.ts';
+import { type WarmModel, warmUp } from './warm-up.ts';
 
 export interface ServedMetadata {
   readonly platform: string;
@@ -229,7 +229,7 @@ export class WorkerModels {
   }
 
   async #replace(name: string, source: ModelSource, onlyIfRoom: boolean): Promise<LoadOutcome> {
-    const { sha256, externalData, format, maxBatch } = source;
+    const { sha256, externalData, format } = source;
     const engineLoader = this.#engines.get(format);
     if (!engineLoader) {
       const known = [...this.#engines.keys()].join(', ');
@@ -246,7 +246,7 @@ export class WorkerModels {
     const {
       opened: { model, answersByImage },
       bytes,
-    } = await this.#budget.measure(source, least, () => this.#open(name, engine, artifact, files, maxBatch));
+    } = await this.#budget.measure(source, least, () => this.#open(name, engine, artifact, files, source));
     try {
       this.#budget.requirePossible(name, bytes);
       // It may have taken more than was reckoned with.
@@ -273,14 +273,13 @@ export class WorkerModels {
     engine: Engine,
     artifact: Uint8Array,
     files: CheckedFiles,
-    maxBatch: number,
-  ): Promise<{ readonly model: LoadedModel; readonly answersByImage: boolean }> {
+    source: ModelSource,
+  ): Promise<WarmModel> {
     try {
       const model = await engine.load(artifact, files);
       try {
         await files.requireUnchanged();
-        const answersByImage = await this.#turns.upkeep(() => warmUp(model, maxBatch));
-        return { model, answersByImage };
+        return await this.#turns.upkeep(() => warmUp(model, source));
       } catch (error) {
         await model.dispose();
         throw error;

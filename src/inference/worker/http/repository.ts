@@ -17,9 +17,10 @@ export async function indexOf({ models }: Served, call: Call): Promise<Answer> {
 
 /**
  * Parameters: `sha256` (the artefact), `external_data` (those of its weights that are files of their own, with commas
- * between), `format` (`onnx`), `warmup_batch` (the most images it must take at once, 1). They may also stand in the
- * parameters of a Triton model configuration, which is all that Triton's clients can send: `config`. Without any, the name
- * holds again what it held last. With `only_if_room` no other model is unloaded for it.
+ * between), `format` (`onnx`), `warmup_batch` (the most images it must take at once, 1), `exact_batches` (whether each image
+ * of a batch must be answered bit for bit as it is alone, where a CPU computes). They may also stand in the parameters of a
+ * Triton model configuration, which is all that Triton's clients can send: `config`. Without any, the name holds again what
+ * it held last. With `only_if_room` no other model is unloaded for it.
  *
  * The answer tells what the model takes of the memory, and the names of those that were unloaded for it.
  */
@@ -53,7 +54,8 @@ export async function unload(
 }
 
 function sourceOf(name: string, parameters: Record<string, unknown>): ModelSource {
-  const { sha256, external_data: weights = '', format = 'onnx', warmup_batch: maxBatch = 1 } = parameters;
+  const { sha256, external_data: weights = '', format = 'onnx' } = parameters;
+  const { warmup_batch: maxBatch = 1, exact_batches: exactBatches = false } = parameters;
   if (typeof sha256 !== 'string') throw new OipError(400, `model '${name}': expected sha256 to be a string`);
   if (typeof weights !== 'string') {
     throw new OipError(400, `model '${name}': expected external_data to be a string`);
@@ -62,8 +64,15 @@ function sourceOf(name: string, parameters: Record<string, unknown>): ModelSourc
   if (typeof maxBatch !== 'number' || !Number.isInteger(maxBatch) || maxBatch < 1 || maxBatch > 1024) {
     throw new OipError(400, `model '${name}': expected warmup_batch to be a whole number 1..1024`);
   }
-  return { sha256, externalData: weights === '' ? [] : weights.split(','), format, maxBatch };
+  if (typeof exactBatches !== 'boolean')
+    throw new OipError(400, `model '${name}': expected exact_batches to be true or false`);
+  return { sha256, externalData: weights === '' ? [] : weights.split(','), format, maxBatch, exactBatches };
 }
+
+const readers: Record<string, (text: string) => unknown> = {
+  warmup_batch: Number,
+  exact_batches: (text) => ({ true: true, false: false })[text] ?? text,
+};
 
 /** `{"parameters": {"sha256": {"string_value": "…"}, …}}` as text; what else a configuration says has no meaning here. */
 function fromConfig(name: string, config: unknown): Record<string, unknown> {
@@ -82,7 +91,7 @@ function fromConfig(name: string, config: unknown): Record<string, unknown> {
   for (const [key, entry] of Object.entries(parameters)) {
     const text = isRecord(entry) ? entry.string_value : undefined;
     if (typeof text !== 'string') throw refusal(`expected {"string_value": "…"} as ${key.slice(0, 80)}`);
-    found[key] = key === 'warmup_batch' ? Number(text) : text;
+    found[key] = readers[key]?.(text) ?? text;
   }
   return found;
 }

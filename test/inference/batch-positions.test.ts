@@ -1,0 +1,138 @@
+import { resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Random, randomFrom } from '../../models/shapes/generator/random.ts';
+import type { InferenceWorker } from '../../src/inference/pool/worker.ts';
+import type { Variant } from '../../src/inference/variant.ts';
+import type { ServedModel } from '../../src/models/registry.ts';
+import { FoveaWorker } from '../support/fovea-worker.ts';
+import { importManifest, importPublished } from '../support/imported-models.ts';
+import {
+  publishedClassifiers,
+  publishedDetectors,
+  publishedSegmenters,
+} from '../support/manifests/published.ts';
+import { connectTo } from '../support/remote-worker.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+import { sharedData } from '../support/shared-data.ts';
+import { importTfjs } from '../support/tfjs-models.ts';
+
+/** Images for each model and number of threads, rounded up to whole batches. Each of them is run some forty times. */
+const IMAGES = Number(process.env.FOVEA_TEST_BATCH_IMAGES || 1);
+
+/** Each by what imports it. The other models of TensorFlow.js that the shared data has take one image at a time. */
+const models: Record<string, () => Promise<ServedModel>> = {};
+for (const name of ['shapes', 'shapes-detect', 'shapes-segment']) {
+  const manifest = resolve(import.meta.dirname, `../../models/${name}/manifest.json`);
+  models[name] = () => importManifest(manifest, { server });
+}
+if (sharedData('models')) {
+  for (const name of [...publishedClassifiers, ...publishedDetectors, ...publishedSegmenters])
+    models[name] = () => importPublished(name, { server });
+}
+if (sharedData('models-tfjs')) models['emotion, on WebAssembly'] = () => importTfjs('emotion', { server });
+
+let server: TestServer;
+const imported = new Map<string, Variant>();
+beforeAll(async () => {
+  server = await startServer();
+  for (const [name, run] of Object.entries(models)) imported.set(name, (await run()).variants[0]!);
+}, 240_000);
+afterAll(() => server?.close());
+
+const ends: (() => void)[] = [];
+afterAll(() => {
+  for (const end of ends) end();
+});
+
+// With one thread nothing is divided; with several, what each gets hangs on the batch. More than there are cores is no hindrance.
+describe.each([1, 2])('on the CPU with %i thread(s) for its worker', (threads) => {
+  let worker: FoveaWorker;
+  beforeAll(async () => {
+    worker = await FoveaWorker.start({ threads, atEnd: (end) => ends.push(end) });
+  }, 60_000);
+
+  it.each(Object.keys(models))(
+    '%s answers bit for bit the same to an image alone and in every position of every batch',
+    async (name) => {
+      const variant = imported.get(name)!;
+      const { maxBatch } = variant;
+      expect(maxBatch).toBeGreaterThan(1);
+      const connection = connectTo(worker.address, { artifacts: `${server.dataDir}/artifacts` });
+      const random = randomFrom(threads);
+      for (let seen = 0; seen < IMAGES; seen += maxBatch) {
+        const images = Array.from({ length: maxBatch }, () => draw(variant, random));
+        expect(await strayAnswers(connection, variant, images)).toEqual([]);
+      }
+    },
+    24 * 3_600_000,
+  );
+});
+
+/**
+ * Where an image of a batch is answered otherwise than alone. For each size of a batch the images take turns, so that each of
+ * as many as it holds is once in each of its places.
+ */
+async function strayAnswers(
+  worker: InferenceWorker,
+  variant: Variant,
+  images: readonly Uint8Array[],
+): Promise<string[]> {
+  const alone: Buffer[] = [];
+  for (const image of images) alone.push(...(await answers(worker, variant, [image])));
+  const strays: string[] = [];
+  for (let size = 2; size <= images.length; size++) {
+    for (let turn = 0; turn < images.length; turn++) {
+      const order = Array.from({ length: size }, (_, place) => (turn + place) % images.length);
+      const found = await answers(
+        worker,
+        variant,
+        order.map((image) => images[image]!),
+      );
+      for (const [place, image] of order.entries()) {
+        if (!found[place]!.equals(alone[image]!)) strays.push(`image ${image} at ${place} of ${size}`);
+      }
+    }
+  }
+  return strays;
+}
+
+/** The bytes of all tensors that the variant is read by, an image each. */
+async function answers(
+  worker: InferenceWorker,
+  { input, ...variant }: Variant,
+  images: readonly Uint8Array[],
+): Promise<Buffer[]> {
+  const { tensor: name, width, height } = input;
+  const shape = [images.length, height, width, 3];
+  const pixels = { name, datatype: 'UINT8', shape, data: Buffer.concat(images) } as const;
+  const { outputs } = await worker.infer({ input, ...variant }, pixels);
+  return images.map((_, image) =>
+    Buffer.concat(
+      outputs.map(({ data }) => {
+        const bytes = data.byteLength / images.length;
+        return data.subarray(image * bytes, (image + 1) * bytes);
+      }),
+    ),
+  );
+}
+
+/** Plain boxes on a plain ground, under noise: flat places and edges, dark and bright, as photographs have. */
+function draw({ input: { width, height } }: Variant, random: Random): Uint8Array {
+  const pixels = new Uint8Array(width * height * 3);
+  const colour = () => [random.below(256), random.below(256), random.below(256)] as const;
+  const fill = (left: number, top: number, right: number, bottom: number) => {
+    const hue = colour();
+    for (let y = top; y < bottom; y++)
+      for (let x = left; x < right; x++) pixels.set(hue, (y * width + x) * 3);
+  };
+  fill(0, 0, width, height);
+  for (let boxes = random.below(8); boxes > 0; boxes--) {
+    const [left, top] = [random.below(width), random.below(height)];
+    fill(left, top, left + random.below(width - left) + 1, top + random.below(height - top) + 1);
+  }
+  const noise = random.below(64) + 1;
+  for (let at = 0; at < pixels.length; at++) {
+    pixels[at] = Math.max(0, Math.min(255, pixels[at]! + random.below(noise) - noise / 2));
+  }
+  return pixels;
+}
