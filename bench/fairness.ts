@@ -1,6 +1,6 @@
 import { serviceGapBoundMs } from '../src/inference/scheduler/scheduler.ts';
 import { median, percentile, sumOf } from './load/figures.ts';
-import { askAbout, foveaStream, upload } from './load/fovea-requests.ts';
+import { foveaStream, requestsAbout } from './load/fovea-requests.ts';
 import { total, watchMetrics } from './load/metrics.ts';
 import { largestGap, type Service } from './load/service-gap.ts';
 import { withReceipt } from './load/stages.ts';
@@ -18,9 +18,9 @@ const USAGE = `npm run bench -- fairness [options]
 What three tenants of weights 1, 2 and 4 get of a worker's time while each always has more to do: one asks a heavy model, one a
 light one, one both in turn. Service is time of the worker, from receipts: a batch's inference time over its images. Its shares
 are held against the weights, and the largest gap in service over weight between two tenants against the bound that the scheduler
-states: twice the longest batch and a quantum. Pictures are small and uploaded beforehand, and the worker has one thread, so that it is what they compete for.
+states: twice the longest batch and a quantum. Pictures are small, and there is one worker of one thread, so that it is what they compete for.
 
-${COMMON_OPTIONS}  --clients n          of each tenant, who ask about 4 pictures at a time (16)
+${COMMON_OPTIONS}  --clients n          of each tenant (32)
 `;
 
 const WEIGHTS = { one: 1, two: 2, four: 4 };
@@ -28,8 +28,6 @@ type Tenant = keyof typeof WEIGHTS;
 const TENANTS = Object.keys(WEIGHTS) as Tenant[];
 const SMALL = { width: 160, height: 120 };
 const PICTURES = 24;
-/** Of one request: so many that the API, which all tenants' requests pass in order of arrival, is not what they wait for. */
-const IMAGES = 4;
 /** Until queues have filled and the scheduler knows what the models cost. */
 const WARM_UP_MS = 2_000;
 
@@ -45,10 +43,12 @@ interface Round {
   readonly leastQueueMs: Readonly<Record<Tenant, number>>;
   readonly fewestQueued: number;
   readonly imagesPerSecond: number;
+  /** Time that the worker computed, over the time there was. */
+  readonly utilisation: number;
 }
 
 export async function run(args: string[]): Promise<void> {
-  const options = readOptions(args, USAGE, { seconds: 20, rounds: 3, clients: 16 });
+  const options = readOptions(args, USAGE, { seconds: 20, rounds: 3, clients: 32 });
   if (!options) return;
   const models = {
     heavy: await chooseModel(heavy, options.manifest),
@@ -57,13 +57,12 @@ export async function run(args: string[]): Promise<void> {
   await onStage(async (stage) => {
     const pictures = await stage.pictures(PICTURES, options.pictures, SMALL);
     for (const model of Object.values(models)) await stage.import(model);
-    const { url } = await stage.api({ FOVEA_WORKER_THREADS: '1' });
+    const { url } = await stage.api({ FOVEA_WORKERS_PER_DEVICE: '1', FOVEA_WORKER_THREADS: '1' });
     const keys = await stage.tenants(TENANTS.map((name) => ({ name, weight: WEIGHTS[name] })));
     const streams: Record<string, Stream> = {};
     for (const name of TENANTS) {
-      const uploads = await upload(url, keys[name]!, pictures);
-      const bodies = chunks(uploads, IMAGES).flatMap((images) =>
-        modelsOf(name, models).map((model) => askAbout(model, images)),
+      const bodies = pictures.flatMap((picture) =>
+        modelsOf(name, models).flatMap((model) => requestsAbout(model, [picture])),
       );
       streams[name] = foveaStream(url, keys[name]!, bodies, closed(options.clients));
     }
@@ -139,14 +138,9 @@ function judge(run: Run, fewestQueued: number): Round {
       ),
     ),
     fewestQueued,
+    utilisation: served / (run.to - begun),
     imagesPerSecond: (sumOf(all.map(({ images }) => images)) / (run.to - begun)) * 1000,
   };
-}
-
-function chunks<T>(values: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.floor(values.length / size) }, (_, index) =>
-    values.slice(index * size, (index + 1) * size),
-  );
 }
 
 function each(value: (tenant: Tenant) => number): Record<Tenant, number> {
@@ -168,7 +162,7 @@ function inWords({ models, worstDeviation, gapOverBound, rounds }: Result): stri
   const asks = { one: models.heavy, two: models.light, four: 'both in turn' };
   const over = (value: (round: Round) => number) => median(rounds.map(value));
   return [
-    `${figure(over(({ imagesPerSecond }) => imagesPerSecond))} images/s, never fewer than ${over(({ fewestQueued }) => fewestQueued)} queued`,
+    `${figure(over(({ imagesPerSecond }) => imagesPerSecond))} images/s, the worker computed ${percent(over(({ utilisation }) => utilisation))} of the time, never fewer than ${over(({ fewestQueued }) => fewestQueued)} queued`,
     columns(
       ['tenant', 'weight', 'share / weight', 'queued at least, ms', 'asks'],
       TENANTS.map((name) => [
