@@ -1,4 +1,5 @@
 import { serviceGapBoundMs } from '../src/inference/scheduler/scheduler.ts';
+import { batchesOf } from './load/batches.ts';
 import { median, percentile, sumOf } from './load/figures.ts';
 import { foveaStream, requestsAbout } from './load/fovea-requests.ts';
 import { total, watchMetrics } from './load/metrics.ts';
@@ -16,7 +17,7 @@ import { onStage } from './stage.ts';
 const USAGE = `npm run bench -- fairness [options]
 
 What three tenants of weights 1, 2 and 4 get of a worker's time while each always has more to do: one asks a heavy model, one a
-light one, one both in turn. Service is time of the worker, from receipts: a batch's inference time over its images. Its shares
+light one, one both in turn. Service is time of the worker, from receipts: what a batch took it up over its images. Its shares
 are held against the weights, and the largest gap in service over weight between two tenants against the bound that the scheduler
 states: twice the longest batch and a quantum. Pictures are small, and there is one worker of one thread, so that it is what they compete for.
 
@@ -32,7 +33,7 @@ const PICTURES = 24;
 const WARM_UP_MS = 2_000;
 
 interface Round {
-  /** By tenant: milliseconds of the worker, over all tenants', over the weight's part of the weights. 1 is exact. */
+  /** By tenant: its part of the worker's time over its part of the weights. 1 is exact. */
   readonly shareOverWeight: Readonly<Record<Tenant, number>>;
   readonly worstDeviation: number;
   /** Milliseconds of service over weight. */
@@ -43,8 +44,7 @@ interface Round {
   readonly leastQueueMs: Readonly<Record<Tenant, number>>;
   readonly fewestQueued: number;
   readonly imagesPerSecond: number;
-  /** Time that the worker computed, over the time there was. */
-  readonly utilisation: number;
+  readonly imagesPerBatch: number;
 }
 
 export async function run(args: string[]): Promise<void> {
@@ -105,24 +105,19 @@ function judge(run: Run, fewestQueued: number): Round {
       withReceipt(run.samples[name]!).filter(({ doneAt }) => doneAt >= begun && doneAt <= run.to),
     ]),
   );
-  const services = TENANTS.flatMap((tenant) =>
-    answered[tenant]!.map(({ images, receipt }): Service => {
-      const { startedAt, totalMs, inferenceMs, batchSize } = receipt;
-      const serviceMs = (images * inferenceMs) / batchSize / WEIGHTS[tenant];
-      return { tenant, at: startedAt + totalMs, serviceMs };
+  const [, ...batches] = batchesOf(answered);
+  const services = batches.flatMap(({ endedAt: at, images, byTenant, deviceMs }) =>
+    Object.entries(byTenant).map(([tenant, own]): Service => {
+      const serviceMs = (deviceMs * own) / images / WEIGHTS[tenant as Tenant];
+      return { tenant, at, serviceMs };
     }),
   );
-  const shares = Object.fromEntries(
-    TENANTS.map((name) => {
-      const own = services.filter(({ tenant }) => tenant === name);
-      return [name, WEIGHTS[name] * sumOf(own.map(({ serviceMs }) => serviceMs))];
-    }),
+  const overWeight = each((name) =>
+    sumOf(services.filter(({ tenant }) => tenant === name).map(({ serviceMs }) => serviceMs)),
   );
-  const served = sumOf(Object.values(shares));
-  const weights = sumOf(Object.values(WEIGHTS));
-  const shareOverWeight = each((name) => shares[name]! / served / (WEIGHTS[name] / weights));
-  const all = Object.values(answered).flat();
-  const longestBatchMs = Math.max(...all.map(({ receipt }) => receipt.inferenceMs));
+  const served = sumOf(TENANTS.map((name) => WEIGHTS[name] * overWeight[name]));
+  const shareOverWeight = each((name) => (overWeight[name] * sumOf(Object.values(WEIGHTS))) / served);
+  const longestBatchMs = Math.max(...batches.map(({ deviceMs }) => deviceMs));
   const gapMs = largestGap(services);
   return {
     shareOverWeight,
@@ -138,8 +133,8 @@ function judge(run: Run, fewestQueued: number): Round {
       ),
     ),
     fewestQueued,
-    utilisation: served / (run.to - begun),
-    imagesPerSecond: (sumOf(all.map(({ images }) => images)) / (run.to - begun)) * 1000,
+    imagesPerSecond: (sumOf(Object.values(answered).map(({ length }) => length)) / (run.to - begun)) * 1000,
+    imagesPerBatch: sumOf(batches.map(({ images }) => images)) / batches.length,
   };
 }
 
@@ -162,7 +157,7 @@ function inWords({ models, worstDeviation, gapOverBound, rounds }: Result): stri
   const asks = { one: models.heavy, two: models.light, four: 'both in turn' };
   const over = (value: (round: Round) => number) => median(rounds.map(value));
   return [
-    `${figure(over(({ imagesPerSecond }) => imagesPerSecond))} images/s, the worker computed ${percent(over(({ utilisation }) => utilisation))} of the time, never fewer than ${over(({ fewestQueued }) => fewestQueued)} queued`,
+    `${figure(over(({ imagesPerSecond }) => imagesPerSecond))} images/s, in batches of ${figure(over(({ imagesPerBatch }) => imagesPerBatch))}, never fewer than ${over(({ fewestQueued }) => fewestQueued)} queued`,
     columns(
       ['tenant', 'weight', 'share / weight', 'queued at least, ms', 'asks'],
       TENANTS.map((name) => [
