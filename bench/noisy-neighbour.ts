@@ -1,7 +1,8 @@
 import { type Figures, figuresOf, median } from './load/figures.ts';
 import { foveaStream, requestsAbout } from './load/fovea-requests.ts';
+import { percentileOfStages, type Stages } from './load/stages.ts';
 import type { Generator } from './load/start-generator.ts';
-import type { Stream } from './load/stream.ts';
+import type { Sample, Stream } from './load/stream.ts';
 import { chooseModel, mobileNetV2 } from './models.ts';
 import { COMMON_OPTIONS, readOptions } from './options.ts';
 import type { Started } from './processes.ts';
@@ -53,6 +54,7 @@ export async function run(args: string[]): Promise<void> {
     const alone: Figures[] = [];
     const beside: Figures[] = [];
     const neighbour: Figures[] = [];
+    const besideSamples: Sample[] = [];
     for (let round = 1; round <= options.rounds; round++) {
       const victim = ofVictim(open(options.load * share, round));
       alone.push(figuresOf(await crowds.victim.run({ victim }, options.seconds), 'victim'));
@@ -62,6 +64,7 @@ export async function run(args: string[]): Promise<void> {
         crowds.neighbour.run({ neighbour: noise }, options.seconds),
       ]);
       beside.push(figuresOf(ofOne, 'victim'));
+      besideSamples.push(...ofOne.samples.victim!);
       neighbour.push(figuresOf(ofOther, 'neighbour'));
       progress(
         `round ${round} of ${options.rounds}: p99 alone ${figure(alone.at(-1)!.p99)} ms, beside ${figure(beside.at(-1)!.p99)} ms`,
@@ -74,6 +77,10 @@ export async function run(args: string[]): Promise<void> {
       alone: { p50: medianOf(alone, 'p50'), p99: medianOf(alone, 'p99') },
       beside: { p50: medianOf(beside, 'p50'), p99: medianOf(beside, 'p99') },
       ratio: medianOf(beside, 'p99') / medianOf(alone, 'p99'),
+      besideStagesMs: {
+        p50: percentileOfStages(besideSamples, 50),
+        p99: percentileOfStages(besideSamples, 99),
+      },
       rounds: { alone, beside, neighbour },
     };
     tell(options.json, result, inWords(result, options));
@@ -101,11 +108,12 @@ interface Result {
   readonly processes: number;
   readonly saturation: number;
   readonly ratio: number;
+  readonly besideStagesMs: { readonly p50: Stages; readonly p99: Stages };
   readonly rounds: Readonly<Record<'alone' | 'beside' | 'neighbour', readonly Figures[]>>;
 }
 
 function inWords(
-  { model, processes, saturation, ratio, rounds }: Result,
+  { model, processes, saturation, ratio, besideStagesMs, rounds }: Result,
   { times, load }: typeof DEFAULTS,
 ): string {
   const row = (name: string, figures: readonly Figures[]) => [
@@ -126,6 +134,14 @@ function inWords(
         row('victim beside', rounds.beside),
         row('neighbour', rounds.neighbour),
       ],
+    ),
+    columns(
+      ["the victim's time beside, ms", 'p50', 'p99'],
+      (Object.keys(besideStagesMs.p50) as (keyof Stages)[]).map((stage) => [
+        `  ${stage}`,
+        besideStagesMs.p50[stage],
+        besideStagesMs.p99[stage],
+      ]),
     ),
     `p99 beside / alone: ${figure(ratio)}`,
   ].join('\n');
