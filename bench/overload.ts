@@ -32,6 +32,8 @@ interface AtLoad {
   readonly violations: Violations;
   /** Of the batches that the workers ran, the part that carried images of requests which were not answered. */
   readonly batchesForNobody: number;
+  /** Of the API process's event loop, in the worst half second. */
+  readonly eventLoopP99Ms: number;
   readonly figures: Figures;
 }
 
@@ -65,8 +67,13 @@ export async function run(args: string[]): Promise<void> {
         const seconds = options.requests > 0 ? options.requests / offered : options.seconds;
         const before = await readMetrics(url);
         let mostAdmitted = 0;
+        let eventLoopP99Ms = 0;
         const watching = watchMetrics(url, 500, (metrics) => {
           mostAdmitted = Math.max(mostAdmitted, total(metrics, 'fovea_images_admitted'));
+          eventLoopP99Ms = Math.max(
+            eventLoopP99Ms,
+            1000 * total(metrics, 'nodejs_eventloop_lag_p99_seconds'),
+          );
         });
         const run = await generator.run(
           { all: foveaStream(url, keys, bodies, open(offered, 10 * round + load)) },
@@ -74,7 +81,8 @@ export async function run(args: string[]): Promise<void> {
         );
         await watching.stop();
         const batches = batchesBetween(before, await readMetrics(url));
-        const result = judge(run, { load, offered, deadline: options.deadline, mostAdmitted, batches });
+        const { deadline } = options;
+        const result = judge(run, { load, offered, deadline, mostAdmitted, eventLoopP99Ms, batches });
         progress(
           `round ${round} of ${options.rounds}, ${load}×: ${figure(result.goodput)} images/s in time, ${outcomesText(result.figures.outcomes)}`,
         );
@@ -113,10 +121,12 @@ interface Circumstances {
   readonly offered: number;
   readonly deadline: number;
   readonly mostAdmitted: number;
+  readonly eventLoopP99Ms: number;
   readonly batches: number;
 }
 
-function judge(run: Run, { load, offered, deadline, mostAdmitted, batches }: Circumstances): AtLoad {
+function judge(run: Run, circumstances: Circumstances): AtLoad {
+  const { load, offered, deadline, mostAdmitted, eventLoopP99Ms, batches } = circumstances;
   const samples = run.samples.all!;
   const answered = samples.filter(({ outcome }) => outcome === 'ANSWERED');
   const inTime = answered.filter(({ dueAt, doneAt }) => doneAt - dueAt <= deadline && doneAt <= run.to);
@@ -130,6 +140,7 @@ function judge(run: Run, { load, offered, deadline, mostAdmitted, batches }: Cir
       queueBoundExceeded: Math.max(0, mostAdmitted - QUEUE_BOUND),
     },
     batchesForNobody: Math.max(0, 1 - batchesOf(samples) / batches),
+    eventLoopP99Ms,
     figures: figuresOf(run, 'all'),
   };
 }
@@ -146,6 +157,7 @@ interface OverRounds {
   readonly violations: number;
   readonly batchesForNobody: number;
   readonly p99: number;
+  readonly eventLoopP99Ms: number;
 }
 
 function overRounds(rounds: readonly AtLoad[], saturation: number): OverRounds {
@@ -157,20 +169,21 @@ function overRounds(rounds: readonly AtLoad[], saturation: number): OverRounds {
     violations: sumOf(rounds.flatMap(({ violations }) => Object.values(violations))),
     batchesForNobody: median(rounds.map((round) => round.batchesForNobody)),
     p99: median(rounds.map(({ figures }) => figures.p99)),
+    eventLoopP99Ms: median(rounds.map((round) => round.eventLoopP99Ms)),
   };
 }
 
 function inWords(loads: readonly OverRounds[], last: readonly AtLoad[]): string {
   return columns(
-    ['load', 'goodput', 'of saturation', 'violations', 'batches for nobody', 'p99 ms', 'of the last round'],
-    loads.map(({ load, goodput, overSaturation, violations, batchesForNobody, p99 }, index) => [
-      `${load}×`,
-      goodput,
-      overSaturation,
-      violations,
-      batchesForNobody,
-      p99,
-      outcomesText(last[index]!.figures.outcomes),
-    ]),
+    [
+      ...['load', 'goodput', 'of saturation', 'violations', 'batches for nobody', 'p99 ms'],
+      ...['event loop ms', 'of the last round'],
+    ],
+    loads.map(
+      ({ load, goodput, overSaturation, violations, batchesForNobody, p99, eventLoopP99Ms }, index) => [
+        ...[`${load}×`, goodput, overSaturation, violations, batchesForNobody, p99, eventLoopP99Ms],
+        outcomesText(last[index]!.figures.outcomes),
+      ],
+    ),
   );
 }
