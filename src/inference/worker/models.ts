@@ -4,7 +4,7 @@ import { OipError } from '../oip/errors.ts';
 import type { Tensor, TensorMetadata } from '../tensor.ts';
 import { AbsentModels } from './absent-models.ts';
 import { type CheckedFiles, checkArtifacts, readArtifact, sizeOf } from './artifacts.ts';
-import type { Engine, EngineLoader, LoadedModel } from './engine.ts';
+import type { Engine, EngineLoader } from './engine.ts';
 import { HeldModel, isSame, type ModelSource } from './held-model.ts';
 import { HeldModels, type MemoryUse } from './held-models.ts';
 import type { MemoryBudget } from './memory-budget.ts';
