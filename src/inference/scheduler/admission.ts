@@ -80,7 +80,7 @@ export class Admission {
     const imageMs = this.#imageMs(applicant);
     this.#requirePlaces(applicant, imageMs);
     this.#requireTime(applicant, (images - fetched) * imageMs);
-    let workMs = 0;
+    let [workMs, hasLeft] = [0, false];
     const take = (moreMs: number) => {
       workMs += moreMs;
       this.#backlog.add(tenant, weight, moreMs);
@@ -90,8 +90,12 @@ export class Admission {
     this.#take(tenant, images);
     take((images - fetched) * imageMs);
     return {
-      arrived: () => take(imageMs),
+      arrived: () => {
+        // Its request may be over by now: nobody would take back what it added.
+        if (!hasLeft) take(imageMs);
+      },
       leave: (isAnswered) => {
+        hasLeft = true;
         this.#take(tenant, -images);
         if (isAnswered) this.#drain.drained(workMs, this.#options.clock.elapsed());
         take(-workMs);

@@ -20,12 +20,10 @@ export class BatchBuffers {
     const [first] = images;
     if (images.length === 1) return { name, datatype: 'UINT8', shape, data: first!.pixels };
     const size = elementCount(shape.slice(1));
-    // Of one size for all batches of a variant, so that the next finds it.
-    const data = new Uint8Array(
-      this.#take(size * Math.max(variant.maxBatch, images.length)),
-      0,
-      size * images.length,
-    );
+    // Of one size for all batches of a variant, so that the next finds it, unless it would not be kept.
+    const full = size * Math.max(variant.maxBatch, images.length);
+    const used = size * images.length;
+    const data = new Uint8Array(this.#take(full <= LARGEST_KEPT_BYTES ? full : used), 0, used);
     images.forEach(({ pixels }, position) => {
       data.set(pixels, position * size);
     });

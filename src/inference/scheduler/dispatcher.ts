@@ -210,13 +210,15 @@ export class Dispatcher {
   /** Answers the workers that may be given what is queued: whom a batch is to have for itself is given no more. */
   #placeFirst(): readonly Lane[] {
     let lanes: readonly Lane[] = this.#lanes.present;
-    this.#first = this.#first.filter((load) => {
-      if (this.#place(load, lanes)) return false;
+    const before = this.#first;
+    this.#first = [];
+    for (const load of before) {
+      if (this.#place(load, lanes)) continue;
       const wanted = wantedFor(load.images);
       const reserved = wanted.isDoubtful ? laneToEmpty(lanes, wanted) : null;
       lanes = lanes.filter((lane) => lane !== reserved);
-      return true;
-    });
+      this.#first.push(load);
+    }
     return lanes;
   }
 
@@ -246,10 +248,10 @@ export class Dispatcher {
   #place(load: Load, lanes: readonly Lane[]): boolean {
     for (const image of load.images.filter(isWanted)) if (this.#isLate(image)) this.#expire(image);
     const images = load.images.filter(isWanted);
-    if (images.length === 0) return true;
-    const refusal = refusalOf(images[0]!.chosen, this.#pool.quarantine);
-    if (refusal) {
-      for (const image of images) settle(image, refusal);
+    const refusal = images[0] ? refusalOf(images[0].chosen, this.#pool.quarantine) : null;
+    if (refusal) for (const image of images) settle(image, refusal);
+    if (images.length === 0 || refusal) {
+      if (load.batch) this.#scheduler.settle(load.batch, 0);
       return true;
     }
     const wanted = wantedFor(images);
@@ -274,10 +276,10 @@ export class Dispatcher {
     }
     const answered = (ran: boolean) => {
       if (lane.isSuspect) this.#logger.info({ worker: lane.worker.name }, 'a silent worker has answered');
-      const ms = lane.answered(flight, this.#now, ran);
-      if (ms === null) return;
-      this.#costs.learn(variant.key, images.length, ms, this.#clock.now());
-      if (batch) this.#scheduler.settle(batch, ms);
+      const { ms, hasLoaded, isTelling } = lane.answered(flight, this.#now, ran);
+      if (isTelling) this.#costs.learn(variant.key, images.length, ms, this.#clock.now());
+      // What fails has taken the device up as well; a load serves whoever asks next, too.
+      if (batch && !hasLoaded) this.#scheduler.settle(batch, ms);
     };
     const done = () => {
       this.#running -= images.length;

@@ -24,11 +24,12 @@ export class DrainRate {
   /** So much of it was answered. */
   drained(workMs: number, now: number): void {
     if (this.#since === null) return;
-    const ms = Math.min(LONGEST_PAUSE_MS, now - this.#since);
+    const ms = now - this.#since;
+    this.#since = now;
+    if (ms > LONGEST_PAUSE_MS) return;
     const kept = 0.5 ** (ms / HALF_LIFE_MS);
     this.#workMs = kept * this.#workMs + workMs;
     this.#busyMs = kept * this.#busyMs + ms;
-    this.#since = now;
   }
 
   /** Estimated milliseconds a millisecond; null: not known yet. */

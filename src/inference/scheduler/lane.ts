@@ -23,6 +23,16 @@ export interface Flight {
 /** A batch that takes its worker up for so many times as long as it should, and for a second at least, is suspicious. */
 const SUSPICIOUS = { times: 8, atLeastMs: 1_000, unknownMs: 10_000 };
 
+/** What a batch was to the worker that answered it. */
+export interface Occupation {
+  /** How long it took the worker up. */
+  readonly ms: number;
+  /** A model was loaded meanwhile. */
+  readonly hasLoaded: boolean;
+  /** It tells how fast the worker is. */
+  readonly isTelling: boolean;
+}
+
 /** A worker as whoever gives it batches sees it: what it has, how fast it is, whether it is still to be trusted. */
 export class Lane {
   readonly worker: InferenceWorker;
@@ -96,20 +106,18 @@ export class Lane {
     return flight;
   }
 
-  /**
-   * It answered, be it an error: it is alive. `ran`: the batch was run. Answers how long that took it up, milliseconds; null where
-   * it did not run, or that tells nothing about how fast it is.
-   */
-  answered(flight: Flight, now: Moment, ran: boolean): number | null {
+  /** It answered, be it an error: it is alive. `ran`: the batch was run. */
+  answered(flight: Flight, now: Moment, ran: boolean): Occupation {
     const ms = now.elapsed - Math.max(flight.sentAt, this.#answeredAt);
     const { begun, underWay } = this.worker.loads;
-    const isTelling = ran && begun === flight.loads && !underWay && !flight.wasSuspect;
+    const hasLoaded = begun !== flight.loads || underWay;
+    const isTelling = ran && !hasLoaded && !flight.wasSuspect;
     if (isTelling) this.speed.learn(flight.variantKey, flight.images.length, ms, now);
     this.#answeredAt = now.elapsed;
     this.#answers += 1;
     this.#trust();
     this.#leave(flight, now.elapsed);
-    return isTelling ? ms : null;
+    return { ms, hasLoaded, isTelling };
   }
 
   /** No answer will come. */

@@ -259,6 +259,8 @@ export class WorkerModels {
     const held = new HeldModel({ name, source, platform: engine.platform, model, bytes, statistics });
     if (!answersByImage) held.cannotJoin();
     const former = this.#loaded.set(name, held);
+    // What the former model's runs took says nothing of this one's.
+    if (former) this.#turns.forget(name);
     this.#absent.delete(name);
     const { device, remarks = [] } = model;
     const ms = Math.round(performance.now() - start);

@@ -19,7 +19,7 @@ export interface WarmModel {
  * Runs the model, on one image and then `maxBatch`: the first answer to a client then costs what the others do, and a
  * graph that only works for one image is found here. Pixels are noise, since an engine holds its first answer against
  * another's, and a picture of one colour would hide one that is turned round; other inputs are zeros. A graph with other
- * free dimensions is taken as it is, since no size is known to fit. Where `exactBatches` asks for it, a model whose answers
+ * free dimensions is taken as it is, since no size is known to fit, and nothing is known of its answers. Where `exactBatches` asks for it, a model whose answers
  * change with the batch runs image by image.
  *
  * @throws Error in the engine's words, with the batch that failed
@@ -29,7 +29,7 @@ export async function warmUp(
   { maxBatch, exactBatches }: Pick<ModelSource, 'maxBatch' | 'exactBatches'>,
 ): Promise<WarmModel> {
   const shapes = model.inputs.map(({ shape }) => shape);
-  if (shapes.some((shape) => shape.slice(1).includes(-1))) return { model, answersByImage: true };
+  if (shapes.some((shape) => shape.slice(1).includes(-1))) return { model, answersByImage: false };
   const images = model.inputs.map((input) => imagesOfNoise(input, maxBatch));
   const outputs = model.outputs.map(({ name }) => name);
   let answersByImage = true;

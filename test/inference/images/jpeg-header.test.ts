@@ -27,3 +27,14 @@ test('a header cut off or spoilt at any byte is read to its end or left to libvi
     expect(() => readPlainJpeg(spoilt)).not.toThrow();
   }
 });
+
+test('what a reader may pass over in more ways than one is left to libvips: a hidden size, padding, endless segments', async () => {
+  const jpeg = await sharp(grey).jpeg().toBuffer();
+  const [start, rest] = [jpeg.subarray(0, 2), jpeg.subarray(2)];
+  const behind = (...bytes: number[]) => readPlainJpeg(Buffer.concat([start, Buffer.from(bytes), rest]));
+  expect(behind(0xff, 0xfe, 0, 2)).not.toBeNull();
+  // No length follows these: a marker of its own, a restart, a fill byte, and a length that does not count itself.
+  for (const bytes of [[0xff, 0x01], [0xff, 0xd0], [0xff], [0xff, 0xfe, 0, 1]])
+    expect(behind(...bytes)).toBeNull();
+  expect(behind(...Array.from({ length: 100 }, () => [0xff, 0xfe, 0, 2]).flat())).toBeNull();
+});

@@ -150,3 +150,17 @@ describe('time', () => {
     expect(refusal(() => admit('a', 1, { timeoutMs: 50 })).retryAfterMs).toBeGreaterThan(200);
   });
 });
+
+describe('a request that is over', () => {
+  it('leaves nothing behind, though one of its pictures comes only then', () => {
+    const { admit } = admissionOf(100);
+    for (let request = 0; request < 50; request += 1) {
+      const place = admit('fetcher', 2, { fetched: 2 });
+      place.leave(false);
+      place.arrived();
+      place.arrived();
+    }
+    // 1,000 ms of images that nobody waits for would be refused as late.
+    admit('fetcher', 1, { timeoutMs: 100 });
+  });
+});
