@@ -25,14 +25,15 @@ it.each(kinds)(
   'keeps every promise in random worlds: $kind',
   ({ share, circumstances, isFair }) => {
     const worlds = Math.max(1, Math.round((EVENTS * share) / EVENTS_PER_WORLD));
-    let widest = 0;
+    let [widest, total] = [0, 0];
     for (let seed = 1; seed <= worlds; seed += 1) {
       const { broken, batches, widestGapMs, gapBoundMs } = simulate(seed, EVENTS_PER_WORLD, circumstances);
       expect({ seed, broken }).toEqual({ seed, broken: [] });
-      expect(batches).toBeGreaterThan(100);
+      total += batches;
       if (isFair) expect({ seed, over: Math.max(0, widestGapMs - gapBoundMs) }).toEqual({ seed, over: 0 });
       widest = Math.max(widest, widestGapMs / gapBoundMs);
     }
+    expect(total).toBeGreaterThan(100 * worlds);
     // It comes near enough to the bound that one less fair would be found out.
     expect(widest).toBeGreaterThan(0.5);
   },
