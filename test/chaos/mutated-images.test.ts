@@ -6,6 +6,7 @@ import {
   type Installation,
   installation,
   pidOf,
+  pidsOf,
   type RunningServer,
 } from '../process/installation.ts';
 import { sharedData } from '../support/shared-data.ts';
@@ -35,7 +36,7 @@ describe.skipIf(folders.includes(null))(
       for (const clean of cleanings.reverse()) await clean();
     });
 
-    const processes = () => ({ server: pidOf('server', place), worker: pidOf('worker', place) });
+    const processes = () => ({ server: pidOf('server', place), workers: pidsOf('worker', place) });
 
     it('are each answered, by the processes that were there before, within 1.5 GB', {
       timeout: 3_600_000,
