@@ -1,5 +1,5 @@
 import { expect, it, vi } from 'vitest';
-import { clientOf, installation, kill, oneWorker, patience, pidOf, processesOf } from './installation.ts';
+import { clientOf, installation, kill, patience, pidOf, processesOf } from './installation.ts';
 import { expectBookedIsAnswered, startLoad, sweepHolds } from './load.ts';
 
 const withinTenSeconds = 10_000;
@@ -30,7 +30,7 @@ it('a server killed under load is replaced by its next start, and no acknowledge
 
 it('a server whose worker or database is killed under load serves again by itself, and its books are right', async () => {
   const place = installation();
-  const server = await place.start(oneWorker);
+  const server = await place.start();
   const client = clientOf(server);
   const load = startLoad(client);
 

@@ -65,7 +65,8 @@ export function installation(
 
   const launch = (command: readonly string[], environment: Record<string, string>): Job => {
     // Without a cache: the load is one picture again and again, and is to reach the worker.
-    const settings = { FOVEA_DATA_DIR: dataDir, PORT: '0', FOVEA_CACHE_BYTES: '0' };
+    // And with one worker, which a test can single out.
+    const settings = { FOVEA_DATA_DIR: dataDir, PORT: '0', FOVEA_CACHE_BYTES: '0', ...oneWorker };
     const job = spawnJob(command, { ...settings, ...environment });
     atEnd(() => {
       job.child.kill('SIGKILL');
@@ -171,8 +172,7 @@ const commandLines = {
   worker: /main\.ts\0worker\0/,
 };
 
-/** For a test that singles a worker out. */
-export const oneWorker = { FOVEA_WORKERS_PER_DEVICE: '1' };
+const oneWorker = { FOVEA_WORKERS_PER_DEVICE: '1' };
 
 /** The one process of an installation that does this. */
 export function pidOf(what: keyof typeof commandLines | 'postgres', { dataDir }: Installation): number {

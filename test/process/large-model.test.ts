@@ -5,7 +5,7 @@ import { expect, it, onTestFinished, vi } from 'vitest';
 import type { ClassifyData, GraphqlClient } from '../support/graphql-client.ts';
 import { examplePicture } from '../support/server.ts';
 import { visionTransformers, writeVisionTransformer } from '../support/vision-transformer.ts';
-import { clientOf, type Installation, installation, oneWorker, patience, pidOf } from './installation.ts';
+import { clientOf, type Installation, installation, patience, pidOf } from './installation.ts';
 
 const GIB = 2 ** 30;
 
@@ -107,7 +107,7 @@ it.skipIf(lack !== null)(
   `a model of 300 million parameters is imported, served and replaced under load, without a failed request${lack === null ? '' : ` (needs ${lack})`}`,
   async () => {
     const place = installation();
-    const server = await place.start(oneWorker);
+    const server = await place.start();
     const client = clientOf(server);
     const variants = await metric(server.url, 'fovea_worker_variants');
     await importVersion(place, 1);

@@ -3,16 +3,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
-import {
-  clientOf,
-  installation,
-  kill,
-  oneWorker,
-  patience,
-  pidOf,
-  processesOf,
-  ready,
-} from './installation.ts';
+import { clientOf, installation, kill, patience, pidOf, processesOf, ready } from './installation.ts';
 import { expectBookedIsAnswered, heldRequests, startLoad } from './load.ts';
 
 const withinTenSeconds = 10_000;
@@ -80,7 +71,7 @@ describe('a second signal', () => {
 
   it('ends it at once when it comes later, and every child with it', async () => {
     const place = installation();
-    const server = await place.start(oneWorker);
+    const server = await place.start();
     await halfARequest(server.url, server.key!);
     kill(server.child.pid!, 'SIGTERM');
     await sleep(700);

@@ -212,7 +212,7 @@ it.skipIf(process.platform !== 'linux')(
   'fits into a small machine: what it takes when idle (Linux)',
   async () => {
     const place = installation();
-    const server = await ready(place.npmStart());
+    const server = await ready(place.npmStart({ FOVEA_WORKERS_PER_DEVICE: '' }));
     await expectServing(server);
     const megabytes = (pid: number) => {
       const status = readFileSync(`/proc/${pid}/status`, 'utf8');

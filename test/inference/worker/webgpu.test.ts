@@ -46,7 +46,8 @@ describe.skipIf(vulkan === null || sharedData('models') === null || sharedData('
     it.each(cases)(
       '%s on %j',
       async (name, photos) => {
-        const variant = await storedVariant(scene, name);
+        // In batches of one: the warm-up of a larger one takes most of the time.
+        const variant = { ...(await storedVariant(scene, name)), maxBatch: 1 };
         const [webgpu, cpu] = [startWorker(scene, 'webgpu'), startWorker(scene, 'cpu')];
         for (const photo of photos) {
           const input = await pixelsOf(sharedData(`photos/${photo}`)!, variant);
