@@ -65,7 +65,6 @@ export async function run(args: string[]): Promise<void> {
       const last = [...measured].map(([name, values]) => `${name} ${figure(values.at(-1)!)}`);
       progress(`round ${round} of ${rounds}, images/s: ${last.join(', ')}`);
     }
-    const [first] = measured.get(bare.name)!;
     const result: Result = {
       model: `${model.name}@${model.version}`,
       clients: SATURATING_CLIENTS,
@@ -77,7 +76,7 @@ export async function run(args: string[]): Promise<void> {
       cpuMsPerImage: Object.fromEntries(cpu),
       leftOut,
     };
-    if (first !== undefined) tell(options.json, result, inWords(result));
+    tell(options.json, result, inWords(result));
   }).finally(model.remove);
 }
 

@@ -103,14 +103,16 @@ export class InferenceService {
         fetched: request.images.filter((source) => 'url' in source).length,
         timeoutMs: request.timeoutMs ?? DEFAULT_TIMEOUT_MS,
       });
-      let isAnswered = false;
+      let ran = 0;
       try {
         const serving = new Serving(this.#dependencies, caller, task, request, chosen, readingOf, place);
         const answer = await serving.answer();
-        isAnswered = true;
+        const { images, cachedImages, replayed } = answer.receipt;
+        // A replay, and what the cache had, took no device's time.
+        if (!replayed) ran = images - cachedImages;
         return answer;
       } finally {
-        place.leave(isAnswered);
+        place.leave(ran);
       }
     } finally {
       leave();

@@ -8,3 +8,19 @@ export class UploadRefusedError extends Error {
     this.status = status;
   }
 }
+
+export function beingReceived(): UploadRefusedError {
+  return new UploadRefusedError(409, 'The file is being received from another PUT.');
+}
+
+export function ranOut(): UploadRefusedError {
+  return new UploadRefusedError(408, 'The file was not stored in time: PUT it again.');
+}
+
+export function usedUp(): UploadRefusedError {
+  return new UploadRefusedError(409, 'A file was received here already: create another upload.');
+}
+
+export function expired(): UploadRefusedError {
+  return new UploadRefusedError(410, 'The upload has expired: create another.');
+}

@@ -11,7 +11,7 @@ import { type Repeating, repeat } from '../lib/repeating.ts';
 import { Turns } from '../lib/turns.ts';
 import { type Declaration, declaredFile } from './declared-file.ts';
 import { type BodyTimes, receiveBody, tooLong, tooShort } from './receive-body.ts';
-import { UploadRefusedError } from './refusal.ts';
+import { beingReceived, expired, ranOut, UploadRefusedError, usedUp } from './refusal.ts';
 import { UploadFiles } from './upload-files.ts';
 
 /** Who makes an upload: an API key, a client token of one, or a member of a tenant. */
@@ -396,20 +396,4 @@ function hashOf(secret: string): Uint8Array<ArrayBuffer> {
 /** Of a row that was received. */
 function receivedFrom({ id, bytes, receivedSha256, expiresAt }: Upload): ReceivedUpload {
   return { id, bytes, sha256: Buffer.from(receivedSha256!).toString('hex'), expiresAt };
-}
-
-function beingReceived(): UploadRefusedError {
-  return new UploadRefusedError(409, 'The file is being received from another PUT.');
-}
-
-function ranOut(): UploadRefusedError {
-  return new UploadRefusedError(408, 'The file was not stored in time: PUT it again.');
-}
-
-function usedUp(): UploadRefusedError {
-  return new UploadRefusedError(409, 'A file was received here already: create another upload.');
-}
-
-function expired(): UploadRefusedError {
-  return new UploadRefusedError(410, 'The upload has expired: create another.');
 }

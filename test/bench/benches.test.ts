@@ -22,8 +22,6 @@ test('overload ends with one line of JSON whose figures fit each other', { timeo
   expect(result).toMatchObject({ model: 'shapes@1', saturation: expect.any(Number) });
   expect(result.loads.map(({ load }: { load: number }) => load)).toEqual([1, 3, 10]);
   for (const { goodput, overSaturation } of result.loads) {
-    // On a machine that is busy with something else none may be in time.
-    expect(goodput).toBeGreaterThanOrEqual(0);
     expect(overSaturation).toBeCloseTo(goodput / result.saturation);
   }
   const [{ figures }] = result.rounds[0];

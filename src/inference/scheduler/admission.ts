@@ -24,8 +24,8 @@ export interface Applicant {
 export interface Place {
   /** One of the images to be fetched has come. */
   arrived(): void;
-  /** The request is over; called once. `isAnswered`: its images were served. */
-  leave(isAnswered: boolean): void;
+  /** The request is over; called once. `ran`: so many of its images were served by a run of their own. */
+  leave(ran: number): void;
 }
 
 export interface AdmissionOptions {
@@ -94,10 +94,10 @@ export class Admission {
         // Its request may be over by now: nobody would take back what it added.
         if (!hasLeft) take(imageMs);
       },
-      leave: (isAnswered) => {
+      leave: (ran) => {
         hasLeft = true;
         this.#take(tenant, -images);
-        if (isAnswered) this.#drain.drained(workMs, this.#options.clock.elapsed());
+        if (ran > 0) this.#drain.drained(ran * imageMs, this.#options.clock.elapsed());
         take(-workMs);
       },
     };

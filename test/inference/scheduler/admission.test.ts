@@ -74,7 +74,7 @@ describe('places', () => {
       message: 'You have 50 images waiting or running, and 48 are the most now. Try again later.',
       retryAfterMs: 40,
     });
-    place.leave(true);
+    place.leave(50);
     admit('a', 50);
     expect(admission.admitted).toBe(50);
     expect([...admission.shed]).toEqual([['share', 2]]);
@@ -118,7 +118,7 @@ describe('time', () => {
     const places = Array.from({ length: 100 }, () => admit('a', 1));
     for (const place of places.splice(0, 50)) {
       clock.ms += 20;
-      place.leave(true);
+      place.leave(1);
     }
     // 500 ms of estimated work are before it.
     expect(refusal(() => admit('a', 1, { timeoutMs: 1_150 })).retryAfterMs).toBeGreaterThan(50);
@@ -130,16 +130,28 @@ describe('time', () => {
     for (let request = 0; request < 100; request += 1) {
       const place = admit('slow', 1);
       clock.ms += 1_000;
-      place.leave(true);
+      place.leave(1);
     }
     const dropped = Array.from({ length: 100 }, () => admit('a', 1));
     for (const place of dropped) {
       clock.ms += 1;
-      place.leave(false);
+      place.leave(0);
     }
     admit('a', 32);
     admit('b', 1, { timeoutMs: 30 });
     expect(refusal(() => admit('a', 1, { timeoutMs: 350 })).retryAfterMs).toBeGreaterThan(1);
+  });
+
+  it('takes what the cache answered for no pace of the device', () => {
+    const { admit, clock } = admissionOf(10_000);
+    const hits = Array.from({ length: 100 }, () => admit('a', 1));
+    admit('b', 64);
+    for (const hit of hits) {
+      clock.ms += 5;
+      hit.leave(0);
+    }
+    // 640 ms before it: at the pace of the hits, two images in 10 ms, they would be half of that.
+    expect(refusal(() => admit('b', 1, { timeoutMs: 500 })).retryAfterMs).toBeGreaterThan(100);
   });
 
   it('counts images that have yet to be fetched once they have come', () => {
@@ -156,7 +168,7 @@ describe('a request that is over', () => {
     const { admit } = admissionOf(100);
     for (let request = 0; request < 50; request += 1) {
       const place = admit('fetcher', 2, { fetched: 2 });
-      place.leave(false);
+      place.leave(0);
       place.arrived();
       place.arrived();
     }
