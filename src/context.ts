@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Invoices } from './billing/invoices.ts';
 import type { Config, Secrets } from './config/config.ts';
+import { tracingEnvironment } from './config/tracing.ts';
 import { type Database, openDatabase } from './db/database.ts';
 import { startEmbeddedPostgres } from './db/embedded.ts';
 import { migrateInstallation } from './db/migrate-installation.ts';
@@ -26,6 +27,7 @@ import { OperatorError } from './lib/errors.ts';
 import type { Lifetime } from './lib/lifetime.ts';
 import type { Logger } from './lib/logger.ts';
 import { createSafeFetch, type SafeFetch } from './lib/safe-fetch.ts';
+import { openTracer } from './lib/tracing/tracer.ts';
 import { Ledger } from './metering/ledger.ts';
 import { UsageReader } from './metering/usage.ts';
 import { createMetrics } from './metrics.ts';
@@ -81,6 +83,8 @@ export async function createContext(
 ): Promise<Context> {
   const places =
     config.workers.length > 0 ? [] : await placeWorkers(config.providers, config.workersPerDevice);
+  const tracer = await openTracer(config.tracing, { service: 'fovea', logger });
+  lifetime.own({ name: 'tracer', close: () => tracer.close() });
   lifetime.own({ name: 'fetch', close: () => fetch.close() });
   const url = secrets.databaseUrl ?? (await embeddedUrl());
   await migrateInstallation(url, secrets.migrateUrl);
@@ -120,6 +124,7 @@ export async function createContext(
           memoryBytes,
           compute,
           tensorFlow: config.tensorFlow,
+          environment: tracingEnvironment(config.workerTracing),
         },
         logger,
       ),
@@ -203,7 +208,8 @@ export async function createContext(
     },
     {
       logger,
-      metrics: createMetrics(dispatcher, pool, health, cache),
+      tracer,
+      metrics: createMetrics({ inference, dispatcher, pool, health, cache, tracer }),
       introspection: config.introspection,
       trustProxy: config.trustProxy,
       publicUrl: config.publicUrl,

@@ -5,46 +5,34 @@ import type { ModelHealth, VariantHealth } from './inference/model-health.ts';
 import type { WorkerPool } from './inference/pool/pool.ts';
 import type { InferenceWorker } from './inference/pool/worker.ts';
 import type { Dispatcher } from './inference/scheduler/dispatcher.ts';
+import { registerQueueMetrics } from './inference/scheduler/metrics.ts';
+import type { InferenceService } from './inference/service.ts';
+import { registerStageMetrics } from './inference/stage-metrics.ts';
+import type { Tracer } from './lib/tracing/tracer.ts';
 
 /** `suspect`: it is silent for far longer than its batch should take. */
 const workerStates = ['starting', 'ready', 'suspect', 'ejected', 'closed'] as const;
 type WorkerState = (typeof workerStates)[number];
 
+/** What `/metrics` is about. */
+export interface Metered {
+  readonly inference: Pick<InferenceService, 'onAnswered'>;
+  readonly dispatcher: Dispatcher;
+  readonly pool: WorkerPool;
+  readonly health: ModelHealth;
+  /** null: there is none. */
+  readonly cache: ResultCache | null;
+  readonly tracer: Tracer;
+}
+
 /** What `/metrics` tells of this process and the pool, read when it is asked for. The transport adds its own. */
-export function createMetrics(
-  dispatcher: Dispatcher,
-  pool: WorkerPool,
-  health: ModelHealth,
-  cache: ResultCache | null,
-): Registry {
+export function createMetrics({ inference, dispatcher, pool, health, cache, tracer }: Metered): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
 
-  new Gauge({
-    name: 'fovea_images_admitted',
-    help: 'Images admitted and not yet answered.',
-    registers,
-    collect() {
-      this.set(dispatcher.admitted);
-    },
-  });
-  new Gauge({
-    name: 'fovea_images_queued',
-    help: 'Decoded images that wait for a worker.',
-    registers,
-    collect() {
-      this.set(dispatcher.queueDepth);
-    },
-  });
-  new Gauge({
-    name: 'fovea_images_running',
-    help: 'Images in the batches that workers have now.',
-    registers,
-    collect() {
-      this.set(dispatcher.running);
-    },
-  });
+  registerQueueMetrics(registry, dispatcher);
+  registerStageMetrics(registry, inference);
   const perWorker = (name: string, help: string, read: (worker: InferenceWorker) => number | null) =>
     new Gauge({
       name,
@@ -198,5 +186,17 @@ export function createMetrics(
     },
   });
   registerCacheMetrics(registry, cache);
+  if (tracer.counts() !== null) {
+    new Counter({
+      name: 'fovea_trace_spans_total',
+      help: 'Spans of traces by what became of them: exported, dropped (too many waited), failed (the collector did not take them).',
+      labelNames: ['outcome'],
+      registers,
+      collect() {
+        this.reset();
+        for (const [outcome, count] of Object.entries(tracer.counts() ?? {})) this.inc({ outcome }, count);
+      },
+    });
+  }
   return registry;
 }

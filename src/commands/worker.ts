@@ -6,6 +6,7 @@ import { untilStopped } from '../inference/worker/lifetime.ts';
 import { runWorker } from '../inference/worker/worker.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { createLogger } from '../lib/logger.ts';
+import { openTracer } from '../lib/tracing/tracer.ts';
 import { type OutputOptions, print } from './output.ts';
 
 export async function worker(
@@ -44,15 +45,17 @@ export async function worker(
   const artifacts = options.artifacts ?? config.artifactsDir;
   const token = secrets.workerToken;
   const { tensorFlow, workerMemory } = config;
+  const tracer = await openTracer(config.tracing, { service: 'fovea-worker', logger });
   const running = await runWorker(
     {
-      ...{ listen: options.listen, artifacts, threads, compute, tensorFlow, token, tls },
+      ...{ listen: options.listen, artifacts, threads, compute, tensorFlow, token, tls, tracer },
       ...(workerMemory !== null && { memoryBytes: workerMemory }),
     },
     logger,
   );
   print(options, `fovea worker ready ${running.address}`, { event: 'ready', address: running.address });
   await untilStopped(running, { exitWithParent: options.exitWithParent ?? false }, logger);
+  await tracer.close();
   process.exit(0);
 }
 

@@ -1,3 +1,5 @@
+import type { TracingSettings } from '../lib/tracing/tracer.ts';
+
 /** Execution providers of ONNX Runtime. */
 export const providers = ['cpu', 'webgpu', 'cuda', 'tensorrt'] as const;
 export type Provider = (typeof providers)[number];
@@ -38,6 +40,10 @@ export interface Config {
   /** Whose `X-Forwarded-For` is believed: how many proxies stand in front, or their addresses. 0: nobody's. */
   readonly trustProxy: number | string;
   readonly logLevel: string;
+  /** null: nothing is traced. */
+  readonly tracing: TracingSettings | null;
+  /** As `tracing`, for the workers of this machine. */
+  readonly workerTracing: TracingSettings | null;
   readonly firstBoot: { readonly tenant: string; readonly email: string };
 }
 

@@ -5,13 +5,8 @@ import { byteSize, parseByteSize } from '../lib/byte-size.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { parseWorkerAddress, WORKER_ADDRESS_WANTED } from '../lib/worker-address.ts';
 import { type Config, providers, type Secrets } from './config.ts';
-
-const integer = (low: number, high: number) =>
-  z
-    .string()
-    .regex(/^\d+$/)
-    .transform(Number)
-    .refine((value) => value >= low && value <= high);
+import { httpUrl, integer, type Setting, secret, setting, type ValuesOf } from './setting.ts';
+import { tracingOf, tracingSettings, workerTracingOf } from './tracing.ts';
 
 /** Less holds no model beside the process itself. */
 const LEAST_WORKER_MEMORY = 256 * 2 ** 20;
@@ -31,30 +26,12 @@ function isNetwork(text: string): boolean {
   );
 }
 
-const httpUrl = (value: string) => /^https?:$/.test(URL.parse(value)?.protocol ?? '');
 /** An origin, perhaps with a path below which a proxy serves this. */
 const isBaseUrl = (value: string) => {
   const url = URL.parse(value);
   return url !== null && httpUrl(value) && `${url.search}${url.hash}${url.username}${url.password}` === '';
 };
 const postgresUrl = (value: string) => /^postgres(ql)?:$/.test(URL.parse(value)?.protocol ?? '');
-
-/** A setting: how it is read, what is wanted in words, and whether its value may be shown in a message or a log. */
-interface Setting<Value> {
-  readonly schema: z.ZodType<Value, string>;
-  readonly wanted: string;
-  readonly secret?: true;
-}
-
-const setting = <Value>(schema: z.ZodType<Value, string>, wanted: string): Setting<Value> => ({
-  schema,
-  wanted,
-});
-const secret = <Value>(schema: z.ZodType<Value, string>, wanted: string): Setting<Value> => ({
-  schema,
-  wanted,
-  secret: true,
-});
 
 const settings = {
   PORT: setting(integer(0, 65_535), 'a port number, 0..65535 (0: any free one)'),
@@ -123,10 +100,11 @@ const settings = {
     z.string().regex(/^fov_[A-Za-z0-9]{8}_[A-Za-z0-9]{43}[0-9a-f]{8}$/),
     'an API key as Fovea makes them: fov_<8>_<43><8 hexadecimal digits>',
   ),
+  ...tracingSettings,
 };
 
 type Settings = typeof settings;
-type Values = { [Name in keyof Settings]: z.output<Settings[Name]['schema']> | undefined };
+type Values = ValuesOf<Settings>;
 
 export interface Environment {
   readonly config: Config;
@@ -163,6 +141,8 @@ export function readEnvironment(env: Record<string, string | undefined>): Enviro
       introspection: read.FOVEA_INTROSPECTION ?? true,
       trustProxy: read.FOVEA_TRUST_PROXY ?? 0,
       logLevel: read.FOVEA_LOG_LEVEL ?? 'info',
+      tracing: tracingOf(read),
+      workerTracing: workerTracingOf(read),
       firstBoot: {
         tenant: read.FOVEA_INIT_TENANT ?? 'Operator',
         email: read.FOVEA_INIT_EMAIL ?? 'owner@fovea.localhost',

@@ -1,6 +1,7 @@
 import type { Invoices } from '../billing/invoices.ts';
 import type { InferenceService } from '../inference/service.ts';
 import type { Logger } from '../lib/logger.ts';
+import type { Span } from '../lib/tracing/span.ts';
 import type { Ledger } from '../metering/ledger.ts';
 import type { UsageReader } from '../metering/usage.ts';
 import type { ModelRegistry } from '../models/registry.ts';
@@ -52,5 +53,7 @@ export interface GraphqlContext {
   readonly services: Services;
   /** Carries the request id. */
   readonly logger: Logger;
+  /** Of the HTTP request. */
+  readonly span: Span;
   readonly record: RequestRecord;
 }

@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express';
 import { v7 as uuidv7 } from 'uuid';
 import type { Logger } from '../lib/logger.ts';
+import type { Tracer } from '../lib/tracing/tracer.ts';
 import type { Principal } from '../tenants/types.ts';
 import { clientAddress } from './client-address.ts';
 import type { GraphqlContext, Services } from './context.ts';
@@ -23,13 +24,26 @@ export function openExchange(
     services,
     logger,
     metrics,
+    tracer,
     publicUrl,
-  }: { services: Services; logger: Logger; metrics: RequestMetrics; publicUrl: string | null },
+  }: {
+    services: Services;
+    logger: Logger;
+    metrics: RequestMetrics;
+    tracer: Tracer;
+    publicUrl: string | null;
+  },
 ): Exchange {
   const startedAt = performance.now();
   const requestId = uuidv7();
   const controller = new AbortController();
   const theirs = request.get('x-request-id');
+  const { method } = request;
+  const span = tracer.serve(`${method} /graphql`, request.headers, {
+    'http.request.method': method,
+    'http.route': '/graphql',
+    'fovea.request_id': requestId,
+  });
   const exchange: Exchange = {
     principal: null as Principal | null,
     requestId,
@@ -38,6 +52,7 @@ export function openExchange(
     signal: controller.signal,
     services,
     logger: logger.child({ requestId }),
+    span,
     record: { operationName: null, cost: null, codes: [] },
   };
   response.setHeader('x-request-id', requestId);
@@ -47,14 +62,22 @@ export function openExchange(
     if (!answered) controller.abort();
     const durationMs = performance.now() - startedAt;
     const { operationName, cost, codes } = exchange.record;
+    const tenant = exchange.principal?.tenant.id ?? null;
+    span.set({
+      ...(answered && { 'http.response.status_code': response.statusCode }),
+      ...(operationName !== null && { 'graphql.operation.name': operationName }),
+      ...(tenant !== null && { 'fovea.tenant': tenant }),
+    });
+    span.end(answered ? codes[0] : 'aborted');
     metrics.observe({ status: answered ? response.statusCode : null, codes, durationMs });
     exchange.logger.info(
       {
         ...(theirs && saneRequestId.test(theirs) && { callerRequestId: theirs }),
         operation: operationName,
-        tenant: exchange.principal?.tenant.id ?? null,
+        tenant,
         status: answered ? response.statusCode : 'aborted',
         codes,
+        ...(span.isRecorded && { traceId: span.traceId }),
         durationMs: Math.round(durationMs * 100) / 100,
         cost,
       },

@@ -10,6 +10,8 @@ import express, {
 } from 'express';
 import type { Registry } from 'prom-client';
 import type { Logger } from '../lib/logger.ts';
+import { traced } from '../lib/tracing/span.ts';
+import type { Tracer } from '../lib/tracing/tracer.ts';
 import type { GraphqlContext, Services } from './context.ts';
 import { answerPreflights, letAnyTenantsPagesRead, letRead } from './cors.ts';
 import { type Exchange, openExchange } from './exchange.ts';
@@ -30,6 +32,7 @@ export interface HttpAppOptions {
   readonly logger: Logger;
   readonly metrics: Registry;
   readonly requests: RequestMetrics;
+  readonly tracer: Tracer;
   readonly ready: () => Promise<true | string>;
   readonly trustProxy?: boolean | number | string;
   readonly publicUrl?: string | null;
@@ -97,13 +100,14 @@ const securityHeaders: RequestHandler = (_request, response, next) => {
 
 function openBooks(
   services: Services,
-  { logger, requests, publicUrl = null }: HttpAppOptions,
+  { logger, requests, tracer, publicUrl = null }: HttpAppOptions,
 ): RequestHandler {
   return (request, response, next) => {
     response.locals.exchange = openExchange(request, response, {
       services,
       logger,
       metrics: requests,
+      tracer,
       publicUrl: publicUrlOf(request, publicUrl),
     });
     next();
@@ -116,8 +120,10 @@ function identifyAndRead({ maxBodyBytes }: HttpAppOptions): RequestHandler {
   return async (request, response, next) => {
     const exchange = exchangeOf(response);
     try {
-      await identify(request, response, exchange);
-      request.body = await readJsonBody(request, exchange.principal ? limit : anonymousLimit);
+      await traced(exchange.span, 'authenticate', {}, () => identify(request, response, exchange));
+      request.body = await traced(exchange.span, 'receive', {}, () =>
+        readJsonBody(request, exchange.principal ? limit : anonymousLimit),
+      );
       requireShallow(documentOf(request));
     } catch (error) {
       if (error instanceof AbortedBodyError) return;

@@ -11,6 +11,7 @@ import {
 } from '@apollo/server/plugin/disabled';
 import type { Registry } from 'prom-client';
 import type { Logger } from '../lib/logger.ts';
+import { noTracer, type Tracer } from '../lib/tracing/tracer.ts';
 import type { GraphqlContext, Services } from './context.ts';
 import { createHttpApp } from './http-app.ts';
 import { errorsPlugin, toPublicError } from './plugins/errors.ts';
@@ -25,6 +26,8 @@ export interface GraphqlServerOptions {
   readonly logger: Logger;
   /** Served on `GET /metrics`; the transport's own metrics are added to it. */
   readonly metrics: Registry;
+  /** None where it is left out. */
+  readonly tracer?: Tracer;
   /** Whether a request would be answered now; a text says why not. */
   readonly ready: () => Promise<true | string>;
   /** Whether clients may read the schema, and are told names like the one they mistyped. */
@@ -76,6 +79,7 @@ export async function createGraphqlServer(
   const app = createHttpApp(apollo, services, {
     ...options,
     requests: createRequestMetrics(options.metrics),
+    tracer: options.tracer ?? noTracer,
   });
   const server = createServer(app);
   let closing: Promise<void> | null = null;

@@ -1,3 +1,4 @@
+import type { Span } from '../lib/tracing/span.ts';
 import type { QuotaState } from '../metering/quota.ts';
 import type { ImageErrorCode } from './images/image-error.ts';
 import type { ImageSource } from './images/source.ts';
@@ -22,6 +23,8 @@ export interface Caller {
   readonly budget: UnitBudget | null;
   /** Aborts when the client hangs up. */
   readonly signal: AbortSignal;
+  /** What is done for it is traced below this. */
+  readonly span: Span;
 }
 
 export interface UnitBudget {
@@ -133,12 +136,20 @@ export interface FailedImage {
   readonly message: string;
 }
 
-/** Milliseconds. Each stage is the longest that any image of the request spent in it. */
+/**
+ * Milliseconds. Each stage is the longest that any image of the request spent in it; what lies between them, such as fetching a
+ * picture or waiting for a thread, is in the total alone.
+ */
 export interface Timings {
+  /** From its admission until its booking is asked for, which tells it. */
   readonly totalMs: number;
+  /** In a thread. */
   readonly decodeMs: number;
+  /** Decoded and waiting: here, and at the worker as far as that tells; for a run of an equal image instead, where one is under way. */
   readonly queueMs: number;
+  /** In the engine, of the whole batch; there and back where the worker does not tell. */
   readonly inferenceMs: number;
+  /** Reading the model's answer. */
   readonly postprocessMs: number;
 }
 

@@ -1,4 +1,5 @@
 import { ConcurrencyLimitedError, ForbiddenError } from '../lib/errors.ts';
+import { traced } from '../lib/tracing/span.ts';
 import type { Size } from './images/geometry.ts';
 import type { ChosenVariant, ModelSelection } from './model-selection.ts';
 import type {
@@ -9,6 +10,7 @@ import type {
   DetectAnswer,
   DetectRequest,
   InferenceRequest,
+  Receipt,
   SegmentAnswer,
   SegmentRequest,
 } from './request.ts';
@@ -26,9 +28,15 @@ export interface InferenceDependencies extends ServingDependencies {
 /** The way of a request from its images to a booked answer: see «How one request flows» in ARCHITECTURE.md. */
 export class InferenceService {
   readonly #dependencies: InferenceDependencies;
+  readonly #onAnswered: ((receipt: Receipt) => void)[] = [];
 
   constructor(dependencies: InferenceDependencies) {
     this.#dependencies = dependencies;
+  }
+
+  /** Called with each request that is answered, replays included. */
+  onAnswered(callback: (receipt: Receipt) => void): void {
+    this.#onAnswered.push(callback);
   }
 
   classify(caller: Caller, request: ClassifyRequest): Promise<ClassifyAnswer> {
@@ -74,7 +82,19 @@ export class InferenceService {
     return this.#dependencies.reader.maskPng(rle, size, { owner: tenantId, signal });
   }
 
-  async #serve<T extends ServedTask>(
+  #serve<T extends ServedTask>(
+    caller: Caller,
+    task: T,
+    request: InferenceRequest,
+    readingOf: ReadingOf<T>,
+  ): Promise<Answer<Results[T]>> {
+    const attributes = { 'fovea.tenant': caller.tenantId, 'fovea.images': request.images.length };
+    return traced(caller.span, task.toLowerCase(), attributes, (span) =>
+      this.#serveOne({ ...caller, span }, task, request, readingOf),
+    );
+  }
+
+  async #serveOne<T extends ServedTask>(
     caller: Caller,
     task: T,
     request: InferenceRequest,
@@ -94,6 +114,12 @@ export class InferenceService {
         task,
         latencyMs: (variantKey) => dispatcher.latencyMs(variantKey),
       });
+      const { model, version, variant } = chosen;
+      caller.span.set({
+        'fovea.model': model,
+        'fovea.version': version,
+        'fovea.compression': variant.compression,
+      });
       requireAllowed(caller, chosen);
       const place = dispatcher.admit({
         tenant: caller.tenantId,
@@ -110,6 +136,7 @@ export class InferenceService {
         const { images, cachedImages, replayed } = answer.receipt;
         // A replay, and what the cache had, took no device's time.
         if (!replayed) ran = images - cachedImages;
+        for (const told of this.#onAnswered) told(answer.receipt);
         return answer;
       } finally {
         place.leave(ran);

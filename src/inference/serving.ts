@@ -4,6 +4,7 @@ import type { Clock } from '../lib/clock.ts';
 import { DeadlineExceededError } from '../lib/errors.ts';
 import { orAborted } from '../lib/or-aborted.ts';
 import type { SafeFetch } from '../lib/safe-fetch.ts';
+import { traced } from '../lib/tracing/span.ts';
 import type { Ledger } from '../metering/ledger.ts';
 import { HOLD_OUTLIVES_DEADLINE_MS, type Hold, hold, type KeptAnswer, requestHash } from './booking.ts';
 import { hitPrice } from './cache/hit-price.ts';
@@ -102,6 +103,7 @@ export class Serving<T extends ServedTask> {
       priority: request.priority,
       deadline: this.#startedAt + this.#timeoutMs,
       abandoned: this.#abandoned.signal,
+      span: caller.span,
       dispatched: false,
     };
   }
@@ -168,7 +170,9 @@ export class Serving<T extends ServedTask> {
       ttlMs: this.#timeoutMs + HOLD_OUTLIVES_DEADLINE_MS,
       idempotency: this.#idempotency,
     };
-    return hold(this.#dependencies.ledger, reservation, this.#abandoned.signal);
+    return traced(this.#caller.span, 'reserve', { 'fovea.units': this.#units }, () =>
+      hold(this.#dependencies.ledger, reservation, this.#abandoned.signal),
+    );
   }
 
   /**
@@ -204,12 +208,11 @@ export class Serving<T extends ServedTask> {
     try {
       // Nothing is fetched for a tenant whose quota does not cover it.
       if ('url' in source) await held;
-      const { width, height, pixels, decodeMs } = await readImage(source, variant.input, {
-        tenantId: this.#caller.tenantId,
-        signal: this.#abandoned.signal,
-        fetch,
-        uploads,
-      });
+      const { tenantId, span } = this.#caller;
+      const options = { tenantId, signal: this.#abandoned.signal, fetch, uploads };
+      const { width, height, pixels, decodeMs } = await traced(span, 'decode', {}, () =>
+        readImage(source, variant.input, options),
+      );
       if ('url' in source) this.#place.arrived();
       await held;
       return { ...(await this.#answerPixels(pixels, { width, height })), decodeMs };
@@ -221,14 +224,20 @@ export class Serving<T extends ServedTask> {
 
   async #answerPixels(pixels: Uint8Array, original: Size): Promise<Answered<Results[T]>> {
     const { cache } = this.#dependencies;
-    const { tenantId } = this.#caller;
+    const { tenantId, span } = this.#caller;
     const reading = this.#readingOf(this.#chosen.variant, original);
     const compute = () => this.#compute(pixels, reading);
     if (cache === null) return { key: null, run: new Run(await compute()), waitedMs: null };
     const key = resultKey(tenantId, this.#task, this.#chosen, reading, pixels);
     const { signal } = this.#abandoned;
     const { priority } = this.#request;
-    return cache.answer({ tenantId, priority, signal, over: this.#over.promise }, key, compute);
+    const asker = { tenantId, priority, signal, over: this.#over.promise };
+    return traced(span, 'cache', {}, (looking) =>
+      cache.answer(asker, key, () => {
+        looking.end();
+        return compute();
+      }),
+    );
   }
 
   async #compute(pixels: Uint8Array, reading: Readings[T]): Promise<Computed<Results[T]>> {
@@ -236,8 +245,8 @@ export class Serving<T extends ServedTask> {
     const first = await dispatcher.run(this.#chosen, this.#ticket, pixels);
     const turn = { owner: this.#caller.tenantId, signal: this.#abandoned.signal };
     try {
-      const { output, reading: read } = await readOrAskAnother(first, ({ outputs }) =>
-        reader.read(this.#task, outputs, reading, turn),
+      const { output, reading: read } = await traced(this.#caller.span, 'postprocess', {}, () =>
+        readOrAskAnother(first, ({ outputs }) => reader.read(this.#task, outputs, reading, turn)),
       );
       health.answered(this.#chosen);
       const { device, batchSize, queueMs, inferenceMs } = output;
@@ -262,7 +271,7 @@ export class Serving<T extends ServedTask> {
 
     // Where the ledger does not say what came of it, it may be booked: the credential must not spend it again.
     this.#billed = units;
-    const outcome = await this.#dependencies.ledger.commit({
+    const booking = {
       requestId: this.#requestId,
       tenantId,
       apiKeyId,
@@ -277,7 +286,10 @@ export class Serving<T extends ServedTask> {
       units,
       latencyMs: receipt.timings.totalMs,
       idempotency: this.#idempotency && { ...this.#idempotency, answer: { results, receipt } },
-    });
+    };
+    const outcome = await traced(this.#caller.span, 'commit', { 'fovea.units': units }, () =>
+      this.#dependencies.ledger.commit(booking),
+    );
     // The hold was swept: nothing was booked, so nothing is answered.
     if (outcome.kind === 'no-hold') {
       this.#billed = 0;

@@ -1,10 +1,25 @@
+/** An error that has a code of the public contract. */
+export abstract class CodedError extends Error {
+  abstract readonly code: string;
+
+  constructor(message: string) {
+    super(message);
+    this.name = new.target.name;
+  }
+}
+
+/** What an error goes by where its message must not: its code of the public contract, else the name of its class. */
+export function errorCode(error: unknown): string {
+  if (error instanceof CodedError) return error.code;
+  return error instanceof Error ? error.name : 'Error';
+}
+
 /**
  * The errors a client can be told about. One class a public code: `code`, HTTP status and extensions are fixed here, and
  * `src/graphql/plugins/errors.ts` is the one place that turns them into GraphQL errors. Whatever is not a `FoveaError`
  * was not caused by the client: it is masked there and logged with its request id.
  */
-export abstract class FoveaError extends Error {
-  abstract readonly code: string;
+export abstract class FoveaError extends CodedError {
   /** The HTTP status of an answer that consists of this error alone. */
   readonly status: number = 200;
   /** What a program may read beside the code, e.g. `retryAfterMs`. */
@@ -12,7 +27,6 @@ export abstract class FoveaError extends Error {
 
   constructor(message: string, extensions: Record<string, unknown> = {}) {
     super(message);
-    this.name = new.target.name;
     this.extensions = extensions;
   }
 }

@@ -107,6 +107,7 @@ describe.each<[string, () => LikeOptions, RegExp]>([
       foreign.inferences.filter((line) => line.includes('/shapes/')).every((line) => asked.test(line)),
     ).toBe(true);
     expect(foreign.inferences.length).toBeGreaterThanOrEqual(3);
+    expect(foreign.traceparents).toEqual([]);
     await server.expectExactLedger();
   });
 });

@@ -25,6 +25,7 @@ describe('environment', () => {
       initApiKey: null,
     });
     expect(unknown).toEqual([]);
+    expect([config.tracing, config.workerTracing]).toEqual([null, null]);
   });
 
   it('takes an empty variable as unset', () => {

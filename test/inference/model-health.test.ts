@@ -5,6 +5,7 @@ import { WorkerPool } from '../../src/inference/pool/pool.ts';
 import { Dispatcher } from '../../src/inference/scheduler/dispatcher.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createLogger } from '../../src/lib/logger.ts';
+import { noTracer } from '../../src/lib/tracing/tracer.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { variantOf } from '../support/variants.ts';
 
@@ -13,7 +14,8 @@ it('a flagged variant is not hidden by another of the same name, of another tena
   const health = new ModelHealth(logger, systemClock);
   const pool = new WorkerPool(logger);
   const dispatcher = new Dispatcher(pool, systemClock, { maxAdmitted: 1, health, logger });
-  const metrics = createMetrics(dispatcher, pool, health, null);
+  const inference = { onAnswered: () => {} };
+  const metrics = createMetrics({ inference, dispatcher, pool, health, cache: null, tracer: noTracer });
   const privateModel = (key: string) => ({
     model: 'own',
     version: 1,

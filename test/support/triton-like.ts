@@ -31,6 +31,8 @@ export interface TritonLike {
   readonly url: string;
   /** `POST /v2/models/shapes/versions/1/infer UINT8 [1,64,64,3] → 1 binary` for each inference, in turn. */
   readonly inferences: string[];
+  /** The trace that each inference came with, where it came with one. */
+  readonly traceparents: string[];
   close(): Promise<void>;
 }
 
@@ -73,6 +75,7 @@ export async function startTritonLike({
   for (const [name, { file }] of Object.entries(models))
     sessions.set(name, await InferenceSession.create(file, { logSeverityLevel: 3, intraOpNumThreads: 1 }));
   const inferences: string[] = [];
+  const traceparents: string[] = [];
   const held = new Set(isExplicit ? [] : Object.keys(models));
 
   const answer = async (request: IncomingMessage, body: Buffer): Promise<[unknown, Buffer[]]> => {
@@ -182,6 +185,7 @@ export async function startTritonLike({
       pieces.push(Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength));
       return { ...entry, parameters: { binary_data_size: byteLength } };
     });
+    traceparents.push(...[request.headers.traceparent ?? []].flat());
     const line = `${request.method} ${request.url} ${input.datatype} [${input.shape}]`;
     inferences.push(`${line} → ${pieces.length} binary`);
     return [{ model_name: 'any', model_version: '1', outputs: entries }, pieces];
@@ -215,6 +219,7 @@ export async function startTritonLike({
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     inferences,
+    traceparents,
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

@@ -1,3 +1,4 @@
+import type { TraceHeaders } from '../../lib/tracing/span.ts';
 import { OipError } from '../oip/errors.ts';
 import type { OpenVariant } from '../pool/model-server.ts';
 import type { BatchOutput } from '../pool/worker.ts';
@@ -15,7 +16,12 @@ export interface ForeignModel {
   readonly title: string;
   readonly declared: DeclaredModel;
   /** One request, as `OpenVariant.infer`; `outputs`: those wanted. */
-  infer(input: Tensor, outputs: readonly DeclaredTensor[], signal: AbortSignal): Promise<readonly Tensor[]>;
+  infer(
+    input: Tensor,
+    outputs: readonly DeclaredTensor[],
+    signal: AbortSignal,
+    trace: TraceHeaders,
+  ): Promise<readonly Tensor[]>;
   /** As `OpenVariant.isHeld`. */
   isHeld(signal: AbortSignal): Promise<boolean>;
 }
@@ -53,7 +59,7 @@ class AdaptedModel implements OpenVariant {
   }
 
   /** One after the other where the model does not take as many pictures at once: it would queue them anyway. */
-  async infer(pixels: Tensor, signal: AbortSignal): Promise<BatchOutput> {
+  async infer(pixels: Tensor, signal: AbortSignal, trace: TraceHeaders = {}): Promise<BatchOutput> {
     const start = performance.now();
     const wanted = this.#outputs.map(({ declared }) => declared);
     const pictures = pixels.shape[0]!;
@@ -61,9 +67,13 @@ class AdaptedModel implements OpenVariant {
     for (let from = 0; from < pictures; from += this.#feed.most) {
       const count = Math.min(this.#feed.most, pictures - from);
       const input = await this.#inputOf(pixels, from, count, signal);
-      answers.push(takeOutputs(await this.#model.infer(input, wanted, signal), this.#outputs, count));
+      const answer = await this.#model.infer(input, wanted, signal, trace);
+      answers.push(takeOutputs(answer, this.#outputs, count));
     }
-    return { outputs: joinOutputs(answers), computeMs: performance.now() - start, device: 'remote' };
+    return {
+      ...{ outputs: joinOutputs(answers), queueMs: 0, computeMs: performance.now() - start },
+      ...{ batchSize: Math.min(pictures, this.#feed.most), device: 'remote' },
+    };
   }
 
   isHeld(signal: AbortSignal): Promise<boolean> {

@@ -1,3 +1,4 @@
+import type { TraceHeaders } from '../../lib/tracing/span.ts';
 import type { ModelReference, OipClient } from '../oip/client.ts';
 import { isNo, OipError } from '../oip/errors.ts';
 import { MAX_TENSOR_BYTES } from '../oip/limits.ts';
@@ -30,9 +31,9 @@ export async function openByName(
       maxBatch: await maxBatchOf(client, reference, signal),
     },
     isHeld: (until: AbortSignal) => client.modelReady(reference, until),
-    async infer(input: Tensor, wanted: readonly DeclaredTensor[], until: AbortSignal) {
+    async infer(input: Tensor, wanted: readonly DeclaredTensor[], until: AbortSignal, trace: TraceHeaders) {
       const names = wanted.map((output) => output.name);
-      return (await client.infer(reference, [input], { outputs: names, signal: until })).outputs;
+      return (await client.infer(reference, [input], { outputs: names, signal: until, trace })).outputs;
     },
   };
   return adapt(model, variant, threads);

@@ -1,3 +1,5 @@
+import { CodedError } from '../../lib/errors.ts';
+
 export type ImageErrorCode =
   | 'UNSUPPORTED_FORMAT'
   | 'CORRUPT_IMAGE'
@@ -7,12 +9,11 @@ export type ImageErrorCode =
   | 'INFERENCE_FAILED';
 
 /** Why one picture of a request has no answer. It spoils no other picture; `message` is shown to the client as it stands. */
-export class ImageError extends Error {
+export class ImageError extends CodedError {
   readonly code: ImageErrorCode;
 
   constructor(code: ImageErrorCode, message: string) {
     super(message);
-    this.name = 'ImageError';
     this.code = code;
   }
 }

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { TraceHeaders } from '../../lib/tracing/span.ts';
 import type { Tensor } from '../tensor.ts';
 import {
   headerLengthField,
@@ -17,6 +18,8 @@ export interface InferOptions {
   readonly signal?: AbortSignal;
   /** The outputs wanted; all where it is left out. */
   readonly outputs?: readonly string[];
+  /** Sent with the request. */
+  readonly trace?: TraceHeaders;
 }
 
 /** A model's name on the server, perhaps with a version of it. */
@@ -74,9 +77,9 @@ export class OipClient {
     options: InferOptions = {},
   ): Promise<InferResponse> {
     const path = `${pathOf(model)}/infer`;
-    const { headers, body } = await this.#http
-      .send(path, writeRequest(inputs, options), options)
-      .catch(unlessBusy);
+    const message = writeRequest(inputs, options);
+    Object.assign(message.headers, options.trace);
+    const { headers, body } = await this.#http.send(path, message, options).catch(unlessBusy);
     const headerLength = headers[headerLengthField];
     const answer = parseResponse(body, typeof headerLength === 'string' ? headerLength : undefined);
     return {

@@ -1,3 +1,4 @@
+import type { TraceHeaders } from '../../lib/tracing/span.ts';
 import { OipError, WorkerLostError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
@@ -50,12 +51,12 @@ export class LocalProcess {
     });
   }
 
-  async infer(variant: Variant, pixels: Tensor): Promise<BatchOutput> {
+  async infer(variant: Variant, pixels: Tensor, trace: TraceHeaders): Promise<BatchOutput> {
     const bounded = <T>(call: (signal: AbortSignal) => Promise<T>) =>
       this.#bounded(variant, patience(this.#options.inferTimeoutMs, this.loader), call);
     const batch = this.loader.use(
       variant,
-      (open) => bounded((signal) => open.infer(pixels, signal)),
+      (open) => bounded((signal) => open.infer(pixels, signal, trace)),
       (open) => bounded((signal) => open.isHeld(signal)),
     );
     this.#batches.add(batch);

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '../../lib/logger.ts';
+import type { TraceHeaders } from '../../lib/tracing/span.ts';
 import { type FaultReason, NO_ROOM, OipError, type WorkerFaultError } from '../oip/errors.ts';
 import { type Compute, deviceName, onCpu } from '../providers/provider.ts';
 import type { Tensor } from '../tensor.ts';
@@ -30,6 +31,8 @@ export interface LocalWorkerOptions {
   readonly compute?: Compute;
   /** As the setting FOVEA_TENSORFLOW has it; auto. */
   readonly tensorFlow?: TensorFlowChoice;
+  /** Variables of its environment, beside those that `workerEnvironment` hands on. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** What `worker --listen …` is appended to; this program by default. */
   readonly command?: readonly string[];
   /** A batch that takes longer has hung: the process is killed and replaced. 60 s. */
@@ -146,9 +149,9 @@ export class LocalWorker implements InferenceWorker {
     await loader.ensure(variant, options);
   }
 
-  async infer(variant: Variant, pixels: Tensor): Promise<BatchOutput> {
+  async infer(variant: Variant, pixels: Tensor, trace: TraceHeaders = {}): Promise<BatchOutput> {
     const running = await this.#readiness.wait();
-    const output = await running.infer(variant, pixels);
+    const output = await running.infer(variant, pixels, trace);
     this.#device = output.device;
     return output;
   }
@@ -194,9 +197,10 @@ export class LocalWorker implements InferenceWorker {
   async #begin(wanted: Iterable<Variant>, withinMs: number): Promise<LocalProcess | null> {
     const { artifacts, threads, memoryBytes, compute = onCpu, tensorFlow = 'auto' } = this.#options;
     const { command = [process.execPath, '--disable-warning=ExperimentalWarning', main] } = this.#options;
+    const { environment = {} } = this.#options;
     try {
       const worker = new WorkerProcess(command, {
-        ...{ artifacts, threads, compute, tensorFlow, logLevel: this.#logger.level },
+        ...{ artifacts, threads, compute, tensorFlow, logLevel: this.#logger.level, environment },
         ...(memoryBytes !== undefined && { memoryBytes }),
       });
       this.#processes.add(worker);

@@ -1,3 +1,4 @@
+import type { TraceHeaders } from '../../lib/tracing/span.ts';
 import type { WorkerMemory } from '../oip/worker-memory.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
@@ -30,10 +31,11 @@ export interface OpenVariant {
   readonly unloaded?: readonly string[];
   /**
    * `pixels`: `uint8 [N, height, width, 3]`. Whether the answer's tensors are the variant's is checked by the caller.
+   * `trace` goes with the request where the protocol has a place for it.
    *
    * @throws OipError where the server answered an error
    */
-  infer(pixels: Tensor, signal: AbortSignal): Promise<BatchOutput>;
+  infer(pixels: Tensor, signal: AbortSignal, trace?: TraceHeaders): Promise<BatchOutput>;
   /** Whether the server still holds it. One that restarted, or needed the room, has lost it, which only its errors show. */
   isHeld(signal: AbortSignal): Promise<boolean>;
 }

@@ -1,3 +1,4 @@
+import type { TraceHeaders } from '../../lib/tracing/span.ts';
 import type { OipClient } from '../oip/client.ts';
 import type { Tensor } from '../tensor.ts';
 import { outputTensors, type Variant } from '../variant.ts';
@@ -16,18 +17,22 @@ export class OipVariant implements OpenVariant {
     this.#variant = variant;
   }
 
-  async infer(pixels: Tensor, signal: AbortSignal): Promise<BatchOutput> {
+  async infer(pixels: Tensor, signal: AbortSignal, trace: TraceHeaders = {}): Promise<BatchOutput> {
     const { key, output } = this.#variant;
     const wanted = outputTensors(output);
     const start = performance.now();
-    const { outputs, parameters } = await this.#client.infer(key, [pixels], { outputs: wanted, signal });
+    const options = { outputs: wanted, signal, trace };
+    const { outputs, parameters } = await this.#client.infer(key, [pixels], options);
     const wholeMs = performance.now() - start;
-    const { compute_ms: told, device } = parameters;
-    // Costs are learned from it: a time that cannot be is not believed.
-    const isCredible = typeof told === 'number' && told >= 0 && told <= wholeMs;
+    const images = pixels.shape[0]!;
+    const { compute_ms, queue_ms, batch_size, device } = parameters;
+    // Costs are learned from them, and clients told: what cannot be is not believed.
+    const computeMs = within(compute_ms, 0, wholeMs) ?? wholeMs;
     return {
       outputs,
-      computeMs: isCredible ? told : wholeMs,
+      queueMs: within(queue_ms, 0, wholeMs - computeMs) ?? 0,
+      computeMs,
+      batchSize: Math.floor(within(batch_size, images, this.#variant.maxBatch) ?? images),
       device: typeof device === 'string' ? device.slice(0, 64) : 'remote',
     };
   }
@@ -35,4 +40,8 @@ export class OipVariant implements OpenVariant {
   isHeld(signal: AbortSignal): Promise<boolean> {
     return this.#client.modelReady(this.#variant.key, signal);
   }
+}
+
+function within(told: unknown, least: number, most: number): number | null {
+  return typeof told === 'number' && told >= least && told <= most ? told : null;
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../lib/logger.ts';
+import type { TraceHeaders } from '../../lib/tracing/span.ts';
 import { NO_ROOM, OipError, WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
@@ -124,8 +125,8 @@ export class RemoteWorker implements InferenceWorker {
     await loader.ensure(variant, options);
   }
 
-  infer(variant: Variant, pixels: Tensor): Promise<BatchOutput> {
-    const batch = this.#infer(variant, pixels);
+  infer(variant: Variant, pixels: Tensor, trace: TraceHeaders = {}): Promise<BatchOutput> {
+    const batch = this.#infer(variant, pixels, trace);
     this.#batches.add(batch);
     const done = () => this.#batches.delete(batch);
     batch.then(done, done);
@@ -159,13 +160,13 @@ export class RemoteWorker implements InferenceWorker {
     void this.#server.close();
   }
 
-  async #infer(variant: Variant, pixels: Tensor): Promise<BatchOutput> {
+  async #infer(variant: Variant, pixels: Tensor, trace: TraceHeaders): Promise<BatchOutput> {
     const loader = await this.#readiness.wait();
     const call = <T>(ms: number, ask: (signal: AbortSignal) => Promise<T>) =>
       this.#bounded(variant, patience(ms, loader), ({ signal }) => ask(signal));
     const output = await loader.use(
       variant,
-      (open) => call(this.#options.inferTimeoutMs ?? 60_000, (signal) => open.infer(pixels, signal)),
+      (open) => call(this.#options.inferTimeoutMs ?? 60_000, (signal) => open.infer(pixels, signal, trace)),
       (open) => call(pollTimeoutMs, (signal) => open.isHeld(signal)),
     );
     try {

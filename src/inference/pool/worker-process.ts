@@ -22,6 +22,8 @@ export interface WorkerProcessOptions {
   readonly tensorFlow: TensorFlowChoice;
   /** Of what it writes to this process' standard error. */
   readonly logLevel: string;
+  /** Variables of its environment, beside those that `workerEnvironment` hands on. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** How a process ended. */
@@ -49,10 +51,8 @@ export class WorkerProcess {
   readonly #folder: string;
   #running = true;
 
-  constructor(
-    command: readonly string[],
-    { artifacts, threads, memoryBytes, compute = onCpu, tensorFlow, logLevel }: WorkerProcessOptions,
-  ) {
+  constructor(command: readonly string[], options: WorkerProcessOptions) {
+    const { artifacts, threads, memoryBytes, compute = onCpu, tensorFlow, logLevel, environment } = options;
     // Unguessable and 0700: whoever may connect may run models.
     this.#folder = mkdtempSync(join(tmpdir(), 'fovea-'));
     const socketPath = join(this.#folder, 'worker');
@@ -74,6 +74,7 @@ export class WorkerProcess {
         detached: true,
         env: {
           ...workerEnvironment(process.env),
+          ...environment,
           // What it leaves behind when it is killed goes with its folder.
           TMPDIR: this.#folder,
           FOVEA_LOG_LEVEL: logLevel,

@@ -1,3 +1,4 @@
+import type { TraceHeaders } from '../../lib/tracing/span.ts';
 import type { FaultReason, WorkerFaultError } from '../oip/errors.ts';
 import type { WorkerMemory } from '../oip/worker-memory.ts';
 import type { Tensor } from '../tensor.ts';
@@ -8,8 +9,12 @@ import type { LoadOptions } from './variant-loader.ts';
 export interface BatchOutput {
   /** Those that the variant is read by, in the order of `outputTensors`. */
   readonly outputs: Tensor[];
+  /** Milliseconds that it waited at the worker before its turn; 0 where the worker does not tell. */
+  readonly queueMs: number;
   /** Milliseconds of the engine alone; of the whole call where the worker does not tell. */
   readonly computeMs: number;
+  /** Images that the engine ran together, those of others included. */
+  readonly batchSize: number;
   readonly device: string;
 }
 
@@ -70,13 +75,14 @@ export interface InferenceWorker {
   ensureLoaded(variant: Variant, options?: LoadOptions): Promise<void>;
   /**
    * Runs one batch, `uint8 [N, height, width, 3]`, loading the variant first where the worker does not hold it. Waits for a
-   * worker that is not ready, so calling again after a WorkerLostError runs on a fresh one.
+   * worker that is not ready, so calling again after a WorkerLostError runs on a fresh one. `trace`: what the worker's own
+   * spans are to hang below.
    *
    * @throws ModelLoadError where it cannot be loaded; WorkerFaultError where the worker answered what the variant cannot have
    *   answered; another OipError where it answered one: asking again changes nothing; WorkerLostError where it went away or
    *   hung
    */
-  infer(variant: Variant, pixels: Tensor): Promise<BatchOutput>;
+  infer(variant: Variant, pixels: Tensor, trace?: TraceHeaders): Promise<BatchOutput>;
   /** Called each time the worker becomes ready. */
   onReady(callback: () => void): void;
   /**

@@ -1,3 +1,4 @@
+import type { Span } from '../../lib/tracing/span.ts';
 import { ImageError } from '../images/image-error.ts';
 import type { ChosenVariant } from '../model-selection.ts';
 import type { Priority } from '../request.ts';
@@ -15,6 +16,8 @@ export interface Ticket {
   readonly deadline: number;
   /** Aborted when nobody waits for the answer any more: what is queued leaves the queue, with the signal's reason. */
   readonly abandoned: AbortSignal;
+  /** Of the request. */
+  readonly span: Span;
   /** Set with the first batch that carries one of its images. */
   dispatched: boolean;
 }
@@ -24,7 +27,9 @@ export interface ImageOutput {
   /** The image's slice of what the batch answered, shape without the batch axis. */
   readonly outputs: readonly Tensor[];
   readonly device: string;
+  /** Images that the engine ran together, those of others included. */
   readonly batchSize: number;
+  /** Here, and at the worker as far as that tells. */
   readonly queueMs: number;
   /** Of the whole batch. */
   readonly inferenceMs: number;
@@ -40,6 +45,8 @@ export interface QueuedImage {
   readonly pixels: Uint8Array;
   /** On the clock of `Clock.elapsed`. */
   readonly queuedAt: number;
+  /** The span of its wait for the first batch that carries it. */
+  readonly waiting: Span;
   /** The workers that have it now: two where the first is silent. */
   readonly carriers: Set<Lane>;
   /** Where it was tried in vain: it is run on another worker where one is ready. Images of one batch have these in common. */

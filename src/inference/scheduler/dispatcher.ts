@@ -8,6 +8,7 @@ import type { BatchOutput, InferenceWorker } from '../pool/worker.ts';
 import { Admission, type Applicant, type Place, type ShedReason } from './admission.ts';
 import type { ImageOutput, QueuedImage, Ticket } from './batch.ts';
 import { BatchBuffers } from './batch-buffers.ts';
+import { BatchSpan } from './batch-span.ts';
 import { chooseLane, hasRoomFor, isAwaited, laneToEmpty } from './choose-lane.ts';
 import { ComputeEstimate } from './compute-estimate.ts';
 import { type Death, Deaths } from './deaths.ts';
@@ -152,7 +153,7 @@ export class Dispatcher {
         ...{ chosen, ticket, pixels, queuedAt: this.#clock.elapsed(), carriers: new Set(), avoided },
         // One that is to go elsewhere than others goes alone.
         ...{ alone: avoided.size > 0, failedOn: null, lost: 0, lostAlone: 0, firstDeath: 0, refused: 0 },
-        ...{ settled: false, resolve, reject },
+        ...{ settled: false, waiting: ticket.span.child('queue'), resolve, reject },
       };
       this.#enqueue(image);
       this.#dispatch();
@@ -166,7 +167,7 @@ export class Dispatcher {
       'abort',
       () => {
         if (this.#scheduler.remove(work) && this.#isLate(image)) this.#expired += 1;
-        image.reject(image.ticket.abandoned.reason);
+        settle(image, image.ticket.abandoned.reason);
       },
       { once: true },
     );
@@ -274,6 +275,7 @@ export class Dispatcher {
       image.ticket.dispatched = true;
       image.carriers.add(lane);
     }
+    const span = new BatchSpan(images, lane.worker.name);
     const answered = (ran: boolean) => {
       if (lane.isSuspect) this.#logger.info({ worker: lane.worker.name }, 'a silent worker has answered');
       const { ms, hasLoaded, isTelling } = lane.answered(flight, this.#now, ran);
@@ -281,20 +283,21 @@ export class Dispatcher {
       // What fails has taken the device up as well; a load serves whoever asks next, too.
       if (batch && !hasLoaded) this.#scheduler.settle(batch, ms);
     };
-    const done = () => {
+    const done = (error?: unknown) => {
+      span.end(error);
       this.#running -= images.length;
       if (lane.flights.size === 0) this.#busy.delete(lane);
       for (const { carriers } of images) carriers.delete(lane);
     };
     try {
       const pixels = this.#buffers.tensor(variant, images);
-      const answer = await lane.worker.infer(variant, pixels);
+      const answer = await lane.worker.infer(variant, pixels, span.headers);
       // Where none comes, it may still be on its way.
       this.#buffers.giveBack(pixels);
       const outputs = outputsOf(answer, flight, lane, (image) => this.#elsewhere(image, lane));
       answered(true);
       done();
-      this.#estimate.learn(variant.key, images.length, answer.computeMs);
+      this.#estimate.learn(variant.key, answer.batchSize, answer.computeMs);
       this.#tell(images, lane, answer);
       images.forEach((image, position) => {
         image.settled = true;
@@ -306,7 +309,7 @@ export class Dispatcher {
       const death = this.#deathBy(error, flight, lane);
       if (error instanceof WorkerLostError) lane.lost(flight, this.#clock.elapsed());
       else answered(false);
-      done();
+      done(error);
       this.#failed(images, {
         ...{ error: error instanceof Error ? error : new Error(String(error)), lane },
         ...{ death, wasAlone: flight.wasAlone && images.length === 1 },
@@ -328,12 +331,9 @@ export class Dispatcher {
       : this.#deaths.under(flight, lane, this.#clock.elapsed());
   }
 
-  #tell(
-    images: readonly QueuedImage[],
-    { worker }: Lane,
-    { device, computeMs: engineMs }: BatchOutput,
-  ): void {
+  #tell(images: readonly QueuedImage[], { worker }: Lane, answer: BatchOutput): void {
     const { chosen } = images[0]!;
+    const { device, computeMs: engineMs } = answer;
     for (const told of this.#onBatch)
       told({ chosen, worker: worker.name, device, images: images.length, engineMs });
   }

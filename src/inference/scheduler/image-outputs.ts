@@ -8,7 +8,7 @@ import type { Flight, Lane } from './lane.ts';
  * ImageError where the answer has not one for each image.
  */
 export function outputsOf(
-  { outputs, computeMs, device }: BatchOutput,
+  { outputs, queueMs, computeMs, batchSize, device }: BatchOutput,
   { images, sentAt }: Flight,
   { worker }: Lane,
   elsewhere: (image: QueuedImage) => Promise<ImageOutput> | null,
@@ -16,8 +16,8 @@ export function outputsOf(
   return images.map((image, position) => ({
     outputs: outputs.map((output) => sliceOfBatch(output, position, images.length)),
     device,
-    batchSize: images.length,
-    queueMs: sentAt - image.queuedAt,
+    batchSize,
+    queueMs: sentAt - image.queuedAt + queueMs,
     inferenceMs: computeMs,
     elsewhere: () => elsewhere(image),
     judged: (fault) => worker.judged(fault === null ? null : new WorkerFaultError('unreadable', fault)),

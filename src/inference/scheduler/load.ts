@@ -1,4 +1,4 @@
-import { DeadlineExceededError } from '../../lib/errors.ts';
+import { DeadlineExceededError, errorCode } from '../../lib/errors.ts';
 import type { QueuedImage } from './batch.ts';
 import type { Wanted } from './choose-lane.ts';
 import type { Batch } from './work.ts';
@@ -22,6 +22,7 @@ export function isDoubtful({ lost }: QueuedImage): boolean {
 
 export function settle(image: QueuedImage, error: Error): void {
   image.settled = true;
+  image.waiting.end(errorCode(error));
   image.reject(error);
 }
 

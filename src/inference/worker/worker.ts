@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { OperatorError } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { repeat } from '../../lib/repeating.ts';
+import { noTracer, type Tracer } from '../../lib/tracing/tracer.ts';
 import { ArtifactStore } from '../artifact-store.ts';
 import { MAX_BODY_BYTES } from '../oip/limits.ts';
 import { type Compute, onCpu } from '../providers/provider.ts';
@@ -33,6 +34,8 @@ export interface WorkerOptions {
   readonly token?: string | null;
   /** Plain HTTP where it is left out. */
   readonly tls?: ServerOptions['tls'];
+  /** None where it is left out. Its end is its owner's. */
+  readonly tracer?: Tracer;
   /** Bytes of one request; 64 MiB. */
   readonly maxBodyBytes?: number;
   /** Resident memory of the process, bytes; half of the machine's. */
@@ -70,6 +73,7 @@ export async function runWorker(
     tensorFlow = 'auto',
     token = null,
     tls = null,
+    tracer = noTracer,
     maxBodyBytes = MAX_BODY_BYTES,
     maxArtifactBytes = 32 * 2 ** 30,
     memoryBytes = defaultBudget(1),
@@ -93,6 +97,7 @@ export async function runWorker(
   const served: { -readonly [K in keyof Served]: Served[K] } = {
     models,
     artifacts,
+    tracer,
     admission,
     metrics: createMetrics(models, admission),
     maxArtifactBytes,

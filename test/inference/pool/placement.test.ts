@@ -8,6 +8,7 @@ import { Dispatcher } from '../../../src/inference/scheduler/dispatcher.ts';
 import type { Variant } from '../../../src/inference/variant.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
+import { noSpan } from '../../../src/lib/tracing/span.ts';
 import { artifactFolder } from '../../support/artifact-folder.ts';
 import { meanModel, slowOnBrightModel } from '../../support/onnx-fixture.ts';
 import { script } from '../../support/processes.ts';
@@ -46,7 +47,7 @@ async function start(workers: readonly Partial<LocalWorkerOptions>[]) {
         priority: 'INTERACTIVE',
         deadline: Date.now() + 60_000,
       },
-      ...{ abandoned: new AbortController().signal, dispatched: false },
+      ...{ abandoned: new AbortController().signal, span: noSpan, dispatched: false },
     };
     const pixels = new Uint8Array(12).fill(grey);
     return dispatcher.run({ model: variant.key, version: 1, variant }, ticket, pixels);

@@ -44,7 +44,8 @@ export class MortalWorker extends PaperWorker {
     }
     const means = new Uint8Array(Float32Array.from(first).buffer);
     const outputs: Tensor[] = [{ name: 'means', datatype: 'FP32', shape: [images, 1], data: means }];
-    return { outputs, computeMs: this.#msPerImage * images, device: 'paper' };
+    const computeMs = this.#msPerImage * images;
+    return { outputs, queueMs: 0, computeMs, batchSize: images, device: 'paper' };
   }
 
   /** Ends its process, with all that it has. */

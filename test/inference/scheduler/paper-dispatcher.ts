@@ -6,6 +6,7 @@ import { Dispatcher } from '../../../src/inference/scheduler/dispatcher.ts';
 import type { Variant } from '../../../src/inference/variant.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
+import { noSpan } from '../../../src/lib/tracing/span.ts';
 import { variantOf } from '../../support/variants.ts';
 
 /** A dispatcher over these workers. `run` asks for a picture with the given first byte. */
@@ -18,7 +19,14 @@ export function dispatcherOver(workers: readonly InferenceWorker[], of: Partial<
   const variant = { ...variantOf('v', 'a'.repeat(64)), ...of };
   const run = (first: number, overrides: Partial<Ticket> = {}): Promise<ImageOutput> => {
     const ticket: Ticket = {
-      ...{ tenant: 'tenant', weight: 1, plan: 'Paper', priority: 'INTERACTIVE', dispatched: false },
+      ...{
+        tenant: 'tenant',
+        weight: 1,
+        plan: 'Paper',
+        priority: 'INTERACTIVE',
+        span: noSpan,
+        dispatched: false,
+      },
       ...{ deadline: Number.POSITIVE_INFINITY, abandoned: new AbortController().signal },
       ...overrides,
     };

@@ -3,6 +3,7 @@ import type { QueuedImage } from '../../../src/inference/scheduler/batch.ts';
 import { Lane } from '../../../src/inference/scheduler/lane.ts';
 import type { Tensor } from '../../../src/inference/tensor.ts';
 import type { Variant } from '../../../src/inference/variant.ts';
+import { noSpan } from '../../../src/lib/tracing/span.ts';
 import { variantOf } from '../../support/variants.ts';
 
 /** What is told of a worker that runs nothing: for tests of who is chosen, on a clock that they turn. */
@@ -81,6 +82,7 @@ export function paperImages(count: number): QueuedImage[] {
       chosen,
       pixels: new Uint8Array(12),
       queuedAt: 0,
+      waiting: noSpan,
       carriers: new Set<Lane>(),
       avoided: new Set<Lane>(),
     },
@@ -94,7 +96,7 @@ export function paperImages(count: number): QueuedImage[] {
         priority: 'INTERACTIVE' as const,
         deadline: Number.POSITIVE_INFINITY,
       },
-      ...{ abandoned: new AbortController().signal, dispatched: false },
+      ...{ abandoned: new AbortController().signal, span: noSpan, dispatched: false },
     },
   }));
 }

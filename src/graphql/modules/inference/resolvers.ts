@@ -79,7 +79,7 @@ function inferenceCaller(context: GraphqlContext, action: ProtectedAction): Call
   const principal = callerOf(context, action);
   const { tenant, apiKeyId, memberId, restriction } = principal;
   const { name: plan, weight, concurrency, monthlyUnits, hardLimit } = tenant.plan;
-  const { signal } = context;
+  const { signal, span } = context;
   return {
     tenantId: tenant.id,
     apiKeyId,
@@ -92,5 +92,6 @@ function inferenceCaller(context: GraphqlContext, action: ProtectedAction): Call
     models: restriction?.models ?? null,
     budget: context.services.clientTokens.budget(principal),
     signal,
+    span,
   };
 }

@@ -1,3 +1,5 @@
+import { errorCode } from '../../../lib/errors.ts';
+import type { Span } from '../../../lib/tracing/span.ts';
 import { headerLengthField, type InferRequest, parseRequest, writeResponse } from '../../oip/codec.ts';
 import type { Inference, WorkerModels } from '../models.ts';
 import type { ModelStatistics } from '../statistics.ts';
@@ -11,16 +13,18 @@ interface InferContext {
   readonly name: string;
   readonly statistics: ModelStatistics;
   readonly admitted: Admitted;
+  readonly span: Span;
 }
 
 export async function infer(
-  { models, admission }: Served,
+  { models, admission, tracer }: Served,
   call: Call,
   [name = '', modelVersion]: readonly string[],
 ): Promise<Answer> {
   requireOnlyVersion(modelVersion);
   const statistics = models.statisticsOf(name);
   const askedAt = performance.now();
+  const span = tracer.serve('infer', call.headers, { 'fovea.variant': name });
   let admitted: Admitted | undefined;
   try {
     admitted = admission.admit(call.mostBytes);
@@ -29,10 +33,12 @@ export async function infer(
     const body = await call.body(undefined, admitted.grow);
     admitted.weigh(body.byteLength);
     admitted.enter();
-    const answer = await inferFrom(body, call, { models, name, statistics, admitted });
+    const answer = await inferFrom(body, call, { models, name, statistics, admitted, span });
     admitted.weigh(answer.chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
+    span.end();
     return answer;
   } catch (error) {
+    span.end(errorCode(error));
     statistics.failed(performance.now() - askedAt);
     admitted?.leave();
     throw error;
@@ -42,7 +48,7 @@ export async function infer(
 async function inferFrom(
   body: Buffer,
   call: Call,
-  { models, name, statistics, admitted }: InferContext,
+  { models, name, statistics, admitted, span }: InferContext,
 ): Promise<Answer> {
   const startedAt = performance.now();
   const elapsed = () => performance.now() - startedAt;
@@ -55,6 +61,13 @@ async function inferFrom(
     signal: call.signal,
   });
   const computedMs = elapsed();
+  const { batchSize, device, queueMs, computeMs } = inference;
+  span.set({
+    'fovea.batch_size': batchSize,
+    'fovea.device': device,
+    'fovea.queue_ms': queueMs,
+    'fovea.compute_ms': computeMs,
+  });
   const answer = writeAnswer(name, request, inference);
   const wholeMs = elapsed();
   statistics.succeeded({ ...inference, wholeMs, inputMs, outputMs: wholeMs - computedMs });

@@ -1,4 +1,5 @@
 import type { Registry } from 'prom-client';
+import type { Tracer } from '../../../lib/tracing/tracer.ts';
 import type { ArtifactStore } from '../../artifact-store.ts';
 import { OipError } from '../../oip/errors.ts';
 import type { WorkerModels } from '../models.ts';
@@ -9,6 +10,7 @@ export interface Served {
   readonly models: WorkerModels;
   readonly artifacts: ArtifactStore;
   readonly admission: Admission;
+  readonly tracer: Tracer;
   /** What Prometheus scrapes. */
   readonly metrics: Registry;
   /** Of one artefact that a client brings. */
