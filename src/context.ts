@@ -179,7 +179,7 @@ export async function createContext(
   const warmUp = async (models: readonly ServedModel[]) => {
     for (const model of models) {
       try {
-        await pool.load(model.variants, true);
+        await pool.load(model.variants, { onlyIfRoom: true });
       } catch (err) {
         if (lifetime.signal.aborted) return;
         if (err instanceof OipError && err.status === NO_ROOM)

@@ -26,16 +26,21 @@ export async function importManifest(
     lifetime.own({ name: 'progress', close: async () => end() });
     const tenantId = tenant?.id ?? null;
     const { tensorFlow } = config;
-    const model = await importModel(manifest, {
-      ...{ tenantId, database, artifacts, logger, lifetime, tensorFlow, tell },
-    });
-    tell('waiting for the running servers to load the model');
-    const { servers, confirmed } = await askForRollout(database, notifications, model, ROLLOUT_MS);
-    if (confirmed < servers) {
+    let servers = 0;
+    const rollOut = async (model: ServedModel) => {
+      tell('waiting for the running servers to load the model');
+      const outcome = await askForRollout(database, notifications, model, ROLLOUT_MS);
+      servers = outcome.servers;
+      if (outcome.loaded === servers) return;
+      const { loaded, reason = `they did not answer within ${ROLLOUT_MS / 1_000} s; their logs say more` } =
+        outcome;
       throw new OperatorError(
-        `Imported ${describe(model)}, but ${servers - confirmed} of ${servers} running servers did not load it: their logs say why.`,
+        `${describe(model)} is stored, but not live: ${servers - loaded} of ${servers} running servers did not load it: ${reason}. Import it again once that is mended.`,
       );
-    }
+    };
+    const model = await importModel(manifest, {
+      ...{ tenantId, database, artifacts, logger, lifetime, tensorFlow, rollOut, tell },
+    });
     const served = servers === 0 ? 'It is served from the next start on.' : 'It is served.';
     print(options, `Imported ${describe(model)}. ${served}`, { ...asJson(model), servers });
   });

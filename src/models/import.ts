@@ -16,7 +16,7 @@ import { readSource } from './read-source.ts';
 import { type ModelRow, type ServedModel, servedModel } from './served-model.ts';
 import type { SourceModel } from './source-model.ts';
 import { type Trial, withTrialStore } from './trial.ts';
-import { type Candidate, findVersion, insertVersion, type ProvenGraph } from './version-rows.ts';
+import { type Candidate, findVersion, insertVersion, makeLive, type ProvenGraph } from './version-rows.ts';
 
 export interface ImportOptions {
   /** Whose the model is; null: everybody's. */
@@ -28,6 +28,11 @@ export interface ImportOptions {
   readonly tensorFlow?: TensorFlowChoice;
   /** Ends the process that the model is tried in, where it ends meanwhile. */
   readonly lifetime?: Pick<Lifetime, 'own'>;
+  /**
+   * Called before the version goes live: until it settles, the one before answers, and where it throws it goes on to. At once
+   * where it is left out.
+   */
+  readonly rollOut?: (model: ServedModel) => Promise<void>;
   /** Told what the import is at: a large model takes its time. */
   readonly tell?: (step: string) => void;
 }
@@ -40,21 +45,34 @@ interface ReadCandidate extends Candidate {
 /**
  * Imports the model that a manifest describes: holds the manifest against the graph and what it answers, puts pre-processing
  * into the graph, proves the result equal to the original, stores it, and makes this version the live one. The same version with the same
- * content is left as it is, but for artefacts that the store has lost: those are made again. Throws a `ManifestError` with
- * every reason not to; the registry is as it was then.
+ * content is left as it is, but for artefacts that the store has lost, which are made again, and for one that was stored and did
+ * not go live, which now does. Throws a `ManifestError` with every reason not to; the registry is as it was then.
  */
 export async function importModel(manifestPath: string, options: ImportOptions): Promise<ServedModel> {
   const { database, tenantId, artifacts, logger, lifetime, tensorFlow = 'auto', tell = () => {} } = options;
+  const { rollOut = async () => {} } = options;
   const candidate = await readCandidate(manifestPath, tell);
   const { name, version } = candidate.manifest;
   const transact = <T>(work: (tx: Transaction) => Promise<T>) =>
     tenantId === null ? database.asOperator(work) : database.asTenant(tenantId, work);
   const present = (tx: Transaction) => findVersion(tx, tenantId, candidate, manifestPath);
+  // Two imports of one name go one after the other: either could be the one that stays live.
+  const lockName = (tx: Transaction) =>
+    tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`model ${tenantId} ${name}`}, 0))`;
+  const goLive = async (row: ModelRow): Promise<ServedModel> => {
+    const model = servedModel(row);
+    await rollOut(model);
+    await transact(async (tx) => {
+      await lockName(tx);
+      if (await makeLive(tx, row)) await announce(tx, `model:${row.id}`);
+    });
+    return model;
+  };
 
   const before = await transact(present);
   if (before && (await areStored(before, artifacts))) {
     logger.info({ model: `${name}@${version}` }, 'this model is imported already; nothing was changed');
-    return servedModel(before);
+    return goLive(before);
   }
   const { externalData, source } = candidate;
   const { files } = source;
@@ -70,8 +88,7 @@ export async function importModel(manifestPath: string, options: ImportOptions):
     const sizeBytes = [...files.values()].reduce((sum, { bytes }) => sum + bytes, proven.artifact.length);
     const missing = await missingOf([artifactSha256, ...externalData], artifacts);
     return transact(async (tx) => {
-      // Two imports of one name go one after the other: either could be the one that stays live.
-      await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`model ${tenantId} ${name}`}, 0))`;
+      await lockName(tx);
       const known = await present(tx);
       const stored =
         known ?? (await insertVersion(tx, tenantId, candidate, { ...proven, artifactSha256, sizeBytes }));
@@ -92,7 +109,7 @@ export async function importModel(manifestPath: string, options: ImportOptions):
     { model: `${name}@${version}`, id: row.id, sha256: row.variants[0]?.artifactSha256 },
     'model imported',
   );
-  return servedModel(row);
+  return goLive(row);
 }
 
 function artifactsOf({ variants }: ModelRow): string[] {

@@ -25,25 +25,37 @@ interface Outcome {
   readonly rollout: string;
   /** Tells servers apart: one that is asked twice answers twice. */
   readonly server: string;
-  readonly loaded: boolean;
+  /** Why it did not load the model; null: it has. */
+  readonly failure: string | null;
 }
+
+/** Of the reason, which goes through a notification of 8,000 bytes. */
+const MAX_REASON_CHARACTERS = 1_000;
 
 /** For a server: loads what commands ask for. */
 export function answerRollouts(
   notifications: Pick<Notifications, 'publish' | 'subscribe'>,
-  registry: Pick<ModelRegistry, 'get'>,
-  pool: Pick<WorkerPool, 'load'>,
+  registry: Pick<ModelRegistry, 'get' | 'find'>,
+  pool: Pick<WorkerPool, 'load' | 'holders'>,
   logger: Logger,
 ): void {
   const server = uuidv4();
-  const rollOut = async ({ modelId, tenantId }: Rollout): Promise<boolean> => {
+  /** By as many workers as hold the version that it is to replace: it shall be as ready for what is asked of it. */
+  const load = async ({ variants, tenantId, name }: ServedModel): Promise<void> => {
+    const live = await registry.find(tenantId, name);
+    for (const variant of variants) {
+      const former = live?.variants.find(({ compression }) => compression === variant.compression);
+      await pool.load([variant], { copies: former ? pool.holders(former.key) : 1 });
+    }
+  };
+  const rollOut = async ({ modelId, tenantId }: Rollout): Promise<string | null> => {
     try {
       const model = await registry.get(tenantId, modelId);
-      if (model) await pool.load(model.variants);
-      return true;
+      if (model) await load(model);
+      return null;
     } catch (error) {
       logger.error({ err: error, modelId }, 'an imported model could not be loaded');
-      return false;
+      return (error as Error).message.slice(0, MAX_REASON_CHARACTERS);
     }
   };
   // A command asks time and again, and is answered once what it asked for is done.
@@ -54,8 +66,8 @@ export function answerRollouts(
     underWay.add(asked.rollout);
     rollOut(asked)
       .finally(() => underWay.delete(asked.rollout))
-      .then((loaded) => {
-        const outcome: Outcome = { rollout: asked.rollout, server, loaded };
+      .then((failure) => {
+        const outcome: Outcome = { rollout: asked.rollout, server, failure };
         return notifications.publish(DONE, JSON.stringify(outcome));
       })
       .catch((error) => logger.error({ err: error }, 'the import could not be confirmed'));
@@ -65,19 +77,20 @@ export function answerRollouts(
 /**
  * For a command: asks every running server to load the model.
  *
- * @returns how many servers there are, and how many of them answered within `timeoutMs` that they have loaded it
+ * @returns how many servers there are, how many of them answered within `timeoutMs` that they have loaded it, and why one has not
+ *   where one said so
  */
 export async function askForRollout(
   database: Database,
   notifications: Notifications,
   { id: modelId, tenantId }: ServedModel,
   timeoutMs: number,
-): Promise<{ servers: number; confirmed: number }> {
+): Promise<{ servers: number; loaded: number; reason?: string }> {
   const rollout = uuidv4();
-  const answers = new Map<string, boolean>();
+  const answers = new Map<string, string | null>();
   notifications.subscribe(DONE, (payload) => {
     const outcome = JSON.parse(payload) as Outcome;
-    if (outcome.rollout === rollout) answers.set(outcome.server, outcome.loaded);
+    if (outcome.rollout === rollout) answers.set(outcome.server, outcome.failure);
   });
   const asked: Rollout = { rollout, modelId, tenantId };
   const giveUpAt = performance.now() + timeoutMs;
@@ -87,7 +100,9 @@ export async function askForRollout(
     // Counted anew each time: a server that ends meanwhile is not waited for.
     const servers = await runningServers(database);
     if (answers.size >= servers || performance.now() > giveUpAt) {
-      return { servers, confirmed: [...answers.values()].filter((loaded) => loaded).length };
+      const failures = [...answers.values()].filter((failure) => failure !== null);
+      const [reason] = failures;
+      return { servers, loaded: answers.size - failures.length, ...(reason !== undefined && { reason }) };
     }
     await delay(ROUND_MS);
   }

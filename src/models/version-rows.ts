@@ -55,7 +55,7 @@ function content({ file: _file, labels: _labels, ...rest }: Manifest): unknown {
   return rest;
 }
 
-/** Stores a version with its one uncompressed variant, and makes it the live one of its name. */
+/** Stores a version with its one uncompressed variant. It is not live yet. */
 export async function insertVersion(
   tx: Transaction,
   tenantId: string | null,
@@ -73,7 +73,6 @@ export async function insertVersion(
   } = manifest;
   const { width, height, fit, resizeShort, align, pad } = manifest.input;
   const id = uuidv7();
-  await tx.model.updateMany({ where: { tenantId, name, isLive: true }, data: { isLive: false } });
   await tx.model.create({
     data: {
       id,
@@ -87,7 +86,7 @@ export async function insertVersion(
       description,
       inputWidth: width,
       inputHeight: height,
-      isLive: true,
+      isLive: false,
     },
   });
   await tx.modelVariant.create({
@@ -109,4 +108,16 @@ export async function insertVersion(
     },
   });
   return tx.model.findUniqueOrThrow({ where: { id }, include: { variants: true } });
+}
+
+/** Makes a stored version the live one of its name, unless one went live that was stored later. Answers whether that changed anything. */
+export async function makeLive(
+  tx: Transaction,
+  { id, tenantId, name, createdAt }: ModelRow,
+): Promise<boolean> {
+  const live = await tx.model.findFirst({ where: { tenantId, name, isLive: true } });
+  if (live && (live.id === id || live.createdAt > createdAt)) return false;
+  await tx.model.updateMany({ where: { tenantId, name, isLive: true }, data: { isLive: false } });
+  await tx.model.update({ where: { id }, data: { isLive: true } });
+  return true;
 }

@@ -45,13 +45,13 @@ it('is asked for time and again, and answered once', async () => {
       answers.push(JSON.parse(payload));
     },
   };
-  answerRollouts(notifications, { get: async () => model }, pool, logger);
+  answerRollouts(notifications, { get: async () => model, find: async () => null }, pool, logger);
   const asked = JSON.stringify({ rollout: 'r', modelId: 'mean', tenantId: null });
   for (let times = 0; times < 3; times += 1) ask(asked);
   expect(answers).toEqual([]);
   pool.add(connectTo(worker.address));
   await vi.waitUntil(() => answers.length > 0, { timeout: 20_000 });
-  expect(answers).toMatchObject([{ rollout: 'r', loaded: true }]);
+  expect(answers).toMatchObject([{ rollout: 'r', failure: null }]);
   ask(asked);
   await vi.waitUntil(() => answers.length > 1, { timeout: 20_000 });
 });

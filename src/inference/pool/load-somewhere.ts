@@ -4,51 +4,65 @@ import type { Variant } from '../variant.ts';
 import type { LoadOptions } from './variant-loader.ts';
 import type { InferenceWorker } from './worker.ts';
 
-/** One that has not loaded it by then may hang, which an idle worker does not show: another is asked as well. */
-const HEDGE_MS = 5_000;
+/** One that has not loaded it by then may hang: another is asked as well. */
+const HEDGE_MS = 30_000;
 
 /**
- * Settles when one of the workers holds the variant: they are asked one after the other, the next as soon as one refuses or
- * takes long. Throws what the first refused it with where all of them do, else how the last went away.
+ * Settles when one of the workers holds the variant, or `copies` of them as far as they can: they are asked one after the
+ * other, so that not all of them are busy with that at once, the next as soon as one is done or takes long. Throws what the
+ * first refused it with where all of them do, else how the last went away.
  */
 export async function loadSomewhere(
   variant: Variant,
   workers: readonly InferenceWorker[],
-  options: LoadOptions,
+  { onlyIfRoom = false, copies = 1 }: LoadOptions & { copies?: number },
 ): Promise<void> {
   const failures: Error[] = [];
-  const asked: Promise<boolean>[] = [];
+  const asked: Promise<void>[] = [];
+  let loaded = 0;
+  const isEnough = () => loaded >= Math.max(1, copies);
   for (const worker of workers.toSorted(byFitness(variant.key))) {
-    const loaded = worker.ensureLoaded(variant, options).then(
-      () => true,
+    const answered = worker.ensureLoaded(variant, { onlyIfRoom }).then(
+      () => {
+        loaded += 1;
+      },
       (error: Error) => {
         failures.push(error);
-        return false;
       },
     );
-    asked.push(loaded);
-    const patience = new AbortController();
-    const { signal } = patience;
-    const hedge = sleep(HEDGE_MS, false, { signal }).catch(() => false); // Aborted: it was answered.
-    const isLoaded = await Promise.race([hedge, anyOf(asked)]);
-    patience.abort();
-    if (isLoaded) return;
+    asked.push(answered);
+    await withinHedge(answered);
+    if (isEnough()) return;
   }
-  if (await anyOf(asked)) return;
-  throw failures.find((error) => !(error instanceof WorkerLostError)) ?? failures[0];
+  // One is all that is needed, and those that may hang are not waited for any longer.
+  if (loaded > 0) return withinHedge(Promise.all(asked));
+  await firstThat(asked, () => loaded > 0);
+  if (loaded === 0) throw failures.find((error) => !(error instanceof WorkerLostError)) ?? failures[0];
 }
 
-/** Whether one of them comes true; settles with the first that does, or when none did. */
-function anyOf(answers: readonly Promise<boolean>[]): Promise<boolean> {
+async function withinHedge(work: Promise<unknown>): Promise<void> {
+  const done = new AbortController();
+  await Promise.race([work, sleep(HEDGE_MS, undefined, { signal: done.signal }).catch(() => undefined)]);
+  done.abort();
+}
+
+/** Settles when one of them has settled and it is so, or all have. */
+function firstThat(works: readonly Promise<void>[], isSo: () => boolean): Promise<void> {
   return new Promise((resolve) => {
-    for (const answer of answers) void answer.then((isYes) => isYes && resolve(true));
-    void Promise.all(answers).then(() => resolve(false));
+    for (const work of works) void work.then(() => isSo() && resolve());
+    void Promise.all(works).then(() => resolve());
   });
 }
 
-/** Who holds it comes first, then who has most room for it. */
+/** Who holds it comes first, who may hang last; of the others who has most room. */
 function byFitness(variantKey: string): (a: InferenceWorker, b: InferenceWorker) => number {
   const rank = (worker: InferenceWorker) =>
-    worker.holds(variantKey) ? 0 : worker.refuses(variantKey) || worker.loads.underWay ? 2 : 1;
+    worker.isSilent
+      ? 3
+      : worker.holds(variantKey)
+        ? 0
+        : worker.refuses(variantKey) || worker.loads.underWay
+          ? 2
+          : 1;
   return (a, b) => rank(a) - rank(b) || (b.freeBytes ?? 0) - (a.freeBytes ?? 0);
 }

@@ -108,6 +108,10 @@ export class LocalWorker implements InferenceWorker {
     return this.#readiness.current?.loader.loads ?? noLoads;
   }
 
+  get isSilent(): boolean {
+    return this.#memory.isSilent;
+  }
+
   get freeBytes(): number | null {
     return this.#memory.latest?.freeBytes ?? null;
   }

@@ -2,6 +2,8 @@ import type { Logger } from '../../lib/logger.ts';
 import { type Repeating, repeat } from '../../lib/repeating.ts';
 import type { WorkerMemory } from '../oip/worker-memory.ts';
 
+/** One that has not answered by then is silent. */
+const SILENT_MS = 2_500;
 /** An answer waits behind the batch or the load that holds the worker. */
 const PATIENCE_MS = 60_000;
 
@@ -12,6 +14,8 @@ export class MemoryWatch {
   readonly #repeating: Repeating;
   readonly #closing = new AbortController();
   #latest: WorkerMemory | null = null;
+  /** When the questions were asked that are not answered yet, on the clock of `performance`. */
+  readonly #open = new Set<{ readonly at: number }>();
 
   /**
    * @param ask what to ask; null: there is nobody to ask now, or it does not tell
@@ -32,12 +36,21 @@ export class MemoryWatch {
     return this.#latest;
   }
 
+  /** Whether an answer is overdue: it is busy, or hangs. */
+  get isSilent(): boolean {
+    const [oldest] = this.#open;
+    return oldest !== undefined && performance.now() - oldest.at > SILENT_MS;
+  }
+
   /** Asks now. */
   async look(): Promise<void> {
     const askedAt = performance.now();
     const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(PATIENCE_MS)]);
+    const question = { at: askedAt };
+    this.#open.add(question);
     // That it does not answer is seen by what is asked of it in earnest.
     const memory = await this.#ask(signal).catch(() => null);
+    this.#open.delete(question);
     if (this.#closing.signal.aborted) return;
     this.#latest = memory;
     if (memory !== null) this.#told(memory, askedAt);

@@ -4,6 +4,7 @@ import { Arrivals } from './arrivals.ts';
 import { Demand } from './demand.ts';
 import { loadSomewhere } from './load-somewhere.ts';
 import { type DeathKind, Quarantine, type QuarantineOptions } from './quarantine.ts';
+import type { LoadOptions } from './variant-loader.ts';
 import type { InferenceWorker } from './worker.ts';
 import type { WorkerHost } from './worker-host.ts';
 
@@ -91,17 +92,22 @@ export class WorkerPool implements WorkerHost {
     await worker.close(LEAVE_MS).finally(() => this.#leaving.delete(worker));
   }
 
+  /** How many workers hold a variant. */
+  holders(variantKey: string): number {
+    return this.workers.filter((worker) => worker.holds(variantKey)).length;
+  }
+
   /**
-   * Settles when a worker holds each of the variants, so that what is asked of them is answered at once; while no worker is
-   * ready, that takes until one is. `onlyIfRoom`: nothing is unloaded for them.
+   * Settles when a worker holds each of the variants, so that what is asked of them is answered at once, or `copies` workers as
+   * far as they can; while none is ready, that takes until one is. `onlyIfRoom`: nothing is unloaded for them.
    *
    * @throws ModelLoadError where no worker can hold one, WorkerLostError where all of them went away meanwhile
    */
-  async load(variants: readonly Variant[], onlyIfRoom = false): Promise<void> {
+  async load(variants: readonly Variant[], options: LoadOptions & { copies?: number } = {}): Promise<void> {
     for (const variant of variants) {
       while (!this.ready) await this.#arrivals.next();
       const ready = this.workers.filter(({ ready }) => ready);
-      await loadSomewhere(variant, ready, { onlyIfRoom });
+      await loadSomewhere(variant, ready, options);
       this.demand.asked(variant);
     }
   }

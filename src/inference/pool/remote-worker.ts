@@ -84,6 +84,10 @@ export class RemoteWorker implements InferenceWorker {
     return this.#readiness.current?.loads ?? noLoads;
   }
 
+  get isSilent(): boolean {
+    return this.#memory.isSilent;
+  }
+
   get freeBytes(): number | null {
     return this.#memory.latest?.freeBytes ?? null;
   }

@@ -59,6 +59,8 @@ export interface InferenceWorker {
   readonly capacity: number;
   readonly ready: boolean;
   readonly loads: Loads;
+  /** It does not answer what it is asked every second: it is busy, or hangs. One that is not asked is not silent. */
+  readonly isSilent: boolean;
   /** What models may take of its memory beside those that are there; null where it does not tell. */
   readonly freeBytes: number | null;
   /** Whether it has loaded the variant, for all this process knows. */

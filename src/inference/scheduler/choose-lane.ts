@@ -89,6 +89,8 @@ function candidates(lanes: readonly Lane[], variantKey: string, avoided: Readonl
     ({ worker }) => worker.holds(variantKey),
     // It answers nobody until it is done.
     ({ worker }) => !worker.loads.underWay,
+    // It may hang, and a load says nothing of that for long.
+    ({ worker }) => worker.holds(variantKey) || !worker.isSilent,
     // Others may have to unload what somebody else asks for.
     ({ worker }) => worker.holds(variantKey) || (worker.freeBytes ?? mostFree) >= mostFree / 2,
   ];

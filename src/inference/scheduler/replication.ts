@@ -41,7 +41,9 @@ export class Replication {
     );
     for (const key of waiting) {
       const holders = lanes.filter(({ isReady, worker }) => isReady && worker.holds(key));
-      const others = idle.filter(({ worker }) => !worker.holds(key) && !worker.refuses(key));
+      const others = idle.filter(
+        ({ worker }) => !worker.holds(key) && !worker.refuses(key) && !worker.isSilent,
+      );
       const [lane] = others.toSorted((a, b) => (b.worker.freeBytes ?? 0) - (a.worker.freeBytes ?? 0));
       if (!lane || holders.length === 0 || holders.some(({ isFull }) => !isFull)) continue;
       const waited = (this.#waitedMs.get(key) ?? 0) + ms;

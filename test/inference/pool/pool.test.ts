@@ -90,7 +90,7 @@ it('fails where every worker refuses the model, and is content where one of them
   await expect(pool.load([unknown])).rejects.toMatchObject({ name: 'ModelLoadError', status: 404 });
 });
 
-it('is not held up by a worker that hangs, though nothing has shown that yet', async () => {
+it('is not held up by a worker that hangs while it has nothing to do', async () => {
   const artifacts = artifactFolder();
   const mean = variantOf('mean', artifacts.put(meanModel(2, 2)));
   const pool = new WorkerPool(logger);
@@ -102,6 +102,7 @@ it('is not held up by a worker that hangs, though nothing has shown that yet', a
   pool.add(local);
   await vi.waitUntil(() => local.ready, patience);
   process.kill(local.stats().pid!, 'SIGSTOP');
+  await vi.waitUntil(() => local.isSilent, patience);
   const other = await place(artifacts.dir, pool);
   await other.start();
   await pool.load([mean]);

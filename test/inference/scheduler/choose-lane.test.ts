@@ -160,6 +160,16 @@ describe('nothing is given to', () => {
     expect(choose([laneAt(null, tight), laneAt(null, roomy)])?.lane.worker).toBe(tight);
   });
 
+  it('one that would have to load the variant and may hang, while another may not', () => {
+    const [silent, other] = [new PaperWorker(), new PaperWorker()];
+    for (const worker of [silent, other]) worker.held.clear();
+    silent.isSilent = true;
+    expect(choose([laneAt(null, silent), laneAt(null, other)])?.lane.worker).toBe(other);
+    // One that holds it is busy, as far as anybody knows.
+    silent.held.add('v');
+    expect(choose([laneAt(10, silent), laneAt(null, other)])?.lane.worker).toBe(silent);
+  });
+
   it('anyone, while the one worker that holds the variant is away for a moment and the others refuse it', () => {
     const [away, refusing] = [new PaperWorker(), new PaperWorker()];
     const lanes = [laneAt(10, away), laneAt(null, refusing)];

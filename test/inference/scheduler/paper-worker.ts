@@ -17,6 +17,7 @@ export class PaperWorker implements InferenceWorker {
   /** What it held when it went away. */
   readonly awaited = new Set<string>();
   freeBytes: number | null = null;
+  isSilent = false;
   readonly #onReady: (() => void)[] = [];
 
   constructor(name = 'paper', capacity = 2) {

@@ -39,7 +39,7 @@ it('wants none while a worker that holds it has room, nor while nobody else idle
   expect(ticksUntil(() => waiting)).toBe(0);
 });
 
-it('wants none of a worker that refuses it, that loads, or is not ready', () => {
+it('wants none of a worker that refuses it, that loads, hangs, or is not ready', () => {
   for (const spoil of [
     (worker: PaperWorker) => worker.refused.add('v'),
     (worker: PaperWorker) => {
@@ -47,6 +47,9 @@ it('wants none of a worker that refuses it, that loads, or is not ready', () => 
     },
     (worker: PaperWorker) => {
       worker.ready = false;
+    },
+    (worker: PaperWorker) => {
+      worker.isSilent = true;
     },
   ]) {
     const { idle, ticksUntil } = scene();
