@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { TraceHeaders } from '../../lib/tracing/span.ts';
 import type { Tensor } from '../tensor.ts';
+import { busyErrorFrom } from './busy.ts';
 import {
   headerLengthField,
   type InferResponse,
@@ -112,7 +113,10 @@ export class OipClient {
     throw new OipError(status, `the worker answered ${status} where it was asked for artefact ${sha256}`);
   }
 
-  /** Settles when the artefact is in the worker's store. `bytes`: of `content`. Throws OipError where the worker does not take it. */
+  /**
+   * Settles when the artefact is in the worker's store. `bytes`: of `content`. Throws OipError where the worker does not take it,
+   * BusyError where it would at another time.
+   */
   async putArtifact(sha256: string, content: Readable, bytes: number, signal?: AbortSignal): Promise<void> {
     const path = `/v2/repository/artifacts/${sha256}`;
     const headers = { 'content-type': 'application/octet-stream', 'content-length': String(bytes) };
@@ -124,9 +128,10 @@ export class OipClient {
       signal,
       maxBytes: MAX_TEXT_BYTES,
     } as const;
-    const { status, body } = await this.#http.exchange(request);
+    const { status, headers: answered, body } = await this.#http.exchange(request);
     if (status === 200) return;
-    throw new OipError(status, errorText(body) ?? `the worker answered ${status} to artefact ${sha256}`);
+    const message = errorText(body) ?? `the worker answered ${status} to artefact ${sha256}`;
+    throw busyErrorFrom(status, answered, message) ?? new OipError(status, message);
   }
 
   /** Ends every connection; calls in flight reject with WorkerLostError. */

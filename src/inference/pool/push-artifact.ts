@@ -1,21 +1,46 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { Transform } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../lib/logger.ts';
 import type { ArtifactStore } from '../artifact-store.ts';
 import type { OipClient } from '../oip/client.ts';
-import { OipError } from '../oip/errors.ts';
+import { BusyError, OipError } from '../oip/errors.ts';
 import type { Patience } from './patience.ts';
 
 /** So often the log tells how far it has come. */
 const TOLD_EVERY_MS = 5_000;
 const PIECE_BYTES = 2 ** 18;
+/** Between two tries, where the worker does not say. */
+const AGAIN_MS = 1_000;
 
 /**
- * Brings an artefact to a worker, which checks that it hashes to its name. It may take any time, as long as it goes on.
- * Throws OipError 404 where it is not here either, and what the worker refuses it with.
+ * Brings an artefact to a worker, which checks that it hashes to its name. It may take any time, as long as it goes on, or the
+ * worker is brought as many others as it takes and says so. Throws OipError 404 where it is not here either, and what the worker
+ * refuses it with.
  */
 export async function pushArtifact(
+  client: OipClient,
+  artifacts: ArtifactStore,
+  sha256: string,
+  options: { patience: Patience; logger: Logger },
+): Promise<void> {
+  const { patience, logger } = options;
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return await pushOnce(client, artifacts, sha256, options);
+    } catch (error) {
+      if (!(error instanceof BusyError)) throw error;
+      if (tries === 0)
+        logger.info({ sha256, reason: error.message }, 'an artefact waits to be brought to a worker');
+      patience.renew();
+      const { signal } = patience;
+      await sleep(error.retryAfterMs ?? AGAIN_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+    }
+  }
+}
+
+async function pushOnce(
   client: OipClient,
   artifacts: ArtifactStore,
   sha256: string,

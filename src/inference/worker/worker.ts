@@ -11,6 +11,7 @@ import type { EngineLoader } from './engine.ts';
 import { engines } from './engines/index.ts';
 import type { TensorFlowChoice } from './engines/tensorflow/runtime.ts';
 import { Admission, type AdmissionLimits } from './http/admission.ts';
+import { Uploads } from './http/artifact-transfer.ts';
 import { answer } from './http/routes.ts';
 import type { Served } from './http/served.ts';
 import { createWorkerServer, type ServerOptions } from './http/server.ts';
@@ -54,6 +55,7 @@ export interface RunningWorker {
 }
 
 const MOST_REQUESTS = 512;
+const MOST_UPLOADS = 8;
 const SWEEP_MS = 60 * 60_000;
 /** Between two looks at how much memory is taken. */
 const LOOK_MS = 5_000;
@@ -100,6 +102,7 @@ export async function runWorker(
     tracer,
     admission,
     metrics: createMetrics(models, admission),
+    uploads: new Uploads(MOST_UPLOADS),
     maxArtifactBytes,
     takesArtifacts: false,
     isDraining: false,

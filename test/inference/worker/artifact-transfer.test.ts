@@ -117,6 +117,32 @@ it('takes the same artefact from many at once', async () => {
   expect(filesOf(started)).toEqual([sha256]);
 });
 
+it('takes so many at once and no more, and waits for none of those it refuses', async () => {
+  const started = await startWorker();
+  const { hostname, port } = new URL(started.worker.address);
+  const begun = Array.from({ length: 8 }, () => {
+    const bytes = randomBytes(100_000);
+    const socket = connect(Number(port), hostname);
+    socket.write(
+      `PUT ${pathOf(hashOf(bytes))} HTTP/1.1\r\nhost: x\r\ncontent-length: ${bytes.length}\r\n\r\n`,
+    );
+    socket.write(bytes.subarray(0, 1_000));
+    return { socket, rest: bytes.subarray(1_000) };
+  });
+  await vi.waitUntil(() => filesOf(started).length === 8, { timeout: 20_000 });
+  const more = randomBytes(10);
+  expect(json(await http(started.worker.address, 'PUT', pathOf(hashOf(more)), more))).toEqual({
+    status: 503,
+    body: { error: 'the worker is brought 8 artefacts already: ask again later' },
+  });
+  for (const { socket, rest } of begun.slice(1)) socket.end(rest);
+  begun[0]!.socket.destroy();
+  await vi.waitUntil(() => filesOf(started).filter((name) => name.length === 64).length === 7, {
+    timeout: 20_000,
+  });
+  expect((await http(started.worker.address, 'PUT', pathOf(hashOf(more)), more)).status).toBe(200);
+});
+
 it('does not write again what it has, unless it is damaged', async () => {
   const started = await startWorker();
   const { worker, artifacts } = started;

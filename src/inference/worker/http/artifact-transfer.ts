@@ -1,8 +1,11 @@
 import { OtherContentError } from '../../artifact-store.ts';
 import { jsonMessage } from '../../oip/codec.ts';
-import { OipError } from '../../oip/errors.ts';
+import { BusyError, OipError } from '../../oip/errors.ts';
 import type { Answer, Call } from './call.ts';
 import type { Served } from './served.ts';
+
+/** After which one that was refused for others is to be brought again. */
+const AGAIN_MS = 1_000;
 
 /** Whether an artefact is stored whole: 200 or 404. It is read and hashed to tell. */
 export async function holdsArtifact(
@@ -36,13 +39,38 @@ export async function storeArtifact(
       `content-encoding: an artefact is sent as it is, found '${encoding.slice(0, 40)}'`,
     );
   }
-  if (await artifacts.has(sha256)) return jsonMessage({});
+  const end = served.uploads.begin();
   try {
+    if (await artifacts.has(sha256)) return jsonMessage({});
     await artifacts.putPieces(call.pieces(maxArtifactBytes), sha256);
   } catch (error) {
     throw refusalOf(error as NodeJS.ErrnoException, sha256);
+  } finally {
+    end();
   }
   return jsonMessage({});
+}
+
+/** Bounds how many artefacts are brought at once: each takes the disk, and a processor to hash it, from what is served. */
+export class Uploads {
+  readonly #most: number;
+  #underWay = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** What is answered ends it. Throws BusyError where there are as many as may be. */
+  begin(): () => void {
+    if (this.#underWay >= this.#most) {
+      const message = `the worker is brought ${this.#underWay} artefacts already: ask again later`;
+      throw new BusyError('full', message, AGAIN_MS);
+    }
+    this.#underWay += 1;
+    return () => {
+      this.#underWay -= 1;
+    };
+  }
 }
 
 /** Both read whole files, for whoever asks. */

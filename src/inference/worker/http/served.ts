@@ -4,6 +4,7 @@ import type { ArtifactStore } from '../../artifact-store.ts';
 import { OipError } from '../../oip/errors.ts';
 import type { WorkerModels } from '../models.ts';
 import type { Admission } from './admission.ts';
+import type { Uploads } from './artifact-transfer.ts';
 
 /** What a worker's endpoints are about. */
 export interface Served {
@@ -13,6 +14,7 @@ export interface Served {
   readonly tracer: Tracer;
   /** What Prometheus scrapes. */
   readonly metrics: Registry;
+  readonly uploads: Uploads;
   /** Of one artefact that a client brings. */
   readonly maxArtifactBytes: number;
   /** Whether clients may bring any. */
