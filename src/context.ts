@@ -182,9 +182,14 @@ export async function createContext(
         await pool.load(model.variants, { onlyIfRoom: true });
       } catch (err) {
         if (lifetime.signal.aborted) return;
+        const { name, version } = model;
+        // There may be room for the next.
         if (err instanceof OipError && err.status === NO_ROOM)
-          return logger.info({ reason: err.message }, 'no more models are loaded ahead of the first request');
-        logger.error({ err, model: model.name }, 'a model could not be loaded');
+          logger.info(
+            { model: `${name}@${version}`, reason: err.message },
+            'a model waits for its first request to be loaded',
+          );
+        else logger.error({ err, model: name }, 'a model could not be loaded');
       }
     }
   };

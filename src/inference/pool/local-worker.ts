@@ -245,11 +245,12 @@ export class LocalWorker implements InferenceWorker {
       } catch (error) {
         if (!(error instanceof OipError)) throw error;
         const { status, message: reason } = error;
-        if (status === NO_ROOM) return;
-        this.#logger.error(
-          { model: variant.title, variant: variant.key, reason },
-          'a model could not be loaded again',
-        );
+        // There may be room for a smaller one.
+        if (status !== NO_ROOM)
+          this.#logger.error(
+            { model: variant.title, variant: variant.key, reason },
+            'a model could not be loaded again',
+          );
       }
       if (performance.now() - start > withinMs) return;
     }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../lib/logger.ts';
 import type { TraceHeaders } from '../../lib/tracing/span.ts';
-import { NO_ROOM, OipError, WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
+import { OipError, WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
 import { checkAnswer } from './check-answer.ts';
@@ -271,7 +271,10 @@ export class RemoteWorker implements InferenceWorker {
     void this.#memory.look();
   }
 
-  /** A variant that it refuses, or says nonsense of, is no reason to do without it: that is told, and held against it. */
+  /**
+   * A variant that it refuses, or says nonsense of, is no reason to do without it: that is told, and held against it. Nor is one
+   * that finds no room there a reason to do without the next, which may.
+   */
   async #prepare(loader: VariantLoader): Promise<void> {
     const start = performance.now();
     for (const variant of this.#host.wanted) {
@@ -279,7 +282,6 @@ export class RemoteWorker implements InferenceWorker {
         await loader.ensure(variant, { onlyIfRoom: true });
       } catch (error) {
         if (!(error instanceof OipError)) throw error;
-        if (error.status === NO_ROOM) return;
       }
       if (performance.now() - start > PREPARE_MS || this.#record.isEjected) return;
     }

@@ -1,11 +1,14 @@
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { elementsOf } from '../../../src/inference/oip/elements.ts';
 import { LocalWorker, type LocalWorkerOptions } from '../../../src/inference/pool/local-worker.ts';
+import type { InferenceWorker } from '../../../src/inference/pool/worker.ts';
+import { noHost, type WorkerHost } from '../../../src/inference/pool/worker-host.ts';
 import type { Variant } from '../../../src/inference/variant.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { artifactFolder } from '../../support/artifact-folder.ts';
 import { heavyModel, meanModel } from '../../support/onnx-fixture.ts';
-import { isAlive, script } from '../../support/processes.ts';
+import { firstLine, isAlive, script, spawnScript } from '../../support/processes.ts';
+import { connectTo } from '../../support/remote-worker.ts';
 import { pixelsOf, variantOf } from '../../support/variants.ts';
 
 const MIB = 2 ** 20;
@@ -53,6 +56,26 @@ it('tells what is too large for its memory, and goes on', async () => {
   });
   expect(await meanOfFours(variantOf('mean', artifacts.put(meanModel(2, 1))))).toBe(4);
 });
+
+it.each([
+  ['this machine', false],
+  ['another', true],
+])(
+  'on %s, holds the small ones that are wanted when it is ready, though a large one before them finds no room',
+  async (_, isRemote) => {
+    const artifacts = artifactFolder();
+    const huge = variantOf('huge', artifacts.put(heavyModel(2, 270)));
+    const mean = variantOf('mean', artifacts.put(meanModel(2, 1)));
+    const host: WorkerHost = { ...noHost, wanted: [huge, mean] };
+    let worker: InferenceWorker;
+    if (isRemote) {
+      const options = ['--artifacts', artifacts.dir, '--memory', String(280 * MIB)];
+      worker = connectTo(await firstLine(spawnScript('worker-main.ts', ...options)), { host });
+    } else ({ worker } = startLocalWorker({ memoryBytes: 280 * MIB, host, artifacts: artifacts.dir }));
+    await vi.waitUntil(() => worker.ready, patience);
+    expect([huge, mean].map(({ key }) => worker.holds(key))).toEqual([false, true]);
+  },
+);
 
 it('puts another process in the place of one that leaks, which answers what it has first', async () => {
   const { worker, artifacts, meanOfFours } = startLocalWorker({
