@@ -1,7 +1,9 @@
+import type { Logger } from '../../lib/logger.ts';
 import type { TraceHeaders } from '../../lib/tracing/span.ts';
 import { OipError, WorkerLostError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
+import { MemoryWatch } from './memory-watch.ts';
 import { OipVariant } from './oip-variant.ts';
 import { type Patience, patience } from './patience.ts';
 import type { DeathKind } from './quarantine.ts';
@@ -14,7 +16,10 @@ export interface LocalProcessOptions {
   /** Bounds in milliseconds, beyond which it hangs. */
   readonly inferTimeoutMs: number;
   readonly loadTimeoutMs: number;
+  /** Between two looks at its memory. */
+  readonly lookMs: number;
   readonly host: WorkerHost;
+  readonly logger: Logger;
   /** Called as soon as it is known that it answers no more, before its end is noticed. */
   readonly lost: () => void;
 }
@@ -23,6 +28,8 @@ export interface LocalProcessOptions {
 export class LocalProcess {
   readonly process: WorkerProcess;
   readonly loader: VariantLoader;
+  /** Its own: an answer that comes late says nothing of whoever has taken its place. */
+  readonly memory: MemoryWatch;
   /** Settles when it has ended, with how; never rejects. */
   readonly ended: Promise<string>;
   readonly #options: LocalProcessOptions;
@@ -32,6 +39,7 @@ export class LocalProcess {
   /** What it did when it was noticed that it answers no more. */
   readonly #victims = new Set<Variant>();
   #isHung = false;
+  #exceeded: () => void = () => {};
 
   constructor(process: WorkerProcess, options: LocalProcessOptions) {
     this.process = process;
@@ -44,10 +52,26 @@ export class LocalProcess {
       return new OipVariant(client, variant, unloaded);
     };
     this.loader = new VariantLoader(load, (variant, ms) => options.host.loaded(variant, ms));
+    this.memory = new MemoryWatch(
+      (signal) => process.client.memory(signal),
+      (memory, askedAt) => {
+        this.loader.compare(memory, askedAt);
+        if (memory.isExceeded) this.#exceeded();
+      },
+      { everyMs: options.lookMs, logger: options.logger },
+    );
     this.ended = process.ended.then(({ how, isCrash }) => {
       const kind: DeathKind = isCrash || this.#isHung ? 'broke' : 'gone';
       options.host.died(kind, new Set([...this.#victims, ...this.#calls.values()]));
+      void this.memory.close();
       return how;
+    });
+  }
+
+  /** Settles when it is found from now on to take more memory than it may. */
+  exceeded(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#exceeded = resolve;
     });
   }
 

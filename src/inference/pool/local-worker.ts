@@ -8,7 +8,6 @@ import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
 import type { TensorFlowChoice } from '../worker/engines/tensorflow/runtime.ts';
 import { LocalProcess } from './local-process.ts';
-import { MemoryWatch } from './memory-watch.ts';
 import { Readiness } from './readiness.ts';
 import type { LoadOptions } from './variant-loader.ts';
 import { type BatchOutput, type InferenceWorker, type Loads, noLoads, type WorkerStats } from './worker.ts';
@@ -69,7 +68,6 @@ export class LocalWorker implements InferenceWorker {
   readonly #readiness = new Readiness<LocalProcess>();
   readonly #closing = new AbortController();
   readonly #supervision: Promise<void>;
-  readonly #memory: MemoryWatch;
   /** All that run: the one that serves, one that is to take its place, those that end. */
   readonly #processes = new Set<WorkerProcess>();
   readonly #retired = new WeakSet<LocalProcess>();
@@ -79,8 +77,6 @@ export class LocalWorker implements InferenceWorker {
   #recycled = 0;
   #recycledAt = Number.NEGATIVE_INFINITY;
   #device: string;
-  /** Called where the process that serves takes more memory than it may. */
-  #exceeded: () => void = () => {};
 
   constructor(options: LocalWorkerOptions, logger: Logger) {
     this.#options = options;
@@ -89,14 +85,6 @@ export class LocalWorker implements InferenceWorker {
     this.#logger = logger.child({ worker: this.name });
     const { providers, deviceId } = options.compute ?? onCpu;
     this.#device = deviceName(providers[0]!, deviceId);
-    this.#memory = new MemoryWatch(
-      async (signal) => this.#readiness.current?.process.client.memory(signal) ?? null,
-      (memory, askedAt) => {
-        this.#readiness.current?.loader.compare(memory, askedAt);
-        if (memory.isExceeded) this.#exceeded();
-      },
-      { everyMs: options.lookMs ?? 1_000, logger: this.#logger },
-    );
     this.#supervision = this.#supervise();
   }
 
@@ -109,11 +97,11 @@ export class LocalWorker implements InferenceWorker {
   }
 
   get isSilent(): boolean {
-    return this.#memory.isSilent;
+    return this.#readiness.current?.memory.isSilent ?? false;
   }
 
   get freeBytes(): number | null {
-    return this.#memory.latest?.freeBytes ?? null;
+    return this.#readiness.current?.memory.latest?.freeBytes ?? null;
   }
 
   holds(variantKey: string): boolean {
@@ -142,7 +130,7 @@ export class LocalWorker implements InferenceWorker {
       faults: this.#faults,
       pid: running?.pid ?? null,
       rssBytes: running?.rssBytes ?? null,
-      memory: current ? this.#memory.latest : null,
+      memory: current?.memory.latest ?? null,
       device: this.#device,
       variants: current?.loader.held.length ?? 0,
     };
@@ -172,14 +160,12 @@ export class LocalWorker implements InferenceWorker {
     await Promise.all(Array.from(this.#processes, (process) => process.stop(graceMs)));
     await this.#supervision;
     await Promise.all(this.#retiring);
-    await this.#memory.close();
   }
 
   killNow(): void {
     this.#closing.abort();
     this.#readiness.close();
     for (const process of this.#processes) process.kill();
-    void this.#memory.close();
   }
 
   async #supervise(): Promise<void> {
@@ -211,7 +197,9 @@ export class LocalWorker implements InferenceWorker {
       const begun: LocalProcess = new LocalProcess(worker, {
         inferTimeoutMs: this.#options.inferTimeoutMs ?? 60_000,
         loadTimeoutMs: compute.providers[0] === 'cpu' ? loadTimeoutMs.onCpu : loadTimeoutMs.elsewhere,
+        lookMs: this.#options.lookMs ?? 1_000,
         host: this.#host,
+        logger: this.#logger,
         lost: () => this.#leave(begun),
       });
       void begun.ended.then((how) => {
@@ -258,10 +246,9 @@ export class LocalWorker implements InferenceWorker {
 
   /** Settles when the process has ended, with null, or has a successor, with that. */
   async #serve(serving: LocalProcess): Promise<LocalProcess | null> {
-    const { promise: exceeded, resolve } = Promise.withResolvers<'exceeded'>();
-    this.#exceeded = () => resolve('exceeded');
+    const exceeded = serving.exceeded().then(() => 'exceeded' as const);
     if (this.#readiness.current !== serving) this.#readiness.set(serving);
-    void this.#memory.look();
+    void serving.memory.look();
     const ended = serving.ended.then(() => null);
     if ((await Promise.race([ended, exceeded])) === null) return null;
     const { recycleMs = 300_000 } = this.#options;
