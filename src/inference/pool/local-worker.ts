@@ -172,7 +172,7 @@ export class LocalWorker implements InferenceWorker {
     const { signal } = this.#closing;
     let delay = backOffMs.first;
     while (!signal.aborted) {
-      let serving = await this.#begin(this.#host.wanted, PREPARE_MS);
+      let serving = await this.#begin(this.#wanted());
       const readyAt = serving ? performance.now() : Number.POSITIVE_INFINITY;
       while (serving) serving = await this.#serve(serving);
       if (signal.aborted) return;
@@ -183,8 +183,25 @@ export class LocalWorker implements InferenceWorker {
     }
   }
 
-  /** Starts a process, which has loaded of `wanted` what there is room and time for; null, and logged, where that fails. */
-  async #begin(wanted: Iterable<Variant>, withinMs: number): Promise<LocalProcess | null> {
+  /** What a process is to load while nobody can be answered. */
+  *#wanted(): Generator<Variant, void> {
+    const start = performance.now();
+    for (const variant of this.#host.wanted) {
+      yield variant;
+      if (performance.now() - start > PREPARE_MS) return;
+    }
+  }
+
+  /** What one that is to take the place of `former` is to load: all that it holds, as long as it goes on meanwhile. */
+  *#heldBy(former: LocalProcess): Generator<Variant, void> {
+    for (const variant of former.loader.held) {
+      if (this.#readiness.current !== former) return yield* this.#wanted();
+      yield variant;
+    }
+  }
+
+  /** Starts a process, which has loaded of `wanted` what there is room for; null, and logged, where that fails. */
+  async #begin(wanted: Iterable<Variant>): Promise<LocalProcess | null> {
     const { artifacts, threads, memoryBytes, compute = onCpu, tensorFlow = 'auto' } = this.#options;
     const { command = [process.execPath, '--disable-warning=ExperimentalWarning', main] } = this.#options;
     const { environment = {} } = this.#options;
@@ -210,7 +227,7 @@ export class LocalWorker implements InferenceWorker {
       });
       try {
         await worker.listening(startTimeoutMs);
-        await this.#prepare(begun, wanted, withinMs);
+        await this.#prepare(begun, wanted);
         return begun;
       } catch (error) {
         worker.kill();
@@ -225,8 +242,7 @@ export class LocalWorker implements InferenceWorker {
   }
 
   /** A variant that cannot be loaded must not keep the others from being served. Whoever asks for it hears why. */
-  async #prepare({ loader }: LocalProcess, wanted: Iterable<Variant>, withinMs: number): Promise<void> {
-    const start = performance.now();
+  async #prepare({ loader }: LocalProcess, wanted: Iterable<Variant>): Promise<void> {
     for (const variant of wanted) {
       try {
         await loader.ensure(variant, { onlyIfRoom: true });
@@ -240,7 +256,6 @@ export class LocalWorker implements InferenceWorker {
             'a model could not be loaded again',
           );
       }
-      if (performance.now() - start > withinMs) return;
     }
   }
 
@@ -256,9 +271,10 @@ export class LocalWorker implements InferenceWorker {
     if (serving.process.pid === null || this.#closing.signal.aborted) return ended;
     this.#recycledAt = performance.now();
     this.#logger.warn('inference worker takes more memory than it may: another takes its place');
-    const successor = await this.#begin(serving.loader.held, Number.POSITIVE_INFINITY);
+    const successor = await this.#begin(this.#heldBy(serving));
     if (successor === null) return serving.process.pid === null ? null : serving;
-    this.#recycled += 1;
+    if (this.#readiness.current === serving) this.#recycled += 1;
+    else this.#restarts += 1;
     const retiring = this.#retire(serving);
     this.#retiring.add(retiring);
     void retiring.finally(() => this.#retiring.delete(retiring));

@@ -130,3 +130,26 @@ it('does not take for its successor what its predecessor says of itself, late', 
   expect(worker.stats()).toMatchObject({ recycled: 1, restarts: 0, memory: { isExceeded: false } });
   expect(replacements).toHaveLength(1);
 });
+
+it('loads what is wanted alone, where the one whose place is to be taken is lost meanwhile', async () => {
+  const wanted: Variant[] = [];
+  const { worker, artifacts, meanOfFours } = startLocalWorker(
+    {
+      ...{ command: [...script('worker-main.ts'), 'leaking'], memoryBytes: 300 * MIB },
+      host: { ...noHost, wanted },
+    },
+    createLogger('warn', {
+      write: (line) => {
+        if (line.includes('another takes its place')) process.kill(worker.stats().pid!, 'SIGKILL');
+      },
+    }),
+  );
+  const held = ['a', 'b', 'c', 'd'].map((key) => variantOf(key, artifacts.put(meanModel(2, 1))));
+  for (const variant of held) await worker.ensureLoaded(variant);
+  wanted.push(held[2]!);
+  await vi.waitUntil(() => worker.stats().restarts > 0, patience);
+  await vi.waitUntil(() => worker.ready, patience);
+  expect(held.map(({ key }) => worker.holds(key))).toEqual([false, false, true, false]);
+  expect(worker.stats()).toMatchObject({ recycled: 0, restarts: 1 });
+  expect(await meanOfFours(held[0]!)).toBe(4);
+});
