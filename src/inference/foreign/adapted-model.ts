@@ -1,7 +1,6 @@
-import type { TraceHeaders } from '../../lib/tracing/span.ts';
 import { OipError } from '../oip/errors.ts';
 import type { OpenVariant } from '../pool/model-server.ts';
-import type { BatchOutput } from '../pool/worker.ts';
+import type { BatchNotes, BatchOutput } from '../pool/worker.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
 import { joinOutputs, takeOutputs } from './declared-answer.ts';
@@ -20,7 +19,7 @@ export interface ForeignModel {
     input: Tensor,
     outputs: readonly DeclaredTensor[],
     signal: AbortSignal,
-    trace: TraceHeaders,
+    notes: BatchNotes,
   ): Promise<readonly Tensor[]>;
   /** As `OpenVariant.isHeld`. */
   isHeld(signal: AbortSignal): Promise<boolean>;
@@ -59,7 +58,7 @@ class AdaptedModel implements OpenVariant {
   }
 
   /** One after the other where the model does not take as many pictures at once: it would queue them anyway. */
-  async infer(pixels: Tensor, signal: AbortSignal, trace: TraceHeaders = {}): Promise<BatchOutput> {
+  async infer(pixels: Tensor, signal: AbortSignal, notes: BatchNotes = {}): Promise<BatchOutput> {
     const start = performance.now();
     const wanted = this.#outputs.map(({ declared }) => declared);
     const pictures = pixels.shape[0]!;
@@ -67,7 +66,7 @@ class AdaptedModel implements OpenVariant {
     for (let from = 0; from < pictures; from += this.#feed.most) {
       const count = Math.min(this.#feed.most, pictures - from);
       const input = await this.#inputOf(pixels, from, count, signal);
-      const answer = await this.#model.infer(input, wanted, signal, trace);
+      const answer = await this.#model.infer(input, wanted, signal, notes);
       answers.push(takeOutputs(answer, this.#outputs, count));
     }
     return {

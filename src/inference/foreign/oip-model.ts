@@ -1,9 +1,9 @@
-import type { TraceHeaders } from '../../lib/tracing/span.ts';
 import type { ModelReference, OipClient } from '../oip/client.ts';
 import { isNo, OipError } from '../oip/errors.ts';
 import { MAX_TENSOR_BYTES } from '../oip/limits.ts';
 import { isRecord } from '../oip/tensor-entries.ts';
 import type { OpenVariant } from '../pool/model-server.ts';
+import type { BatchNotes } from '../pool/worker.ts';
 import type { Tensor } from '../tensor.ts';
 import { nameElsewhere, type Variant } from '../variant.ts';
 import { adapt } from './adapted-model.ts';
@@ -31,7 +31,12 @@ export async function openByName(
       maxBatch: await maxBatchOf(client, reference, signal),
     },
     isHeld: (until: AbortSignal) => client.modelReady(reference, until),
-    async infer(input: Tensor, wanted: readonly DeclaredTensor[], until: AbortSignal, trace: TraceHeaders) {
+    async infer(
+      input: Tensor,
+      wanted: readonly DeclaredTensor[],
+      until: AbortSignal,
+      { trace = {} }: BatchNotes,
+    ) {
       const names = wanted.map((output) => output.name);
       return (await client.infer(reference, [input], { outputs: names, signal: until, trace })).outputs;
     },

@@ -21,6 +21,7 @@ export interface InferOptions {
   readonly outputs?: readonly string[];
   /** Sent with the request. */
   readonly trace?: TraceHeaders;
+  readonly parameters?: Parameters;
 }
 
 /** A model's name on the server, perhaps with a version of it. */

@@ -1,5 +1,4 @@
 import type { Logger } from '../../lib/logger.ts';
-import type { TraceHeaders } from '../../lib/tracing/span.ts';
 import { OipError, WorkerLostError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
@@ -8,7 +7,7 @@ import { OipVariant } from './oip-variant.ts';
 import { type Patience, patience } from './patience.ts';
 import type { DeathKind } from './quarantine.ts';
 import { loadParameters, VariantLoader } from './variant-loader.ts';
-import type { BatchOutput } from './worker.ts';
+import type { BatchNotes, BatchOutput } from './worker.ts';
 import type { WorkerHost } from './worker-host.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
@@ -75,12 +74,12 @@ export class LocalProcess {
     });
   }
 
-  async infer(variant: Variant, pixels: Tensor, trace: TraceHeaders): Promise<BatchOutput> {
+  async infer(variant: Variant, pixels: Tensor, notes: BatchNotes): Promise<BatchOutput> {
     const bounded = <T>(call: (signal: AbortSignal) => Promise<T>) =>
       this.#bounded(variant, patience(this.#options.inferTimeoutMs, this.loader), call);
     const batch = this.loader.use(
       variant,
-      (open) => bounded((signal) => open.infer(pixels, signal, trace)),
+      (open) => bounded((signal) => open.infer(pixels, signal, notes)),
       (open) => bounded((signal) => open.isHeld(signal)),
     );
     this.#batches.add(batch);

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '../../lib/logger.ts';
-import type { TraceHeaders } from '../../lib/tracing/span.ts';
 import { type FaultReason, NO_ROOM, OipError, type WorkerFaultError } from '../oip/errors.ts';
 import { type Compute, deviceName, onCpu } from '../providers/provider.ts';
 import type { Tensor } from '../tensor.ts';
@@ -10,7 +9,14 @@ import type { TensorFlowChoice } from '../worker/engines/tensorflow/runtime.ts';
 import { LocalProcess } from './local-process.ts';
 import { Readiness } from './readiness.ts';
 import type { LoadOptions } from './variant-loader.ts';
-import { type BatchOutput, type InferenceWorker, type Loads, noLoads, type WorkerStats } from './worker.ts';
+import {
+  type BatchNotes,
+  type BatchOutput,
+  type InferenceWorker,
+  type Loads,
+  noLoads,
+  type WorkerStats,
+} from './worker.ts';
 import { noHost, type WorkerHost } from './worker-host.ts';
 import { WorkerProcess } from './worker-process.ts';
 
@@ -62,6 +68,7 @@ export class LocalWorker implements InferenceWorker {
   readonly name: string;
   /** Two batches on one engine slow each other down, and the next is there at once when one is done. */
   readonly capacity = 1;
+  readonly isShared = false;
   readonly #options: LocalWorkerOptions;
   readonly #host: WorkerHost;
   readonly #logger: Logger;
@@ -141,9 +148,9 @@ export class LocalWorker implements InferenceWorker {
     await loader.ensure(variant, options);
   }
 
-  async infer(variant: Variant, pixels: Tensor, trace: TraceHeaders = {}): Promise<BatchOutput> {
+  async infer(variant: Variant, pixels: Tensor, notes: BatchNotes = {}): Promise<BatchOutput> {
     const running = await this.#readiness.wait();
-    const output = await running.infer(variant, pixels, trace);
+    const output = await running.infer(variant, pixels, notes);
     this.#device = output.device;
     return output;
   }

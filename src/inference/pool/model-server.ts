@@ -1,9 +1,8 @@
-import type { TraceHeaders } from '../../lib/tracing/span.ts';
 import type { WorkerMemory } from '../oip/worker-memory.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
 import type { Patience } from './patience.ts';
-import type { BatchOutput } from './worker.ts';
+import type { BatchNotes, BatchOutput } from './worker.ts';
 
 /**
  * A server of models that somebody else runs, in whatever protocol: what a remote worker needs of it. Nothing here is
@@ -20,6 +19,8 @@ export interface ModelServer {
    * @throws OipError where it does not hold it and cannot, or holds something else under its name
    */
   open(variant: Variant, patience: Patience, onlyIfRoom: boolean): Promise<OpenVariant>;
+  /** Whether it takes a `Schedule` with a batch. Servers of others do not. */
+  takesSchedules?(signal: AbortSignal): Promise<boolean>;
   /** What its memory holds; null where it does not tell. Servers of others do not. */
   memory?(signal: AbortSignal): Promise<WorkerMemory | null>;
   /** Ends every connection. */
@@ -31,11 +32,11 @@ export interface OpenVariant {
   readonly unloaded?: readonly string[];
   /**
    * `pixels`: `uint8 [N, height, width, 3]`. Whether the answer's tensors are the variant's is checked by the caller.
-   * `trace` goes with the request where the protocol has a place for it.
+   * `notes` go with the request where the protocol has a place for them.
    *
    * @throws OipError where the server answered an error
    */
-  infer(pixels: Tensor, signal: AbortSignal, trace?: TraceHeaders): Promise<BatchOutput>;
+  infer(pixels: Tensor, signal: AbortSignal, notes?: BatchNotes): Promise<BatchOutput>;
   /** Whether the server still holds it. One that restarted, or needed the room, has lost it, which only its errors show. */
   isHeld(signal: AbortSignal): Promise<boolean>;
 }

@@ -49,6 +49,10 @@ export class OipModelServer implements ModelServer {
     }
   }
 
+  async takesSchedules(signal: AbortSignal): Promise<boolean> {
+    return (await this.#extensions(signal)).includes('fovea_scheduling');
+  }
+
   /** A server of others is not asked again. */
   async memory(signal: AbortSignal): Promise<WorkerMemory | null> {
     this.#tellsMemory ??= (await this.#extensions(signal)).includes('fovea_memory');

@@ -1,9 +1,9 @@
-import type { TraceHeaders } from '../../lib/tracing/span.ts';
 import type { OipClient } from '../oip/client.ts';
 import type { Tensor } from '../tensor.ts';
 import { outputTensors, type Variant } from '../variant.ts';
 import type { OpenVariant } from './model-server.ts';
-import type { BatchOutput } from './worker.ts';
+import { scheduleParameters } from './schedule.ts';
+import type { BatchNotes, BatchOutput } from './worker.ts';
 
 /** A variant that a `fovea worker` has loaded, by its key. */
 export class OipVariant implements OpenVariant {
@@ -17,12 +17,18 @@ export class OipVariant implements OpenVariant {
     this.#variant = variant;
   }
 
-  async infer(pixels: Tensor, signal: AbortSignal, trace: TraceHeaders = {}): Promise<BatchOutput> {
+  async infer(
+    pixels: Tensor,
+    signal: AbortSignal,
+    { trace = {}, schedule }: BatchNotes = {},
+  ): Promise<BatchOutput> {
     const { key, output } = this.#variant;
     const wanted = outputTensors(output);
     const start = performance.now();
-    const options = { outputs: wanted, signal, trace };
-    const { outputs, parameters } = await this.#client.infer(key, [pixels], options);
+    const { outputs, parameters } = await this.#client.infer(key, [pixels], {
+      ...{ outputs: wanted, signal, trace },
+      ...(schedule && { parameters: scheduleParameters(schedule) }),
+    });
     const wholeMs = performance.now() - start;
     const images = pixels.shape[0]!;
     const { compute_ms, queue_ms, batch_size, device } = parameters;

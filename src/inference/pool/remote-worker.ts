@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../lib/logger.ts';
-import type { TraceHeaders } from '../../lib/tracing/span.ts';
 import { OipError, WorkerFaultError, WorkerLostError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
@@ -11,7 +10,14 @@ import type { ModelServer, OpenVariant } from './model-server.ts';
 import { type Patience, patience } from './patience.ts';
 import { Readiness } from './readiness.ts';
 import { type LoadOptions, VariantLoader } from './variant-loader.ts';
-import { type BatchOutput, type InferenceWorker, type Loads, noLoads, type WorkerStats } from './worker.ts';
+import {
+  type BatchNotes,
+  type BatchOutput,
+  type InferenceWorker,
+  type Loads,
+  noLoads,
+  type WorkerStats,
+} from './worker.ts';
 import { noHost, type WorkerHost } from './worker-host.ts';
 
 export interface RemoteWorkerOptions {
@@ -41,6 +47,8 @@ export class RemoteWorker implements InferenceWorker {
   readonly name: string;
   /** One computes while the other's pixels are on their way. */
   readonly capacity = 2;
+  readonly #onAlive: (() => void)[] = [];
+  #isShared = false;
   readonly #options: RemoteWorkerOptions;
   readonly #logger: Logger;
   readonly #server: ModelServer;
@@ -70,7 +78,10 @@ export class RemoteWorker implements InferenceWorker {
     this.#record = new FaultRecord(this.#logger, options.pauseMs);
     this.#memory = new MemoryWatch(
       async (signal) => (this.ready ? ((await this.#server.memory?.(signal)) ?? null) : null),
-      (memory, askedAt) => this.#readiness.current?.compare(memory, askedAt),
+      (memory, askedAt) => {
+        this.#readiness.current?.compare(memory, askedAt);
+        if (this.#isShared) for (const told of this.#onAlive) told();
+      },
       { everyMs: options.pollMs ?? 1_000, logger: this.#logger },
     );
     this.#watch = this.#watchReadiness();
@@ -78,6 +89,10 @@ export class RemoteWorker implements InferenceWorker {
 
   get ready(): boolean {
     return this.#readiness.current !== null;
+  }
+
+  get isShared(): boolean {
+    return this.#isShared;
   }
 
   get loads(): Loads {
@@ -108,6 +123,10 @@ export class RemoteWorker implements InferenceWorker {
     this.#readiness.onReady(callback);
   }
 
+  onAlive(callback: () => void): void {
+    this.#onAlive.push(callback);
+  }
+
   stats(): WorkerStats {
     const { current, closed } = this.#readiness;
     const down = this.#record.isEjected ? 'ejected' : 'starting';
@@ -129,8 +148,8 @@ export class RemoteWorker implements InferenceWorker {
     await loader.ensure(variant, options);
   }
 
-  infer(variant: Variant, pixels: Tensor, trace: TraceHeaders = {}): Promise<BatchOutput> {
-    const batch = this.#infer(variant, pixels, trace);
+  infer(variant: Variant, pixels: Tensor, notes: BatchNotes = {}): Promise<BatchOutput> {
+    const batch = this.#infer(variant, pixels, notes);
     this.#batches.add(batch);
     const done = () => this.#batches.delete(batch);
     batch.then(done, done);
@@ -164,13 +183,14 @@ export class RemoteWorker implements InferenceWorker {
     void this.#server.close();
   }
 
-  async #infer(variant: Variant, pixels: Tensor, trace: TraceHeaders): Promise<BatchOutput> {
+  async #infer(variant: Variant, pixels: Tensor, { trace, schedule }: BatchNotes): Promise<BatchOutput> {
     const loader = await this.#readiness.wait();
+    const notes = this.#isShared ? { trace, schedule } : { trace };
     const call = <T>(ms: number, ask: (signal: AbortSignal) => Promise<T>) =>
       this.#bounded(variant, patience(ms, loader), ({ signal }) => ask(signal));
     const output = await loader.use(
       variant,
-      (open) => call(this.#options.inferTimeoutMs ?? 60_000, (signal) => open.infer(pixels, signal, trace)),
+      (open) => call(this.#options.inferTimeoutMs ?? 60_000, (signal) => open.infer(pixels, signal, notes)),
       (open) => call(pollTimeoutMs, (signal) => open.isHeld(signal)),
     );
     try {
@@ -257,6 +277,8 @@ export class RemoteWorker implements InferenceWorker {
     );
     this.#isPreparing = true;
     try {
+      const takes = await this.#server.takesSchedules?.(AbortSignal.timeout(pollTimeoutMs));
+      this.#isShared = takes ?? false;
       await this.#prepare(loader);
     } catch (error) {
       return this.#hinder((error as Error).message);

@@ -3,7 +3,16 @@ import type { FaultReason, WorkerFaultError } from '../oip/errors.ts';
 import type { WorkerMemory } from '../oip/worker-memory.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
+import type { Schedule } from './schedule.ts';
 import type { LoadOptions } from './variant-loader.ts';
+
+/** What a worker is told of a batch beside its pixels. */
+export interface BatchNotes {
+  /** What the worker's own spans are to hang below. */
+  readonly trace?: TraceHeaders | undefined;
+  /** Needed where the worker is shared, and of no use elsewhere. */
+  readonly schedule?: Schedule | undefined;
+}
 
 /** What a batch came to. */
 export interface BatchOutput {
@@ -55,8 +64,10 @@ export interface WorkerStats {
 export interface InferenceWorker {
   /** For the log and `/metrics`: `local`, or its address without credentials. */
   readonly name: string;
-  /** Batches that it is best given at once. */
+  /** Batches that it is best given at once; where it is shared, of each tenant. */
   readonly capacity: number;
+  /** It chooses itself among the tenants of all who give it work, and fills its batches from them: a batch is to be of one tenant. */
+  readonly isShared: boolean;
   readonly ready: boolean;
   readonly loads: Loads;
   /** It does not answer what it is asked every second: it is busy, or hangs. One that is not asked is not silent. */
@@ -77,16 +88,17 @@ export interface InferenceWorker {
   ensureLoaded(variant: Variant, options?: LoadOptions): Promise<void>;
   /**
    * Runs one batch, `uint8 [N, height, width, 3]`, loading the variant first where the worker does not hold it. Waits for a
-   * worker that is not ready, so calling again after a WorkerLostError runs on a fresh one. `trace`: what the worker's own
-   * spans are to hang below.
+   * worker that is not ready, so calling again after a WorkerLostError runs on a fresh one.
    *
    * @throws ModelLoadError where it cannot be loaded; WorkerFaultError where the worker answered what the variant cannot have
    *   answered; another OipError where it answered one: asking again changes nothing; WorkerLostError where it went away or
-   *   hung
+   *   hung; BusyError where a shared one has no room for more of the tenant's, or could not run it in time
    */
-  infer(variant: Variant, pixels: Tensor, trace?: TraceHeaders): Promise<BatchOutput>;
+  infer(variant: Variant, pixels: Tensor, notes?: BatchNotes): Promise<BatchOutput>;
   /** Called each time the worker becomes ready. */
   onReady(callback: () => void): void;
+  /** Called each time that a shared worker shows that it lives, whatever it does for whom. */
+  onAlive?(callback: () => void): void;
   /**
    * What one of its answers proved to be, as only whoever read it can know: null: good. A worker that somebody else runs may be
    * ejected for faults in a row.

@@ -7,6 +7,8 @@ export interface Wanted {
   readonly images: number;
   /** Not these, where another is ready. */
   readonly avoided: ReadonlySet<Lane>;
+  /** Whose it is; null: of several. */
+  readonly tenant: string | null;
   /** Its worker is to have nothing else. */
   readonly isDoubtful: boolean;
 }
@@ -36,7 +38,7 @@ const AS_GOOD = 1.1;
  */
 export function chooseLane(
   lanes: readonly Lane[],
-  { variantKey, images, avoided, isDoubtful }: Wanted,
+  { variantKey, images, avoided, tenant, isDoubtful }: Wanted,
   { now, queued, guessMs }: Circumstances,
 ): Choice | null {
   const possible = candidates(lanes, variantKey, avoided);
@@ -45,7 +47,7 @@ export function chooseLane(
     .filter((ms) => ms !== null);
   const fastest = measured.length > 0 ? Math.min(...measured) : guessMs;
   const finishes = possible.map((lane) => {
-    const isFull = lane.isFull || (isDoubtful && lane.flights.size > 0);
+    const isFull = lane.isFullFor(tenant) || (isDoubtful && lane.flights.size > 0);
     const expectedMs = lane.speed.expectedMs(variantKey, images, fastest, now);
     const queueMs = isFull ? (expectedMs * queued) / images / possible.length : 0;
     return { lane, isFull, expectedMs, doneMs: lane.leftMs(now.elapsed) + expectedMs + queueMs };
@@ -65,8 +67,8 @@ export function laneToEmpty(lanes: readonly Lane[], { variantKey, avoided }: Wan
 }
 
 /** Whether one of those that a variant's batches are chosen from has room. */
-export function hasRoomFor(lanes: readonly Lane[], variantKey: string): boolean {
-  return candidates(lanes, variantKey, new Set()).some(({ isFull }) => !isFull);
+export function hasRoomFor(lanes: readonly Lane[], variantKey: string, tenant: string | null): boolean {
+  return candidates(lanes, variantKey, new Set()).some((lane) => !lane.isFullFor(tenant));
 }
 
 /** Whether the one worker that runs a variant is away for a moment, and those that are there will not load it: it is waited for. */

@@ -8,16 +8,17 @@ import type { BatchOutput, InferenceWorker } from '../pool/worker.ts';
 import { Admission, type Applicant, type Place, type ShedReason } from './admission.ts';
 import type { ImageOutput, QueuedImage, Ticket } from './batch.ts';
 import { BatchBuffers } from './batch-buffers.ts';
+import { costOf } from './batch-cost.ts';
 import { BatchSpan } from './batch-span.ts';
-import { chooseLane, hasRoomFor, isAwaited, laneToEmpty } from './choose-lane.ts';
+import { chooseLane, isAwaited, laneToEmpty } from './choose-lane.ts';
 import { ComputeEstimate } from './compute-estimate.ts';
+import { CostsOfAllKinds, keyOfKind, partsOfKey } from './costs-of-all-kinds.ts';
 import { type Death, Deaths } from './deaths.ts';
 import { afterFailure, type Failure } from './failed-batch.ts';
 import { outputsOf } from './image-outputs.ts';
 import type { Flight, Lane } from './lane.ts';
 import { Lanes } from './lanes.ts';
-import { LearnedCosts } from './learned-costs.ts';
-import { isWanted, type Load, settle, tooLate, wantedFor } from './load.ts';
+import { isWanted, type Load, partsFor, roomFor, scheduleFor, settle, tooLate, wantedFor } from './load.ts';
 import { refusalOf } from './quarantined.ts';
 import { Replication } from './replication.ts';
 import { type BatchRun, type Queue, queuesOf } from './report.ts';
@@ -42,7 +43,7 @@ export class Dispatcher {
   readonly #clock: Clock;
   readonly #health: ModelHealth;
   readonly #logger: Logger;
-  readonly #costs = new LearnedCosts();
+  readonly #costs = new CostsOfAllKinds();
   readonly #scheduler = new Scheduler<QueuedImage>(this.#costs);
   readonly #estimate = new ComputeEstimate();
   readonly #admission: Admission;
@@ -177,7 +178,7 @@ export class Dispatcher {
     const { ticket } = image;
     const { variant } = image.chosen;
     return {
-      variantKey: variant.key,
+      variantKey: this.#lanes.areShared ? keyOfKind(variant.key, ticket.tenant) : variant.key,
       images: 1,
       maxBatch: image.alone ? 1 : variant.maxBatch,
       tenant: ticket.tenant,
@@ -226,13 +227,8 @@ export class Dispatcher {
   #dispatch(): void {
     clearTimeout(this.#askingAgain);
     const lanes = this.#placeFirst();
-    // While a batch waits for a better worker, the next of its variant would do no better. One that must not go where it failed
-    // holds up nobody.
     while (lanes.some(({ isReady, isFull }) => isReady && !isFull)) {
-      const heldUp = this.#first
-        .filter(({ images: [image] }) => image!.avoided.size === 0)
-        .map(({ images: [image] }) => image!.chosen.variant.key);
-      const canRun = (key: string) => !heldUp.includes(key) && hasRoomFor(lanes, key);
+      const canRun = roomFor(this.#first, lanes);
       const { batch, expired, askAgainAt } = this.#scheduler.next(this.#clock.now(), canRun);
       for (const { payload } of expired) this.#expire(payload);
       if (!batch) {
@@ -259,7 +255,9 @@ export class Dispatcher {
     const guessMs = this.#costs.batchMs(wanted.variantKey, images.length);
     const choice = chooseLane(lanes, wanted, { now: this.#now, queued: this.#scheduler.depth, guessMs });
     if (!choice) return false;
-    void this.#carry(choice.lane, { images, batch: load.batch }, choice.expectedMs);
+    const { lane, expectedMs } = choice;
+    for (const part of partsFor(lane, { images, batch: load.batch }))
+      void this.#carry(lane, part, expectedMs);
     return true;
   }
 
@@ -276,12 +274,14 @@ export class Dispatcher {
       image.carriers.add(lane);
     }
     const span = new BatchSpan(images, lane.worker.name);
-    const answered = (ran: boolean) => {
+    const answered = (outcome: BatchOutput | Error) => {
       if (lane.isSuspect) this.#logger.info({ worker: lane.worker.name }, 'a silent worker has answered');
-      const { ms, hasLoaded, isTelling } = lane.answered(flight, this.#now, ran);
-      if (isTelling) this.#costs.learn(variant.key, images.length, ms, this.#clock.now());
+      const { ms, hasLoaded, isTelling } = lane.answered(flight, this.#now, !(outcome instanceof Error));
+      const cost = costOf(lane.worker, images.length, outcome, ms);
+      if (cost === null) return;
+      if (isTelling) this.#costs.learn(variant.key, cost.images, cost.ms, this.#clock.now());
       // What fails has taken the device up as well; a load serves whoever asks next, too.
-      if (batch && !hasLoaded) this.#scheduler.settle(batch, ms);
+      if (batch && !hasLoaded) this.#scheduler.settle(batch, (cost.ms * images.length) / cost.images);
     };
     const done = (error?: unknown) => {
       span.end(error);
@@ -291,11 +291,12 @@ export class Dispatcher {
     };
     try {
       const pixels = this.#buffers.tensor(variant, images);
-      const answer = await lane.worker.infer(variant, pixels, span.headers);
+      const notes = { trace: span.headers, schedule: scheduleFor(images, this.#clock.now()) };
+      const answer = await lane.worker.infer(variant, pixels, notes);
       // Where none comes, it may still be on its way.
       this.#buffers.giveBack(pixels);
       const outputs = outputsOf(answer, flight, lane, (image) => this.#elsewhere(image, lane));
-      answered(true);
+      answered(answer);
       done();
       this.#estimate.learn(variant.key, answer.batchSize, answer.computeMs);
       this.#tell(images, lane, answer);
@@ -305,14 +306,14 @@ export class Dispatcher {
           image.failedOn.lane.worker.judged(new WorkerFaultError('failed', image.failedOn.reason));
         image.resolve(outputs[position]!);
       });
-    } catch (error) {
+    } catch (reason) {
+      const error = reason instanceof Error ? reason : new Error(String(reason));
       const death = this.#deathBy(error, flight, lane);
       if (error instanceof WorkerLostError) lane.lost(flight, this.#clock.elapsed());
-      else answered(false);
+      else answered(error);
       done(error);
       this.#failed(images, {
-        ...{ error: error instanceof Error ? error : new Error(String(error)), lane },
-        ...{ death, wasAlone: flight.wasAlone && images.length === 1 },
+        ...{ error, lane, death, wasAlone: flight.wasAlone && images.length === 1 },
         hasOther: (than) => this.#lanes.hasOther(than) || isAwaited(this.#lanes.present, variant.key),
       });
     }
@@ -333,9 +334,8 @@ export class Dispatcher {
 
   #tell(images: readonly QueuedImage[], { worker }: Lane, answer: BatchOutput): void {
     const { chosen } = images[0]!;
-    const { device, computeMs: engineMs } = answer;
-    for (const told of this.#onBatch)
-      told({ chosen, worker: worker.name, device, images: images.length, engineMs });
+    const run = { chosen, worker: worker.name, device: answer.device, engineMs: answer.computeMs };
+    for (const told of this.#onBatch) told({ ...run, images: images.length });
   }
 
   #failed(batch: readonly QueuedImage[], failure: Failure): void {
@@ -385,7 +385,7 @@ export class Dispatcher {
 
   /** What keeps its workers busy while others have nothing to do is loaded by one of those as well. */
   #replicate(): void {
-    const waiting = new Set(this.#scheduler.waiting.keys());
+    const waiting = new Set(Array.from(this.#scheduler.waiting.keys(), (key) => partsOfKey(key).variantKey));
     for (const { images } of this.#first) waiting.add(images[0]!.chosen.variant.key);
     for (const { key, lane } of this.#replication.passed(WATCH_MS, waiting, this.#lanes.present)) {
       const variant = this.#pool.demand.get(key);

@@ -22,6 +22,8 @@ export interface Flight {
 
 /** A batch that takes its worker up for so many times as long as it should, and for a second at least, is suspicious. */
 const SUSPICIOUS = { times: 8, atLeastMs: 1_000, unknownMs: 10_000 };
+/** A shared one is looked at once a second, and an answer waits behind what it runs for others. */
+const SHARED_AT_LEAST_MS = 3_000;
 
 /** What a batch was to the worker that answered it. */
 export interface Occupation {
@@ -48,6 +50,7 @@ export class Lane {
   constructor(worker: InferenceWorker) {
     this.worker = worker;
     worker.onReady(() => this.#trust());
+    worker.onAlive?.(() => this.#trust());
   }
 
   get flights(): ReadonlySet<Flight> {
@@ -73,8 +76,22 @@ export class Lane {
     return this.worker.ready && !this.#isSuspect;
   }
 
-  get isFull(): boolean {
+  /** Has as much as it is best given at once. */
+  get isBusy(): boolean {
     return this.#flights.size >= this.worker.capacity || this.#isReserved;
+  }
+
+  /** Takes nothing of anybody now. */
+  get isFull(): boolean {
+    return this.worker.isShared ? this.#isReserved : this.isBusy;
+  }
+
+  /** `tenant` null: of whomever that may be. */
+  isFullFor(tenant: string | null): boolean {
+    if (!this.worker.isShared || tenant === null) return this.isFull;
+    let own = 0;
+    for (const { images } of this.#flights) if (images[0]!.ticket.tenant === tenant) own += 1;
+    return own >= this.worker.capacity || this.#isReserved;
   }
 
   /** What it has is to be alone there, so that it is known what it died of. */
@@ -85,6 +102,12 @@ export class Lane {
 
   /** Milliseconds until what it has should be done. */
   leftMs(now: number): number {
+    // What its batches take there includes that they wait for each other, and for others'.
+    if (this.worker.isShared)
+      return Math.max(
+        0,
+        ...Array.from(this.#flights, (each) => (each.expectedMs ?? 0) - (now - each.sentAt)),
+      );
     const [first] = this.#flights;
     const spent = first ? now - Math.max(first.sentAt, this.#answeredAt) : 0;
     let left = 0;
@@ -108,7 +131,8 @@ export class Lane {
 
   /** It answered, be it an error: it is alive. `ran`: the batch was run. */
   answered(flight: Flight, now: Moment, ran: boolean): Occupation {
-    const ms = now.elapsed - Math.max(flight.sentAt, this.#answeredAt);
+    const { isShared } = this.worker;
+    const ms = now.elapsed - (isShared ? flight.sentAt : Math.max(flight.sentAt, this.#answeredAt));
     const { begun, underWay } = this.worker.loads;
     const hasLoaded = begun !== flight.loads || underWay;
     const isTelling = ran && !hasLoaded && !flight.wasSuspect;
@@ -133,7 +157,8 @@ export class Lane {
     const [oldest] = this.#flights;
     if (!oldest || this.#isSuspect) return false;
     this.#silentMs = this.worker.loads.underWay ? 0 : this.#silentMs + ms;
-    if (this.#silentMs <= boundOf(oldest)) return false;
+    const leastMs = this.worker.isShared ? SHARED_AT_LEAST_MS : 0;
+    if (this.#silentMs <= Math.max(leastMs, boundOf(oldest))) return false;
     this.#isSuspect = true;
     for (const flight of this.#flights) flight.wasSuspect = true;
     return true;

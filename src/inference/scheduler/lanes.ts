@@ -16,6 +16,11 @@ export class Lanes {
     return this.#pool.workers.map((worker) => this.of(worker));
   }
 
+  /** Whether some of them choose among tenants themselves. */
+  get areShared(): boolean {
+    return this.#pool.workers.some(({ isShared }) => isShared);
+  }
+
   of(worker: InferenceWorker): Lane {
     let lane = this.#lanes.get(worker);
     if (!lane) {

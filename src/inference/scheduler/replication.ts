@@ -45,7 +45,7 @@ export class Replication {
         ({ worker }) => !worker.holds(key) && !worker.refuses(key) && !worker.isSilent,
       );
       const [lane] = others.toSorted((a, b) => (b.worker.freeBytes ?? 0) - (a.worker.freeBytes ?? 0));
-      if (!lane || holders.length === 0 || holders.some(({ isFull }) => !isFull)) continue;
+      if (!lane || holders.length === 0 || holders.some(({ isBusy }) => !isBusy)) continue;
       const waited = (this.#waitedMs.get(key) ?? 0) + ms;
       this.#waitedMs.set(key, waited);
       if (waited < Math.max(LEAST_WAIT_MS, this.#loadMs(key) ?? UNKNOWN_LOAD_MS)) continue;

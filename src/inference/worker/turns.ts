@@ -1,7 +1,7 @@
 import { BusyError } from '../oip/errors.ts';
+import { CostsOfAllKinds, keyOfKind } from '../scheduler/costs-of-all-kinds.ts';
 import { Scheduler } from '../scheduler/scheduler.ts';
 import type { Batch, Work } from '../scheduler/work.ts';
-import { ModelCosts } from './model-costs.ts';
 
 /** When a request may have its turn. */
 export interface Wish {
@@ -52,7 +52,7 @@ type Settled<Result> = readonly PromiseSettledResult<Result>[];
 export class Turns<Request, Result> {
   readonly #run: (requests: readonly Request[]) => Promise<Settled<Result>>;
   readonly #lanes: number;
-  readonly #costs = new ModelCosts();
+  readonly #costs = new CostsOfAllKinds();
   readonly #scheduler = new Scheduler<Waiting<Request, Result>>(this.#costs);
   readonly #upkeep: (() => Promise<void>)[] = [];
   #busy = 0;
@@ -176,7 +176,7 @@ function workOf<Payload>(
 ): Work<Payload> {
   return {
     ...{
-      variantKey: ModelCosts.keyOf(model, kind),
+      variantKey: keyOfKind(model, kind),
       images,
       maxBatch,
       tenant,

@@ -16,7 +16,7 @@ function choose(lanes: readonly Lane[], when: When = {}) {
   const { elapsed = 0, batches = 0, queued = 0, images = 1, isDoubtful = false } = when;
   const avoided = new Set(when.avoided ? [when.avoided] : []);
   const circumstances = { now: { elapsed, batches }, queued, guessMs: 10 };
-  return chooseLane(lanes, { variantKey: 'v', images, avoided, isDoubtful }, circumstances);
+  return chooseLane(lanes, { variantKey: 'v', images, avoided, isDoubtful, tenant: null }, circumstances);
 }
 
 /** Gives a lane a batch of `images` that should take it `ms`, at `now`. */

@@ -11,6 +11,7 @@ export class PaperWorker implements InferenceWorker {
   readonly name: string;
   readonly capacity: number;
   ready = true;
+  isShared = false;
   loads = { begun: 0, underWay: false };
   readonly held = new Set(['v']);
   readonly refused = new Set<string>();
