@@ -29,6 +29,9 @@ program
     '--memory <size>',
     'what it may take, e.g. 4GiB (default: FOVEA_WORKER_MEMORY, else half of the machine)',
   )
+  .option('--upstream <url>', 'hold no models: share a Triton, KServe or OpenVINO Model Server among tenants')
+  .option('--max-batch <n>', 'with --upstream: images of a batch where it does not say', '8')
+  .option('--concurrency <n>', 'with --upstream: batches that it is given at a time', '1')
   .option('--tls-cert <file>', 'serve HTTPS with this certificate (PEM, its chain below it)')
   .option('--tls-key <file>', "the certificate's key (PEM)")
   .option(

@@ -55,6 +55,8 @@ export interface Secrets {
   readonly migrateUrl: string | null;
   /** What a worker asks of whoever calls it; null: nothing. */
   readonly workerToken: string | null;
+  /** What the server before which a worker stands asks of it; null: nothing. */
+  readonly upstreamToken: string | null;
   readonly initPassword: string | null;
   readonly initApiKey: string | null;
 }

@@ -47,6 +47,7 @@ const settings = {
     WORKER_ADDRESS_WANTED,
   ),
   FOVEA_WORKER_TOKEN: secret(z.string().regex(/^[!-~]{16,512}$/), '16..512 visible ASCII characters'),
+  FOVEA_UPSTREAM_TOKEN: secret(z.string().regex(/^[!-~]{1,4096}$/), '1..4096 visible ASCII characters'),
   FOVEA_PROVIDERS: setting(
     z
       .string()
@@ -152,6 +153,7 @@ export function readEnvironment(env: Record<string, string | undefined>): Enviro
       databaseUrl: read.DATABASE_URL ?? null,
       migrateUrl: read.FOVEA_MIGRATE_URL ?? null,
       workerToken: read.FOVEA_WORKER_TOKEN ?? null,
+      upstreamToken: read.FOVEA_UPSTREAM_TOKEN ?? null,
       initPassword: read.FOVEA_INIT_PASSWORD ?? null,
       initApiKey: read.FOVEA_INIT_API_KEY ?? null,
     },

@@ -21,6 +21,7 @@ describe('environment', () => {
       databaseUrl: null,
       migrateUrl: null,
       workerToken: null,
+      upstreamToken: null,
       initPassword: null,
       initApiKey: null,
     });

@@ -3,6 +3,7 @@ import { isNo, OipError } from '../oip/errors.ts';
 import { MAX_TENSOR_BYTES } from '../oip/limits.ts';
 import { isRecord } from '../oip/tensor-entries.ts';
 import type { OpenVariant } from '../pool/model-server.ts';
+import { scheduleParameters } from '../pool/schedule.ts';
 import type { BatchNotes } from '../pool/worker.ts';
 import type { Tensor } from '../tensor.ts';
 import { nameElsewhere, type Variant } from '../variant.ts';
@@ -28,17 +29,20 @@ export async function openByName(
     title: `'${name}' version ${version}`,
     declared: {
       ...{ inputs, outputs, maxBytes: MAX_TENSOR_BYTES },
-      maxBatch: await maxBatchOf(client, reference, signal),
+      maxBatch: (await maxBatchOf(client, reference, signal)) || null,
     },
     isHeld: (until: AbortSignal) => client.modelReady(reference, until),
     async infer(
       input: Tensor,
       wanted: readonly DeclaredTensor[],
       until: AbortSignal,
-      { trace = {} }: BatchNotes,
+      { trace = {}, schedule }: BatchNotes,
     ) {
-      const names = wanted.map((output) => output.name);
-      return (await client.infer(reference, [input], { outputs: names, signal: until, trace })).outputs;
+      const { outputs } = await client.infer(reference, [input], {
+        ...{ outputs: wanted.map((output) => output.name), signal: until, trace },
+        ...(schedule && { parameters: scheduleParameters(schedule) }),
+      });
+      return outputs;
     },
   };
   return adapt(model, variant, threads);
@@ -94,8 +98,8 @@ async function isLoaded(client: OipClient, name: string, signal: AbortSignal): P
   }
 }
 
-/** What Triton would batch at most, which its metadata leaves out; others have no such thing to ask for. */
-async function maxBatchOf(
+/** What Triton would batch at most, which its metadata leaves out, 0: nothing; null: others have no such thing to ask for. */
+export async function maxBatchOf(
   client: OipClient,
   model: ModelReference,
   signal: AbortSignal,
@@ -103,7 +107,7 @@ async function maxBatchOf(
   try {
     const config = await client.config(model, signal);
     const most = isRecord(config) ? config.max_batch_size : undefined;
-    return typeof most === 'number' && Number.isInteger(most) && most > 0 ? most : null;
+    return typeof most === 'number' && Number.isInteger(most) && most >= 0 ? most : null;
   } catch (error) {
     if (error instanceof OipError) return null;
     throw error;

@@ -1,6 +1,20 @@
 import { OipError } from '../oip/errors.ts';
 import { type DataType, elementCount, type Tensor, type TensorMetadata } from '../tensor.ts';
 
+/** Answers the outputs that are meant, `outputs` null: all. Throws OipError 400 where the model has no such inputs or outputs. */
+export function checkRequest(
+  model: { readonly inputs: readonly TensorMetadata[]; readonly outputs: readonly TensorMetadata[] },
+  inputs: readonly Tensor[],
+  outputs: readonly string[] | null,
+): readonly string[] {
+  checkInputs(model.inputs, inputs);
+  const known = model.outputs.map(({ name }) => name);
+  const unknown = outputs?.find((name) => !known.includes(name));
+  if (unknown === undefined) return outputs ?? known;
+  const expected = known.map((name) => `'${name}'`).join(', ');
+  throw new OipError(400, `output '${unknown}': the model has no such output, expected ${expected}`);
+}
+
 /**
  * Throws OipError 400, naming the tensor, unless `inputs` are exactly what the graph declares: its names, its types, and
  * its shape in every dimension that is not free (-1), none of them empty.

@@ -1,8 +1,8 @@
 import { OipError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
-import { checkInputs } from './check-inputs.ts';
+import { checkRequest } from './check-inputs.ts';
 import type { LoadedModel } from './engine.ts';
-import { imagesOf, isBatched, kindOf } from './joined-tensors.ts';
+import { companyOf, isBatched } from './joined-tensors.ts';
 import type { Run, Runner } from './run-together.ts';
 import type { ModelStatistics } from './statistics.ts';
 import type { Company } from './turns.ts';
@@ -82,13 +82,10 @@ export class HeldModel implements Runner {
     };
   }
 
-  /** What a request may be run with. Throws as `check` does. */
+  /** What a request may be run with. Throws OipError 400 where the model has no such inputs or outputs. */
   companyOf(inputs: readonly Tensor[], outputs: readonly string[] | null): Company {
-    this.check(inputs, outputs);
-    const images = imagesOf(inputs);
-    const own = images ?? inputs.find(({ name }) => name === this.model.inputs[0]?.name)?.shape[0] ?? 1;
-    const maxBatch = images === null ? 1 : this.#joins;
-    return { model: this.name, kind: maxBatch > 1 ? kindOf(inputs) : '', images: own, maxBatch };
+    checkRequest(this.model, inputs, outputs);
+    return companyOf(this.name, this.model.inputs, inputs, this.#joins);
   }
 
   ran(images: number, computeMs: number): void {
@@ -101,7 +98,7 @@ export class HeldModel implements Runner {
 
   /** Runs once; `outputs` null: all. Throws OipError for what the request or the model is to blame for. */
   async run(inputs: readonly Tensor[], outputs: readonly string[] | null): Promise<Omit<Run, 'batchSize'>> {
-    const wanted = this.check(inputs, outputs);
+    const wanted = checkRequest(this.model, inputs, outputs);
     const start = performance.now();
     try {
       const found = await this.model.run(inputs, wanted);
@@ -112,15 +109,5 @@ export class HeldModel implements Runner {
       this.#hasRun = true;
       this.#usedAt = performance.now();
     }
-  }
-
-  /** Answers the outputs that are meant. Throws OipError 400 where it has no such inputs or outputs. */
-  check(inputs: readonly Tensor[], outputs: readonly string[] | null): readonly string[] {
-    checkInputs(this.model.inputs, inputs);
-    const known = this.model.outputs.map(({ name }) => name);
-    const unknown = outputs?.find((name) => !known.includes(name));
-    if (unknown === undefined) return outputs ?? known;
-    const expected = known.map((name) => `'${name}'`).join(', ');
-    throw new OipError(400, `output '${unknown}': the model has no such output, expected ${expected}`);
   }
 }

@@ -1,4 +1,5 @@
 import type { Tensor, TensorMetadata } from '../tensor.ts';
+import type { Company } from './turns.ts';
 
 /** Whether a batch may have any number of images, by what a model declares: each of its tensors has a first dimension that is free. */
 export function isBatched(model: {
@@ -8,14 +9,27 @@ export function isBatched(model: {
   return [...model.inputs, ...model.outputs].every(({ shape }) => shape[0] === -1);
 }
 
+/** What a request may be run with. `declared`: the model's inputs; `most`: images that its requests are joined to. */
+export function companyOf(
+  model: string,
+  declared: readonly TensorMetadata[],
+  inputs: readonly Tensor[],
+  most: number,
+): Company {
+  const images = imagesOf(inputs);
+  const own = images ?? inputs.find(({ name }) => name === declared[0]?.name)?.shape[0] ?? 1;
+  const maxBatch = images === null ? 1 : most;
+  return { model, kind: maxBatch > 1 ? kindOf(inputs) : '', images: own, maxBatch };
+}
+
 /** Images of a request: what all its tensors have as their first dimension; null: they differ. */
-export function imagesOf(inputs: readonly Tensor[]): number | null {
+function imagesOf(inputs: readonly Tensor[]): number | null {
   const [images] = inputs[0]?.shape ?? [];
   return images !== undefined && inputs.every(({ shape }) => shape[0] === images) ? images : null;
 }
 
 /** Requests with the same can be joined: their tensors' shapes but for the first dimension. */
-export function kindOf(inputs: readonly Tensor[]): string {
+function kindOf(inputs: readonly Tensor[]): string {
   const kinds = inputs.map(({ name, shape }) => `${name} ${shape.slice(1).join()}`);
   return kinds.sort().join(';');
 }

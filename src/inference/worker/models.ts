@@ -9,11 +9,13 @@ import { HeldModel, isSame, type ModelSource } from './held-model.ts';
 import { HeldModels, type MemoryUse } from './held-models.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import { type Run, type RunRequest, runTogether } from './run-together.ts';
+import type { ServedModels } from './served-models.ts';
 import { ModelStatistics } from './statistics.ts';
 import { Turns, type Wish } from './turns.ts';
 import { type WarmModel, warmUp } from './warm-up.ts';
 
 export interface ServedMetadata {
+  readonly versions: readonly string[];
   readonly platform: string;
   readonly inputs: readonly TensorMetadata[];
   readonly outputs: readonly TensorMetadata[];
@@ -59,7 +61,7 @@ export interface LoadOutcome {
  * The models a worker holds, by name, within its budget of memory: where another finds no room, those that were of use least
  * lately are unloaded. Every run, warm-up and disposal happens one at a time, so none breaks another; `Turns` says in what order.
  */
-export class WorkerModels {
+export class WorkerModels implements ServedModels {
   readonly #artifacts: string;
   readonly #engines: ReadonlyMap<string, EngineLoader>;
   readonly #budget: MemoryBudget;
@@ -136,6 +138,22 @@ export class WorkerModels {
     return this.#loaded.get(name) !== undefined;
   }
 
+  async requireReady(): Promise<void> {}
+
+  /** A name holds one version. */
+  async keyOf(name: string, version: string | undefined): Promise<string> {
+    if (version === undefined || version === '1') return name;
+    throw new OipError(404, `version '${version.slice(0, 80)}': the only version is '1'`);
+  }
+
+  async isReady(name: string): Promise<boolean> {
+    return this.has(name);
+  }
+
+  config(): null {
+    return null;
+  }
+
   list(): ListedModel[] {
     const ready = Array.from(this.#loaded, ([name]) => name);
     const loading = [...this.#loading.keys()].filter((name) => !this.has(name));
@@ -149,7 +167,8 @@ export class WorkerModels {
 
   metadata(name: string): ServedMetadata {
     const { platform, model, bytes } = this.#find(name);
-    return { platform, inputs: model.inputs, outputs: model.outputs, parameters: { memory_bytes: bytes } };
+    const { inputs, outputs } = model;
+    return { versions: ['1'], platform, inputs, outputs, parameters: { memory_bytes: bytes } };
   }
 
   memory(): MemoryUse {

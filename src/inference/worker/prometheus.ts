@@ -1,6 +1,7 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { Admission } from './http/admission.ts';
 import type { WorkerModels } from './models.ts';
+import type { ServedModels } from './served-models.ts';
 import type { ModelStatistics } from './statistics.ts';
 
 const counters: readonly [name: string, help: string, read: (of: ModelStatistics) => number][] = [
@@ -32,7 +33,11 @@ const counters: readonly [name: string, help: string, read: (of: ModelStatistics
 ];
 
 /** The models' statistics for Prometheus, by Triton's names, and the memory, by ours; read when they are asked for. */
-export function createMetrics(models: WorkerModels, admission: Admission): Registry {
+export function createMetrics(
+  models: ServedModels,
+  own: WorkerModels | null,
+  admission: Admission,
+): Registry {
   const registry = new Registry();
   const registers = [registry];
   const labelNames = ['model', 'version'];
@@ -59,6 +64,31 @@ export function createMetrics(models: WorkerModels, admission: Admission): Regis
       for (const [model, of] of models.statistics()) this.set({ model, version: '1' }, of.pending);
     },
   });
+  const counter = (name: string, help: string, read: () => number) =>
+    new Counter({
+      name,
+      help,
+      registers,
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  counter(
+    'fovea_requests_refused_total',
+    'Inference requests that were told to ask again later.',
+    () => admission.refused,
+  );
+  if (own !== null) addMemory(registry, own, counter);
+  return registry;
+}
+
+function addMemory(
+  registry: Registry,
+  models: WorkerModels,
+  counter: (name: string, help: string, read: () => number) => void,
+): void {
+  const registers = [registry];
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
       name,
@@ -85,21 +115,5 @@ export function createMetrics(models: WorkerModels, admission: Admission): Regis
       for (const { name: model, bytes } of models.memory().models) this.set({ model }, bytes);
     },
   });
-  const counter = (name: string, help: string, read: () => number) =>
-    new Counter({
-      name,
-      help,
-      registers,
-      collect() {
-        this.reset();
-        this.inc(read());
-      },
-    });
   counter('fovea_models_unloaded_total', 'Models unloaded for want of memory.', () => models.unloads);
-  counter(
-    'fovea_requests_refused_total',
-    'Inference requests that were told to ask again later.',
-    () => admission.refused,
-  );
-  return registry;
 }

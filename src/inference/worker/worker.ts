@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { OperatorError } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/logger.ts';
-import { repeat } from '../../lib/repeating.ts';
+import { type Repeating, repeat } from '../../lib/repeating.ts';
 import { noTracer, type Tracer } from '../../lib/tracing/tracer.ts';
 import { ArtifactStore } from '../artifact-store.ts';
 import { MAX_BODY_BYTES } from '../oip/limits.ts';
@@ -19,6 +19,7 @@ import { listen } from './listen.ts';
 import { defaultBudget, MemoryBudget } from './memory-budget.ts';
 import { WorkerModels } from './models.ts';
 import { createMetrics } from './prometheus.ts';
+import { UpstreamModels, type UpstreamOptions } from './upstream/upstream-models.ts';
 
 export interface WorkerOptions {
   /** `unix:<path>` or `<host>:<port>`. Without a token, the place must be reachable by API processes alone. */
@@ -39,12 +40,20 @@ export interface WorkerOptions {
   readonly tracer?: Tracer;
   /** Bytes of one request; 64 MiB. */
   readonly maxBodyBytes?: number;
+  /** Before another server, which then has all the models: what is said of artefacts and engines is of no use. */
+  readonly upstream?: UpstreamOptions | null;
   /** Resident memory of the process, bytes; half of the machine's. */
   readonly memoryBytes?: number;
   /** What inference requests may take at once; 512 of them and their share of the memory, 512 MiB at most. */
   readonly admission?: AdmissionLimits;
   /** Bytes of one artefact that is brought over the wire; 32 GiB. */
   readonly maxArtifactBytes?: number;
+}
+
+interface Overrides {
+  readonly engines?: ReadonlyMap<string, EngineLoader>;
+  readonly clock?: AttentiveClock;
+  readonly lookMs?: number;
 }
 
 export interface RunningWorker {
@@ -67,12 +76,9 @@ const LOOK_MS = 5_000;
 export async function runWorker(
   options: WorkerOptions,
   logger: Logger,
-  overrides: { engines?: ReadonlyMap<string, EngineLoader>; clock?: AttentiveClock; lookMs?: number } = {},
+  overrides: Overrides = {},
 ): Promise<RunningWorker> {
   const {
-    threads,
-    compute = onCpu,
-    tensorFlow = 'auto',
     token = null,
     tls = null,
     tracer = noTracer,
@@ -80,17 +86,10 @@ export async function runWorker(
     maxArtifactBytes = 32 * 2 ** 30,
     memoryBytes = defaultBudget(1),
   } = options;
-  const artifacts = new ArtifactStore(options.artifacts);
-  await mkdir(artifacts.dir, { recursive: true }).catch((error: Error) => {
-    throw new OperatorError(`--artifacts ${artifacts.dir}: it cannot be made: ${error.message}`);
-  });
   const budget = new MemoryBudget(memoryBytes);
-  const models = new WorkerModels(
-    artifacts.dir,
-    overrides.engines ?? engines({ threads, compute, tensorFlow }, logger),
-    budget,
-    logger,
-  );
+  const { upstream = null } = options;
+  const own = upstream === null ? await openOwn(options, budget, logger, overrides) : null;
+  const models = own?.models ?? new UpstreamModels(upstream!);
   const clock = overrides.clock ?? new AttentiveClock();
   const admission = new Admission(
     options.admission ?? { requests: MOST_REQUESTS, bytes: budget.trafficBytes },
@@ -98,10 +97,10 @@ export async function runWorker(
   );
   const served: { -readonly [K in keyof Served]: Served[K] } = {
     models,
-    artifacts,
+    own,
     tracer,
     admission,
-    metrics: createMetrics(models, admission),
+    metrics: createMetrics(models, own?.models ?? null, admission),
     uploads: new Uploads(MOST_UPLOADS),
     maxArtifactBytes,
     takesArtifacts: false,
@@ -121,22 +120,13 @@ export async function runWorker(
       'whoever reaches this address may use the worker: FOVEA_WORKER_TOKEN is not set',
     );
   }
-  const sweep = () => artifacts.clearStale();
-  await sweep().catch((error: Error) => logger.warn({ err: error }, 'the artefact folder cannot be swept'));
-  const sweeping = repeat('sweeping the artefact folder', SWEEP_MS, sweep, logger);
-  const looking = repeat(
-    'looking at the memory',
-    overrides.lookMs ?? LOOK_MS,
-    () => models.relieve(),
-    logger,
-  );
+  const upkeep = own ? await keepUp(own, overrides.lookMs ?? LOOK_MS, logger) : [];
   let closed: Promise<void> | undefined;
   const close = async () => {
     served.isDraining = true;
     await new Promise((resolve) => server.close(resolve));
     clock.stop();
-    await sweeping.stop();
-    await looking.stop();
+    for (const repeating of upkeep) await repeating.stop();
     await models.close();
   };
   return {
@@ -146,4 +136,30 @@ export async function runWorker(
       return closed;
     },
   };
+}
+
+type Own = NonNullable<Served['own']>;
+
+/** The models that this process holds itself, none yet. */
+async function openOwn(
+  { artifacts: folder, threads, compute = onCpu, tensorFlow = 'auto' }: WorkerOptions,
+  budget: MemoryBudget,
+  logger: Logger,
+  overrides: Overrides,
+): Promise<Own> {
+  const artifacts = new ArtifactStore(folder);
+  await mkdir(artifacts.dir, { recursive: true }).catch((error: Error) => {
+    throw new OperatorError(`--artifacts ${artifacts.dir}: it cannot be made: ${error.message}`);
+  });
+  const byFormat = overrides.engines ?? engines({ threads, compute, tensorFlow }, logger);
+  return { artifacts, models: new WorkerModels(artifacts.dir, byFormat, budget, logger) };
+}
+
+async function keepUp({ artifacts, models }: Own, lookMs: number, logger: Logger): Promise<Repeating[]> {
+  const sweep = () => artifacts.clearStale();
+  await sweep().catch((error: Error) => logger.warn({ err: error }, 'the artefact folder cannot be swept'));
+  return [
+    repeat('sweeping the artefact folder', SWEEP_MS, sweep, logger),
+    repeat('looking at the memory', lookMs, () => models.relieve(), logger),
+  ];
 }

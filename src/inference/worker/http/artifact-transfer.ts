@@ -2,7 +2,7 @@ import { OtherContentError } from '../../artifact-store.ts';
 import { jsonMessage } from '../../oip/codec.ts';
 import { BusyError, OipError } from '../../oip/errors.ts';
 import type { Answer, Call } from './call.ts';
-import type { Served } from './served.ts';
+import { requireOwn, type Served } from './served.ts';
 
 /** After which one that was refused for others is to be brought again. */
 const AGAIN_MS = 1_000;
@@ -13,9 +13,8 @@ export async function holdsArtifact(
   _call: Call,
   [sha256 = '']: readonly string[],
 ): Promise<Answer> {
-  requireTaken(served);
+  const { artifacts } = requireTaken(served);
   requireHash(sha256);
-  const { artifacts } = served;
   if (await artifacts.has(sha256)) return jsonMessage({});
   throw new OipError(404, `artefact ${sha256}: not in ${artifacts.dir}`);
 }
@@ -29,9 +28,9 @@ export async function storeArtifact(
   call: Call,
   [sha256 = '']: readonly string[],
 ): Promise<Answer> {
-  requireTaken(served);
+  const { artifacts } = requireTaken(served);
   requireHash(sha256);
-  const { artifacts, maxArtifactBytes } = served;
+  const { maxArtifactBytes } = served;
   const { 'content-encoding': encoding = 'identity' } = call.headers;
   if (encoding !== 'identity') {
     throw new OipError(
@@ -74,8 +73,9 @@ export class Uploads {
 }
 
 /** Both read whole files, for whoever asks. */
-function requireTaken({ takesArtifacts }: Served): void {
-  if (takesArtifacts) return;
+function requireTaken(served: Served): NonNullable<Served['own']> {
+  const own = requireOwn(served);
+  if (served.takesArtifacts) return own;
   throw new OipError(
     403,
     'artefacts are taken with a token alone where others reach the worker: set FOVEA_WORKER_TOKEN for it',

@@ -1,16 +1,19 @@
 import { errorCode } from '../../../lib/errors.ts';
 import type { Span } from '../../../lib/tracing/span.ts';
 import { headerLengthField, type InferRequest, parseRequest, writeResponse } from '../../oip/codec.ts';
-import type { Inference, WorkerModels } from '../models.ts';
+import type { Inference } from '../models.ts';
+import type { ServedModels } from '../served-models.ts';
 import type { ModelStatistics } from '../statistics.ts';
 import type { Admitted } from './admission.ts';
 import type { Answer, Call } from './call.ts';
 import { readSchedule } from './schedule.ts';
-import { requireOnlyVersion, type Served } from './served.ts';
+import type { Served } from './served.ts';
 
 interface InferContext {
-  readonly models: WorkerModels;
+  readonly models: ServedModels;
   readonly name: string;
+  /** What the models know it by. */
+  readonly key: string;
   readonly statistics: ModelStatistics;
   readonly admitted: Admitted;
   readonly span: Span;
@@ -21,8 +24,8 @@ export async function infer(
   call: Call,
   [name = '', modelVersion]: readonly string[],
 ): Promise<Answer> {
-  requireOnlyVersion(modelVersion);
-  const statistics = models.statisticsOf(name);
+  const key = await models.keyOf(name, modelVersion);
+  const statistics = models.statisticsOf(key);
   const askedAt = performance.now();
   const span = tracer.serve('infer', call.headers, { 'fovea.variant': name });
   let admitted: Admitted | undefined;
@@ -33,7 +36,7 @@ export async function infer(
     const body = await call.body(undefined, admitted.grow);
     admitted.weigh(body.byteLength);
     admitted.enter();
-    const answer = await inferFrom(body, call, { models, name, statistics, admitted, span });
+    const answer = await inferFrom(body, call, { models, name, key, statistics, admitted, span });
     admitted.weigh(answer.chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
     span.end();
     return answer;
@@ -48,7 +51,7 @@ export async function infer(
 async function inferFrom(
   body: Buffer,
   call: Call,
-  { models, name, statistics, admitted, span }: InferContext,
+  { models, name, key, statistics, admitted, span }: InferContext,
 ): Promise<Answer> {
   const startedAt = performance.now();
   const elapsed = () => performance.now() - startedAt;
@@ -56,7 +59,7 @@ async function inferFrom(
   const schedule = readSchedule(request.parameters);
   admitted.belong(schedule.tenant);
   const inputMs = elapsed();
-  const inference = await models.infer(name, request.inputs, request.outputs, {
+  const inference = await models.infer(key, request.inputs, request.outputs, {
     ...schedule,
     signal: call.signal,
   });

@@ -2,7 +2,7 @@ import { version } from '../../../lib/version.ts';
 import { jsonMessage } from '../../oip/codec.ts';
 import { OipError } from '../../oip/errors.ts';
 import type { Answer, Call } from './call.ts';
-import { requireOnlyVersion, type Served } from './served.ts';
+import { requireOwn, type Served } from './served.ts';
 
 /** Those of Triton by its names, and our own. */
 const extensions = [
@@ -14,37 +14,58 @@ const extensions = [
   'fovea_memory',
   'fovea_scheduling',
 ];
+/** Of a worker before another server. */
+const extensionsBefore = [
+  'binary_tensor_data',
+  'model_configuration',
+  'schedule_policy',
+  'statistics',
+  'fovea_scheduling',
+];
 
-export function describeServer(): Answer {
-  return jsonMessage({ name: 'fovea', version, extensions });
+export function describeServer({ own }: Served): Answer {
+  return jsonMessage({ name: 'fovea', version, extensions: own === null ? extensionsBefore : extensions });
 }
 
-export function serverReady({ isDraining }: Served): Answer {
+export async function serverReady({ models, isDraining }: Served): Promise<Answer> {
   if (isDraining) throw new OipError(503, 'the worker is ending');
+  await models.requireReady();
   return jsonMessage({ ready: true });
 }
 
-export function describeModel(
+export async function describeModel(
   { models }: Served,
   _call: Call,
   [name = '', modelVersion]: readonly string[],
-): Answer {
-  requireOnlyVersion(modelVersion);
-  return jsonMessage({ name, versions: ['1'], ...models.metadata(name) });
+): Promise<Answer> {
+  const key = await models.keyOf(name, modelVersion);
+  return jsonMessage({ ...models.metadata(key), name });
 }
 
-export function modelReady(
+/** What a batch may have at most, as Triton's model configuration tells it. */
+export async function configOf(
   { models }: Served,
   _call: Call,
   [name = '', modelVersion]: readonly string[],
-): Answer {
-  requireOnlyVersion(modelVersion);
-  if (models.has(name)) return jsonMessage({ name, ready: true });
+): Promise<Answer> {
+  const config = models.config(await models.keyOf(name, modelVersion));
+  if (config === null) throw new OipError(404, `model '${name}' has no configuration`);
+  return jsonMessage({ ...config, name });
+}
+
+export async function modelReady(
+  { models }: Served,
+  _call: Call,
+  [name = '', modelVersion]: readonly string[],
+): Promise<Answer> {
+  const key = await models.keyOf(name, modelVersion);
+  if (await models.isReady(key)) return jsonMessage({ name, ready: true });
   throw new OipError(404, `model '${name}' is not loaded`);
 }
 
 /** What of the memory is taken, by what: an extension of our own, `fovea_memory`. */
-export function describeMemory({ models }: Served): Answer {
+export function describeMemory(served: Served): Answer {
+  const { models } = requireOwn(served);
   const { budgetBytes, residentBytes, freeBytes, isExceeded, models: held } = models.memory();
   return jsonMessage({
     budget_bytes: budgetBytes,

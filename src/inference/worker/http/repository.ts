@@ -4,10 +4,11 @@ import { excerpt } from '../../oip/excerpt.ts';
 import { isRecord } from '../../oip/tensor-entries.ts';
 import type { ModelSource } from '../held-model.ts';
 import { type Answer, type Call, readJson } from './call.ts';
-import type { Served } from './served.ts';
+import { requireOwn, type Served } from './served.ts';
 
 /** Triton's model repository extension. Names that hold nothing any more are listed as well, with the reason. */
-export async function indexOf({ models }: Served, call: Call): Promise<Answer> {
+export async function indexOf(served: Served, call: Call): Promise<Answer> {
+  const { models } = requireOwn(served);
   const { ready = false } = await readJson(call);
   if (typeof ready !== 'boolean')
     throw new OipError(400, `ready: expected true or false, found ${excerpt(ready)}`);
@@ -24,7 +25,8 @@ export async function indexOf({ models }: Served, call: Call): Promise<Answer> {
  *
  * The answer tells what the model takes of the memory, and the names of those that were unloaded for it.
  */
-export async function load({ models }: Served, call: Call, [name = '']: readonly string[]): Promise<Answer> {
+export async function load(served: Served, call: Call, [name = '']: readonly string[]): Promise<Answer> {
+  const { models } = requireOwn(served);
   requireName(name);
   const { parameters = {} } = await readJson(call);
   if (!isRecord(parameters)) throw new OipError(400, `model '${name}': expected parameters to be an object`);
@@ -43,11 +45,8 @@ export async function load({ models }: Served, call: Call, [name = '']: readonly
 }
 
 /** As Triton's, it is content where there is nothing to unload. */
-export async function unload(
-  { models }: Served,
-  call: Call,
-  [name = '']: readonly string[],
-): Promise<Answer> {
+export async function unload(served: Served, call: Call, [name = '']: readonly string[]): Promise<Answer> {
+  const { models } = requireOwn(served);
   await readJson(call);
   await models.unload(name);
   return jsonMessage({});

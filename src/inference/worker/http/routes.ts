@@ -4,6 +4,7 @@ import { holdsArtifact, storeArtifact } from './artifact-transfer.ts';
 import { type Answer, type Call, errorAnswer } from './call.ts';
 import { infer } from './infer.ts';
 import {
+  configOf,
   describeMemory,
   describeModel,
   describeServer,
@@ -31,6 +32,7 @@ const routes: readonly Route[] = [
   route('/v2/models/stats', { GET: statisticsOf }),
   route('/v2/models/<name>[/versions/<name>]', { GET: describeModel }),
   route('/v2/models/<name>[/versions/<name>]/ready', { GET: modelReady }),
+  route('/v2/models/<name>[/versions/<name>]/config', { GET: configOf }),
   route('/v2/models/<name>[/versions/<name>]/infer', { POST: infer }),
   route('/v2/models/<name>[/versions/<name>]/stats', { GET: statisticsOf }),
   route('/v2/repository/index', { POST: indexOf }),

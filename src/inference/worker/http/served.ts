@@ -3,13 +3,15 @@ import type { Tracer } from '../../../lib/tracing/tracer.ts';
 import type { ArtifactStore } from '../../artifact-store.ts';
 import { OipError } from '../../oip/errors.ts';
 import type { WorkerModels } from '../models.ts';
+import type { ServedModels } from '../served-models.ts';
 import type { Admission } from './admission.ts';
 import type { Uploads } from './artifact-transfer.ts';
 
 /** What a worker's endpoints are about. */
 export interface Served {
-  readonly models: WorkerModels;
-  readonly artifacts: ArtifactStore;
+  readonly models: ServedModels;
+  /** The same where it holds them itself, with where their artefacts are; null: another server has them. */
+  readonly own: { readonly models: WorkerModels; readonly artifacts: ArtifactStore } | null;
   readonly admission: Admission;
   readonly tracer: Tracer;
   /** What Prometheus scrapes. */
@@ -23,8 +25,11 @@ export interface Served {
   readonly isDraining: boolean;
 }
 
-/** A worker holds one version of a name. Throws OipError 404 for another. */
-export function requireOnlyVersion(version: string | undefined): void {
-  if (version === undefined || version === '1') return;
-  throw new OipError(404, `version '${version.slice(0, 80)}': the only version is '1'`);
+/** What only a worker that holds models itself can do. Throws OipError 405. */
+export function requireOwn({ own }: Served): NonNullable<Served['own']> {
+  if (own !== null) return own;
+  throw new OipError(
+    405,
+    'another server has the models, and this worker stands before it: they are loaded there',
+  );
 }

@@ -1,18 +1,27 @@
 import { jsonMessage } from '../../oip/codec.ts';
+import type { ServedModels } from '../served-models.ts';
 import type { Duration, ModelStatistics } from '../statistics.ts';
 import type { Answer, Call } from './call.ts';
-import { requireOnlyVersion, type Served } from './served.ts';
+import type { Served } from './served.ts';
 
 /** Triton's statistics extension: of one model, or of all. Nothing is cached, hence no hits. */
-export function statisticsOf(
+export async function statisticsOf(
   { models }: Served,
   _call: Call,
   [name, modelVersion]: readonly string[],
-): Answer {
-  requireOnlyVersion(modelVersion);
+): Promise<Answer> {
   const wanted: Iterable<[string, ModelStatistics]> =
-    name === undefined ? models.statistics() : [[name, models.statisticsOf(name)]];
+    name === undefined ? models.statistics() : [await statisticsNamed(models, name, modelVersion)];
   return jsonMessage({ model_stats: Array.from(wanted, ([model, of]) => entry(model, of)) });
+}
+
+async function statisticsNamed(
+  models: ServedModels,
+  name: string,
+  version: string | undefined,
+): Promise<[string, ModelStatistics]> {
+  const key = await models.keyOf(name, version);
+  return [key, models.statisticsOf(key)];
 }
 
 function entry(name: string, of: ModelStatistics): object {
