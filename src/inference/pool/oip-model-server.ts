@@ -3,7 +3,7 @@ import type { ArtifactStore } from '../artifact-store.ts';
 import { openByName } from '../foreign/oip-model.ts';
 import type { TensorThreads } from '../foreign/tensor-threads.ts';
 import { OipClient } from '../oip/client.ts';
-import { isNo, OipError } from '../oip/errors.ts';
+import { isNo, OipError, WorkerFaultError } from '../oip/errors.ts';
 import type { RemoteTarget } from '../oip/http.ts';
 import type { WorkerMemory } from '../oip/worker-memory.ts';
 import { nameElsewhere, type Variant } from '../variant.ts';
@@ -50,7 +50,13 @@ export class OipModelServer implements ModelServer {
   }
 
   async takesSchedules(signal: AbortSignal): Promise<boolean> {
-    return (await this.#extensions(signal)).includes('fovea_scheduling');
+    try {
+      return (await this.#extensions(signal)).includes('fovea_scheduling');
+    } catch (error) {
+      // Nothing that is asked of others needs what they are: they may say of it what they will.
+      if (error instanceof WorkerFaultError) return false;
+      throw error;
+    }
   }
 
   /** A server of others is not asked again. */
