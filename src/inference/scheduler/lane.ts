@@ -14,16 +14,20 @@ export interface Flight {
   readonly loads: number;
   /** It took so much longer that its images were sent to another worker, too. */
   isRepeated: boolean;
-  /** Its worker was suspected over it. */
-  wasSuspect: boolean;
+  /** Its worker gave no answer for so long meanwhile that how long it took says nothing. */
+  wasSilent: boolean;
   /** The worker had nothing else all the while. */
   wasAlone: boolean;
 }
 
 /** A batch that takes its worker up for so many times as long as it should, and for a second at least, is suspicious. */
 const SUSPICIOUS = { times: 8, atLeastMs: 1_000, unknownMs: 10_000 };
-/** A shared one is looked at once a second, and an answer waits behind what it runs for others. */
-const SHARED_AT_LEAST_MS = 3_000;
+/**
+ * What a shared one has at least: it is looked at once a second, and an answer waits behind what it runs for others. That it lives
+ * does not say that a batch's answer will ever come: it may have been lost on the way.
+ */
+const SHARED = { silentMs: 3_000, unansweredMs: 10_000 };
+const OWN = { silentMs: 0, unansweredMs: 0 };
 
 /** What a batch was to the worker that answered it. */
 export interface Occupation {
@@ -44,13 +48,18 @@ export class Lane {
   #answers = 0;
   /** When it last showed that it is alive: by an answer. */
   #answeredAt = 0;
+  /** Without any sign that it lives, and without an answer. */
   #silentMs = 0;
-  #isSuspect = false;
+  #unansweredMs = 0;
+  #suspicion: 'silent' | 'unanswered' | null = null;
 
   constructor(worker: InferenceWorker) {
     this.worker = worker;
     worker.onReady(() => this.#trust());
-    worker.onAlive?.(() => this.#trust());
+    worker.onAlive?.(() => {
+      this.#silentMs = 0;
+      if (this.#suspicion === 'silent') this.#suspicion = null;
+    });
   }
 
   get flights(): ReadonlySet<Flight> {
@@ -68,12 +77,12 @@ export class Lane {
   }
 
   get isSuspect(): boolean {
-    return this.#isSuspect;
+    return this.#suspicion !== null;
   }
 
   /** Whether it may be given work, as soon as it has room. */
   get isReady(): boolean {
-    return this.worker.ready && !this.#isSuspect;
+    return this.worker.ready && !this.isSuspect;
   }
 
   /** Has as much as it is best given at once. */
@@ -117,13 +126,13 @@ export class Lane {
   }
 
   begin(images: readonly QueuedImage[], variantKey: string, expectedMs: number | null, now: number): Flight {
-    if (this.#flights.size === 0) this.#silentMs = 0;
+    if (this.#flights.size === 0) [this.#silentMs, this.#unansweredMs] = [0, 0];
     const { begun: loads } = this.worker.loads;
     const wasAlone = this.#flights.size === 0;
     for (const other of this.#flights) other.wasAlone = false;
     const flight: Flight = {
       ...{ images, variantKey, expectedMs, loads, sentAt: now },
-      ...{ isRepeated: false, wasSuspect: false, wasAlone },
+      ...{ isRepeated: false, wasSilent: false, wasAlone },
     };
     this.#flights.add(flight);
     return flight;
@@ -135,7 +144,7 @@ export class Lane {
     const ms = now.elapsed - (isShared ? flight.sentAt : Math.max(flight.sentAt, this.#answeredAt));
     const { begun, underWay } = this.worker.loads;
     const hasLoaded = begun !== flight.loads || underWay;
-    const isTelling = ran && !hasLoaded && !flight.wasSuspect;
+    const isTelling = ran && !hasLoaded && !flight.wasSilent;
     if (isTelling) this.speed.learn(flight.variantKey, flight.images.length, ms, now);
     this.#answeredAt = now.elapsed;
     this.#answers += 1;
@@ -155,18 +164,22 @@ export class Lane {
    */
   passed(ms: number): boolean {
     const [oldest] = this.#flights;
-    if (!oldest || this.#isSuspect) return false;
-    this.#silentMs = this.worker.loads.underWay ? 0 : this.#silentMs + ms;
-    const leastMs = this.worker.isShared ? SHARED_AT_LEAST_MS : 0;
-    if (this.#silentMs <= Math.max(leastMs, boundOf(oldest))) return false;
-    this.#isSuspect = true;
-    for (const flight of this.#flights) flight.wasSuspect = true;
-    return true;
+    if (!oldest || this.isSuspect) return false;
+    const isLoading = this.worker.loads.underWay;
+    this.#silentMs = isLoading ? 0 : this.#silentMs + ms;
+    this.#unansweredMs = isLoading ? 0 : this.#unansweredMs + ms;
+    const boundMs = boundOf(oldest);
+    const least = this.worker.isShared ? SHARED : OWN;
+    if (this.#unansweredMs > Math.max(least.unansweredMs, boundMs)) this.#suspicion = 'unanswered';
+    else if (this.#silentMs > Math.max(least.silentMs, boundMs)) this.#suspicion = 'silent';
+    if (this.isSuspect || this.#silentMs > boundMs)
+      for (const flight of this.#flights) flight.wasSilent = true;
+    return this.isSuspect;
   }
 
   #trust(): void {
-    this.#silentMs = 0;
-    this.#isSuspect = false;
+    [this.#silentMs, this.#unansweredMs] = [0, 0];
+    this.#suspicion = null;
   }
 
   #leave(flight: Flight, now: number): void {

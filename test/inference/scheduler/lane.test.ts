@@ -49,6 +49,41 @@ it('trusts a suspect again that answers, be it by an error, and one that has com
   expect(lane.isReady).toBe(true);
 });
 
+it('gives a shared worker three seconds, and ten where it shows that it lives, as an answer may be lost for all that', () => {
+  const worker = new PaperWorker();
+  worker.isShared = true;
+  const lane = laneAt(null, worker);
+  lane.begin(paperImages(1), 'v', 10, 0);
+  expect(lane.passed(3_000)).toBe(false);
+  expect(lane.passed(1)).toBe(true);
+  worker.showLife();
+  expect(lane.isReady).toBe(true);
+  for (let seconds = 4; seconds <= 9; seconds += 1) {
+    expect(lane.passed(1_000)).toBe(false);
+    worker.showLife();
+  }
+  expect(lane.passed(1_000)).toBe(true);
+  worker.showLife();
+  expect(lane.isReady).toBe(false);
+});
+
+it('measures what a shared worker does for others, and not that it hung', () => {
+  const worker = new PaperWorker();
+  worker.isShared = true;
+  const lane = laneAt(null, worker);
+  const hung = lane.begin(paperImages(1), 'v', 10, 0);
+  lane.passed(1_500);
+  lane.answered(hung, at(1_500), true);
+  expect(lane.speed.measuredMs('v', 1)).toBeNull();
+  const waited = lane.begin(paperImages(1), 'v', 10, 2_000);
+  for (let seconds = 1; seconds <= 2; seconds += 1) {
+    lane.passed(1_000);
+    worker.showLife();
+  }
+  lane.answered(waited, at(4_000), true);
+  expect(lane.speed.measuredMs('v', 1)).toBeCloseTo(2_000);
+});
+
 it('measures how long a batch takes the worker up, not how long it stood behind another', () => {
   const lane = laneAt(null);
   const [first, second] = [0, 0].map((now) => lane.begin(paperImages(1), 'v', null, now));

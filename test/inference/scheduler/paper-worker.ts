@@ -20,6 +20,7 @@ export class PaperWorker implements InferenceWorker {
   freeBytes: number | null = null;
   isSilent = false;
   readonly #onReady: (() => void)[] = [];
+  readonly #onAlive: (() => void)[] = [];
 
   constructor(name = 'paper', capacity = 2) {
     this.name = name;
@@ -45,6 +46,14 @@ export class PaperWorker implements InferenceWorker {
   becomeReady(): void {
     this.ready = true;
     for (const callback of this.#onReady) callback();
+  }
+
+  onAlive(callback: () => void): void {
+    this.#onAlive.push(callback);
+  }
+
+  showLife(): void {
+    for (const callback of this.#onAlive) callback();
   }
 
   infer(_variant: Variant, _pixels: Tensor): Promise<BatchOutput> {
