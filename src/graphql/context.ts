@@ -25,7 +25,7 @@ export interface Services {
   readonly usage: Pick<UsageReader, 'usage' | 'ofApiKey'>;
   readonly invoices: Pick<Invoices, 'preview'>;
   readonly models: Pick<ModelRegistry, 'resolve' | 'list' | 'get'>;
-  readonly inference: Pick<InferenceService, 'classify' | 'detect' | 'segment' | 'maskPng'>;
+  readonly inference: Pick<InferenceService, 'classify' | 'detect' | 'segment' | 'maskPng' | 'requireRoom'>;
   readonly uploads: Pick<Uploads, 'create' | 'present' | 'receive'>;
   readonly rateLimiter: RateLimiter;
 }

@@ -12,6 +12,7 @@ import type { Registry } from 'prom-client';
 import type { Logger } from '../lib/logger.ts';
 import { traced } from '../lib/tracing/span.ts';
 import type { Tracer } from '../lib/tracing/tracer.ts';
+import { asksForInference } from './asks-for-inference.ts';
 import type { GraphqlContext, Services } from './context.ts';
 import { answerPreflights, letAnyTenantsPagesRead, letRead } from './cors.ts';
 import { type Exchange, openExchange } from './exchange.ts';
@@ -23,6 +24,7 @@ import {
   anonymousLimit,
   discardBody,
   knownCallersLimit,
+  parseJson,
   readJsonBody,
 } from './request-body.ts';
 import type { RequestMetrics } from './request-metrics.ts';
@@ -121,9 +123,11 @@ function identifyAndRead({ maxBodyBytes }: HttpAppOptions): RequestHandler {
     const exchange = exchangeOf(response);
     try {
       await traced(exchange.span, 'authenticate', {}, () => identify(request, response, exchange));
-      request.body = await traced(exchange.span, 'receive', {}, () =>
+      const json = await traced(exchange.span, 'receive', {}, () =>
         readJsonBody(request, exchange.principal ? limit : anonymousLimit),
       );
+      if (json !== null) requireRoom(json, exchange);
+      request.body = json === null ? undefined : parseJson(json);
       requireShallow(documentOf(request));
     } catch (error) {
       if (error instanceof AbortedBodyError) return;
@@ -149,6 +153,13 @@ async function identify(request: Request, response: Response, exchange: Exchange
   } finally {
     await letRead(request, response, exchange.principal?.tenant ?? null, origins);
   }
+}
+
+/** A tenant that floods is refused before its requests cost more than their way in. */
+function requireRoom(json: Buffer, { principal, services }: Exchange): void {
+  if (principal === null || !asksForInference(json)) return;
+  const { id: tenantId, plan } = principal.tenant;
+  services.inference.requireRoom({ tenantId, weight: plan.weight, concurrency: plan.concurrency });
 }
 
 /** The GraphQL document as it was sent; empty where there is none, or what stands in its place is none. */

@@ -39,17 +39,21 @@ class RefusedBodyError extends BadUserInputError {
 export class AbortedBodyError extends Error {}
 
 /**
- * The JSON in a POST's body; undefined where there is none to read (another method or content type: Apollo says what it
- * expects then). Collects the bytes once and parses them once, which is a tenth faster than `express.json`: an image in
- * base64 is most of what a request costs here. Throws the limit's refusal, BadUserInputError and AbortedBodyError.
+ * The JSON in a POST's body, as it came; null where there is none to read (another method or content type: Apollo says what it
+ * expects then). Collects the bytes once, which with `parseJson` is a tenth faster than `express.json`: an image in base64 is most of
+ * what a request costs here. Throws the limit's refusal, BadUserInputError and AbortedBodyError.
  */
-export async function readJsonBody(request: IncomingMessage, limit: BodyLimit): Promise<unknown> {
-  if (request.method !== 'POST' || !isJson(request.headers['content-type'])) return undefined;
+export async function readJsonBody(request: IncomingMessage, limit: BodyLimit): Promise<Buffer | null> {
+  if (request.method !== 'POST' || !isJson(request.headers['content-type'])) return null;
   const encoding = request.headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity') {
     throw new RefusedBodyError(`The body is in the content encoding ${encoding}: send it without one.`, 415);
   }
-  const bytes = await collect(request, limit);
+  return collect(request, limit);
+}
+
+/** Throws BadUserInputError. */
+export function parseJson(bytes: Buffer): unknown {
   requireFewValues(bytes);
   try {
     return JSON.parse(bytes.toString('utf8'));

@@ -1,6 +1,4 @@
-import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { ApolloServer } from '@apollo/server';
 import {
   ApolloServerPluginCacheControlDisabled,
@@ -14,6 +12,7 @@ import type { Logger } from '../lib/logger.ts';
 import { noTracer, type Tracer } from '../lib/tracing/tracer.ts';
 import type { GraphqlContext, Services } from './context.ts';
 import { createHttpApp } from './http-app.ts';
+import { type Listening, listen } from './listen.ts';
 import { errorsPlugin, toPublicError } from './plugins/errors.ts';
 import { limitsPlugin } from './plugins/limits.ts';
 import { createRequestMetrics } from './request-metrics.ts';
@@ -82,6 +81,7 @@ export async function createGraphqlServer(
     tracer: options.tracer ?? noTracer,
   });
   const server = createServer(app);
+  let listening: Listening | null = null;
   let closing: Promise<void> | null = null;
   // While closing, a connection that has just been answered is idle and can go.
   server.on('request', (_request, response) => {
@@ -92,16 +92,15 @@ export async function createGraphqlServer(
 
   const close = async (graceMs: number): Promise<void> => {
     const cut = setTimeout(() => server.closeAllConnections(), graceMs);
-    if (server.listening) await new Promise((resolve) => server.close(resolve));
+    await listening?.close();
     clearTimeout(cut);
     await apollo.stop();
   };
 
   return {
     async listen(port, host) {
-      server.listen(port, host);
-      await once(server, 'listening');
-      return { port: (server.address() as AddressInfo).port };
+      listening = await listen(server, port, host);
+      return { port: listening.port };
     },
     close: (graceMs) => {
       closing ??= close(graceMs);

@@ -22,7 +22,10 @@ import type { ClassifyOutput, DetectOutput, SegmentOutput } from './variant.ts';
 export interface InferenceDependencies extends ServingDependencies {
   readonly selection: ModelSelection;
   /** Inference requests in flight by tenant; null: one more is too many. */
-  readonly concurrency: { enter(tenantId: string, limit: number): (() => void) | null };
+  readonly concurrency: {
+    enter(tenantId: string, limit: number): (() => void) | null;
+    isFull(tenantId: string, limit: number): boolean;
+  };
 }
 
 /** The way of a request from its images to a booked answer: see «How one request flows» in ARCHITECTURE.md. */
@@ -37,6 +40,15 @@ export class InferenceService {
   /** Called with each request that is answered, replays included. */
   onAnswered(callback: (receipt: Receipt) => void): void {
     this.#onAnswered.push(callback);
+  }
+
+  /**
+   * Throws what any inference request of the tenant would be refused for at present, so far as that is known without one:
+   * ConcurrencyLimitedError, OverloadedError.
+   */
+  requireRoom({ tenantId, weight, concurrency }: Pick<Caller, 'tenantId' | 'weight' | 'concurrency'>): void {
+    if (this.#dependencies.concurrency.isFull(tenantId, concurrency)) throw tooManyInFlight({ concurrency });
+    this.#dependencies.dispatcher.requireRoom({ tenant: tenantId, weight });
   }
 
   classify(caller: Caller, request: ClassifyRequest): Promise<ClassifyAnswer> {
@@ -102,12 +114,7 @@ export class InferenceService {
   ): Promise<Answer<Results[T]>> {
     const { selection, concurrency, dispatcher } = this.#dependencies;
     const leave = concurrency.enter(caller.tenantId, caller.concurrency);
-    if (!leave) {
-      throw new ConcurrencyLimitedError(
-        `Your plan allows ${caller.concurrency} inference requests in flight: wait for one to be answered.`,
-        { retryAfterMs: 100 },
-      );
-    }
+    if (!leave) throw tooManyInFlight(caller);
     try {
       const chosen = await selection.choose(caller.tenantId, {
         ...request,
@@ -145,6 +152,13 @@ export class InferenceService {
       leave();
     }
   }
+}
+
+function tooManyInFlight({ concurrency }: Pick<Caller, 'concurrency'>): ConcurrencyLimitedError {
+  return new ConcurrencyLimitedError(
+    `Your plan allows ${concurrency} inference requests in flight: wait for one to be answered.`,
+    { retryAfterMs: 100 },
+  );
 }
 
 /** Throws where the caller's credential is for other models alone: `name` allows every version of it, `name@2` that one. */

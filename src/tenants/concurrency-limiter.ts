@@ -1,16 +1,21 @@
 export interface ConcurrencyLimiter {
   /** Answers what to call when the work is done, or null where `limit` of `key`'s are under way. */
   enter(key: string, limit: number): (() => void) | null;
+  /** Whether `enter` would answer null. */
+  isFull(key: string, limit: number): boolean;
 }
 
 /** Counts what is under way in this process. */
 export class MemoryConcurrencyLimiter implements ConcurrencyLimiter {
   readonly #running = new Map<string, number>();
 
+  isFull(key: string, limit: number): boolean {
+    return (this.#running.get(key) ?? 0) >= limit;
+  }
+
   enter(key: string, limit: number): (() => void) | null {
-    const running = this.#running.get(key) ?? 0;
-    if (running >= limit) return null;
-    this.#running.set(key, running + 1);
+    if (this.isFull(key, limit)) return null;
+    this.#running.set(key, (this.#running.get(key) ?? 0) + 1);
 
     let left = false;
     return () => {

@@ -80,6 +80,32 @@ describe('CONCURRENCY_LIMITED', () => {
   });
 });
 
+it('refuses what asks for inference before it is parsed, where its tenant has no room, and nothing else', async () => {
+  const limited = await server.createTenant({ plan: 'Free' });
+  const { goOn } = await stopWorker(server);
+  const running = Array.from({ length: 4 }, () => limited.client.classify({ images: image }));
+  await untilImages(server, { running: 1, queued: 3 });
+  const send = (body: string) =>
+    fetch(`${server.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${limited.key}` },
+      body,
+    });
+  const refused = await send('{"query":"mutation { classify(input: {}) { receipt } }", and no JSON');
+  expect(refused.status).toBe(503);
+  expect(refused.headers.get('retry-after')).toBe('1');
+  expect(await refused.json()).toMatchObject({
+    errors: [{ extensions: { code: 'CONCURRENCY_LIMITED', retryAfterMs: 100 } }],
+    extensions: { requestId: expect.any(String) },
+  });
+  const quota = await limited.client.data<{ quota: object }>('{ quota { reserved } }');
+  expect(quota).toEqual({ quota: { reserved: 4 } });
+  goOn();
+  await Promise.all(running);
+  expect((await send('{"query":"mutation { classify(input: {}) }", and no JSON')).status).toBe(400);
+  await expectBooked(server, limited.client, { requests: 4, images: 4, units: 4, errors: 0 });
+});
+
 describe('RATE_LIMITED', () => {
   it('where too few points are left, with the time to come back after, for this tenant alone', async () => {
     const [limited, other] = await Promise.all([

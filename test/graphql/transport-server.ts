@@ -154,5 +154,11 @@ export const minimalServices: Omit<Services, 'rateLimiter'> = {
   usage: { usage: notHere, ofApiKey: notHere },
   invoices: { preview: notHere },
   uploads: { create: notHere, present: async () => null, receive: notHere },
-  inference: { classify: notHere, detect: notHere, segment: notHere, maskPng: notHere },
+  inference: {
+    classify: notHere,
+    detect: notHere,
+    segment: notHere,
+    maskPng: notHere,
+    requireRoom: () => {},
+  },
 };

@@ -9,7 +9,13 @@ test('lets no more than the limit in, per key, and another as one leaves', () =>
   expect(second).not.toBeNull();
   expect(limiter.enter('a', 2)).toBeNull();
   expect(limiter.enter('b', 2)).not.toBeNull();
+  expect([limiter.isFull('a', 2), limiter.isFull('a', 3), limiter.isFull('b', 2)]).toEqual([
+    true,
+    false,
+    false,
+  ]);
   first?.();
+  expect(limiter.isFull('a', 2)).toBe(false);
   expect(limiter.enter('a', 2)).not.toBeNull();
   expect(limiter.enter('a', 2)).toBeNull();
 });

@@ -20,6 +20,8 @@ export interface Applicant {
   readonly timeoutMs: number;
 }
 
+type Asked = Pick<Applicant, 'tenant' | 'weight' | 'images'>;
+
 /** What an admitted request has taken up. */
 export interface Place {
   /** One of the images to be fetched has come. */
@@ -42,6 +44,8 @@ const HEADROOM = 1.2;
 /** So much work for each worker keeps everything busy. */
 const ENOUGH_MS = 20;
 const LONGEST_RETRY_MS = 60_000;
+/** For so long at most what made a tenant's request late is taken to do so to its next one. */
+const LATE_FOR_MS = 250;
 
 /**
  * Decides before anything is decoded what is served and what is not: what is admitted and then dropped costs as much as what is
@@ -58,6 +62,8 @@ export class Admission {
   readonly #backlog = new Backlog();
   readonly #drain = new DrainRate();
   readonly #shed = new Map<ShedReason, number>();
+  /** Of tenants with images here of whom even one more would have been late a moment ago: until when it would be. */
+  readonly #lateUntil = new Map<string, number>();
   #admitted = 0;
 
   constructor(options: AdmissionOptions) {
@@ -79,7 +85,7 @@ export class Admission {
     const { tenant, weight, images, fetched } = applicant;
     const imageMs = this.#imageMs(applicant);
     this.#requirePlaces(applicant, imageMs);
-    this.#requireTime(applicant, (images - fetched) * imageMs);
+    this.#requireTime(applicant, imageMs);
     let [workMs, hasLeft] = [0, false];
     const take = (moreMs: number) => {
       workMs += moreMs;
@@ -103,6 +109,18 @@ export class Admission {
     };
   }
 
+  /**
+   * Throws the OverloadedError that a request of the tenant would get from `admit`, where that is known without the request:
+   * so a flood is refused before it is parsed. One with more time than that which was late last may be refused with the others.
+   */
+  requireRoom({ tenant, weight }: Pick<Applicant, 'tenant' | 'weight'>): void {
+    const anyRequest = { tenant, weight, images: 1 };
+    this.#requirePlaces(anyRequest, this.#backlog.workMs / Math.max(1, this.#admitted));
+    const waitMs = (this.#lateUntil.get(tenant) ?? 0) - this.#options.clock.elapsed();
+    if (waitMs <= 0) this.#lateUntil.delete(tenant);
+    else throw this.#refusal('late', anyRequest, 'A request of yours would just have been late.', waitMs);
+  }
+
   get #workers(): number {
     return Math.max(1, this.#options.workers());
   }
@@ -118,39 +136,46 @@ export class Admission {
     return costs.batchMs(key, images) / images;
   }
 
-  #requirePlaces({ tenant, weight, images }: Applicant, imageMs: number): void {
+  #requirePlaces(asked: Asked, imageMs: number): void {
+    const { tenant, weight, images } = asked;
     const own = this.#placesOf.get(tenant) ?? 0;
     const free = this.#options.most - this.#admitted;
     if (images > free) {
       // How full it is for others is nobody's business.
-      throw this.#refusal('full', images, 'The queue is full.', ((images - free) * imageMs) / this.#rate);
+      throw this.#refusal('full', asked, 'The queue is full.', ((images - free) * imageMs) / this.#rate);
     }
     const ownLimit = Math.max(MAX_IMAGES, free - images);
     if (own + images <= ownLimit) return;
     const share = this.#backlog.shareOf(tenant, weight);
     throw this.#refusal(
       'share',
-      images,
+      asked,
       `You have ${own} images waiting or running, and ${ownLimit} are the most now.`,
       ((own + images - ownLimit) * imageMs) / (share * this.#rate),
     );
   }
 
-  #requireTime({ tenant, weight, images, timeoutMs }: Applicant, workMs: number): void {
+  #requireTime(applicant: Applicant, imageMs: number): void {
+    const { tenant, weight, images, fetched, timeoutMs } = applicant;
+    const workMs = (images - fetched) * imageMs;
     const allowedMs = timeoutMs / HEADROOM;
     // What would be late with nothing before it is not refused for what is: it is told that it was too late.
     if (workMs / this.#rate > allowedMs) return;
-    const waitMs = this.#backlog.until(tenant, weight, workMs) / this.#rate;
-    if (waitMs <= allowedMs) return;
+    const waitMs = (moreMs: number) => this.#backlog.until(tenant, weight, moreMs) / this.#rate;
+    const lateMs = waitMs(workMs) - allowedMs;
+    if (lateMs <= 0) return;
+    const oneLateMs = Math.min(waitMs(imageMs) - allowedMs, LATE_FOR_MS);
+    if (oneLateMs > 0 && this.#placesOf.has(tenant))
+      this.#lateUntil.set(tenant, this.#options.clock.elapsed() + oneLateMs);
     throw this.#refusal(
       'late',
-      images,
-      `It would take about ${Math.ceil(waitMs)} ms to answer this, more than the ${timeoutMs} ms that it may.`,
-      waitMs - allowedMs,
+      applicant,
+      `It would take about ${Math.ceil(waitMs(workMs))} ms to answer this, more than the ${timeoutMs} ms that it may.`,
+      lateMs,
     );
   }
 
-  #refusal(reason: ShedReason, images: number, message: string, waitMs: number): OverloadedError {
+  #refusal(reason: ShedReason, { images }: Asked, message: string, waitMs: number): OverloadedError {
     this.#shed.set(reason, (this.#shed.get(reason) ?? 0) + images);
     const retryAfterMs = Math.min(LONGEST_RETRY_MS, Math.max(1, Math.ceil(waitMs)));
     return new OverloadedError(`${message} Try again later.`, { retryAfterMs });
@@ -159,7 +184,9 @@ export class Admission {
   #take(tenant: string, places: number): void {
     this.#admitted += places;
     const own = (this.#placesOf.get(tenant) ?? 0) + places;
-    if (own === 0) this.#placesOf.delete(tenant);
-    else this.#placesOf.set(tenant, own);
+    this.#placesOf.set(tenant, own);
+    if (own > 0) return;
+    this.#placesOf.delete(tenant);
+    this.#lateUntil.delete(tenant);
   }
 }

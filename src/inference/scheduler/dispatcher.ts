@@ -128,6 +128,11 @@ export class Dispatcher {
     return this.#estimate.batchMs(variantKey, 1);
   }
 
+  /** See `Admission.requireRoom`. */
+  requireRoom(tenant: Pick<Applicant, 'tenant' | 'weight'>): void {
+    this.#admission.requireRoom(tenant);
+  }
+
   /** See `Admission.admit`. */
   admit(applicant: Applicant): Place {
     return this.#admission.admit(applicant);

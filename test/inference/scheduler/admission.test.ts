@@ -163,6 +163,46 @@ describe('time', () => {
   });
 });
 
+describe('room, before it is known for what', () => {
+  const room = (admission: Admission, tenant: string) => () => admission.requireRoom({ tenant, weight: 1 });
+
+  it('is there unless not even one image has a place', () => {
+    const { admission, admit } = admissionOf(100);
+    const place = admit('a', 49);
+    refusal(() => admit('a', 2));
+    room(admission, 'a')();
+    admit('a', 1);
+    expect(refusal(room(admission, 'a')).message).toMatch(/^You have 50 images waiting or running/);
+    room(admission, 'b')();
+    place.leave(49);
+    room(admission, 'a')();
+    expect([...admission.shed]).toEqual([['share', 3]]);
+  });
+
+  it('is not there as long as even one image would be late, as one just was; for that tenant alone', () => {
+    const { admission, admit, clock } = admissionOf(10_000);
+    const places = Array.from({ length: 50 }, () => admit('a', 1));
+    room(admission, 'a')();
+    const { retryAfterMs } = refusal(() => admit('a', 1, { timeoutMs: 600 }));
+    expect(retryAfterMs).toBe(10);
+    clock.ms += 4;
+    expect(refusal(room(admission, 'a')).retryAfterMs).toBe(6);
+    room(admission, 'b')();
+    clock.ms += 6;
+    room(admission, 'a')();
+    refusal(() => admit('a', 1, { timeoutMs: 600 }));
+    for (const place of places) place.leave(1);
+    room(admission, 'a')();
+  });
+
+  it('is there for one image where many would be late', () => {
+    const { admission, admit } = admissionOf(10_000);
+    admit('a', 32);
+    refusal(() => admit('a', 32, { timeoutMs: 500 }));
+    room(admission, 'a')();
+  });
+});
+
 describe('a request that is over', () => {
   it('leaves nothing behind, though one of its pictures comes only then', () => {
     const { admit } = admissionOf(100);
