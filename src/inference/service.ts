@@ -1,5 +1,6 @@
 import { ConcurrencyLimitedError, ForbiddenError } from '../lib/errors.ts';
 import { traced } from '../lib/tracing/span.ts';
+import { AnswerMargin } from './answer-margin.ts';
 import type { Size } from './images/geometry.ts';
 import type { ChosenVariant, ModelSelection } from './model-selection.ts';
 import type {
@@ -19,7 +20,7 @@ import type { Results, ServedTask } from './tasks/read-output.ts';
 import { DEFAULT_TIMEOUT_MS, validateClassify, validateDetect, validateSegment } from './validate.ts';
 import type { ClassifyOutput, DetectOutput, SegmentOutput } from './variant.ts';
 
-export interface InferenceDependencies extends ServingDependencies {
+export interface InferenceDependencies extends Omit<ServingDependencies, 'margin'> {
   readonly selection: ModelSelection;
   /** Inference requests in flight by tenant; null: one more is too many. */
   readonly concurrency: {
@@ -30,11 +31,11 @@ export interface InferenceDependencies extends ServingDependencies {
 
 /** The way of a request from its images to a booked answer: see «How one request flows» in ARCHITECTURE.md. */
 export class InferenceService {
-  readonly #dependencies: InferenceDependencies;
+  readonly #dependencies: InferenceDependencies & ServingDependencies;
   readonly #onAnswered: ((receipt: Receipt) => void)[] = [];
 
   constructor(dependencies: InferenceDependencies) {
-    this.#dependencies = dependencies;
+    this.#dependencies = { ...dependencies, margin: new AnswerMargin() };
   }
 
   /** Called with each request that is answered, replays included. */

@@ -6,6 +6,7 @@ import { orAborted } from '../lib/or-aborted.ts';
 import type { SafeFetch } from '../lib/safe-fetch.ts';
 import { traced } from '../lib/tracing/span.ts';
 import type { Ledger } from '../metering/ledger.ts';
+import type { AnswerMargin } from './answer-margin.ts';
 import { HOLD_OUTLIVES_DEADLINE_MS, type Hold, hold, type KeptAnswer, requestHash } from './booking.ts';
 import { hitPrice } from './cache/hit-price.ts';
 import type { Answered, ResultCache } from './cache/result-cache.ts';
@@ -39,6 +40,7 @@ export interface ServingDependencies {
   readonly cache: ResultCache | null;
   /** What of the price an image costs that was not run for its request, 0..1. */
   readonly cachedShare: number;
+  readonly margin: AnswerMargin;
   readonly clock: Clock;
 }
 
@@ -65,6 +67,8 @@ export class Serving<T extends ServedTask> {
   /** The same moment, on the clock of `Clock.elapsed`. */
   readonly #started: number;
   readonly #timeoutMs: number;
+  /** Until its booking is asked for. */
+  readonly #allowedMs: number;
   readonly #requestId: string;
   readonly #idempotency: { key: string; requestHash: Uint8Array } | null;
   /** Aborted with the error that ends the request before its answer. */
@@ -93,6 +97,7 @@ export class Serving<T extends ServedTask> {
     this.#startedAt = dependencies.clock.now();
     this.#started = dependencies.clock.elapsed();
     this.#timeoutMs = request.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    this.#allowedMs = this.#timeoutMs - dependencies.margin.of(this.#timeoutMs, this.#started);
     this.#requestId = uuidv7({ msecs: this.#startedAt });
     const key = request.idempotencyKey;
     this.#idempotency = key === null ? null : { key, requestHash: requestHash(task, request) };
@@ -101,7 +106,7 @@ export class Serving<T extends ServedTask> {
       weight: caller.weight,
       plan: caller.plan,
       priority: request.priority,
-      deadline: this.#startedAt + this.#timeoutMs,
+      deadline: this.#startedAt + this.#allowedMs,
       abandoned: this.#abandoned.signal,
       span: caller.span,
       dispatched: false,
@@ -111,7 +116,7 @@ export class Serving<T extends ServedTask> {
   async answer(): Promise<Answer<Results[T]>> {
     // While its model was looked up nobody listened for this.
     if (this.#caller.signal.aborted) throw hungUpError();
-    const timer = setTimeout(() => this.#abandon(this.#deadlineExceeded()), this.#timeoutMs);
+    const timer = setTimeout(() => this.#abandon(this.#deadlineExceeded()), this.#allowedMs);
     const hungUp = () => {
       // What is dispatched is computed anyway: it is booked, and waits for a retry under its idempotency key.
       if (!this.#ticket.dispatched) this.#abandon(hungUpError());
@@ -260,7 +265,7 @@ export class Serving<T extends ServedTask> {
   async #commit(images: (AnsweredImage<Results[T]> | FailedImage)[]) {
     const { tenantId, apiKeyId, memberId, monthlyUnits: limit } = this.#caller;
     const { model, version, variant } = this.#chosen;
-    const { cache, cachedShare } = this.#dependencies;
+    const { cache, cachedShare, margin, clock } = this.#dependencies;
     const answered = images.filter((image): image is AnsweredImage<Results[T]> => 'run' in image);
     const results = images.map((image) => ('run' in image ? image.run.computed.result : image));
     if (this.#idempotency) requireKeepable(results);
@@ -287,9 +292,11 @@ export class Serving<T extends ServedTask> {
       latencyMs: receipt.timings.totalMs,
       idempotency: this.#idempotency && { ...this.#idempotency, answer: { results, receipt } },
     };
+    const askedAt = clock.elapsed();
     const outcome = await traced(this.#caller.span, 'commit', { 'fovea.units': units }, () =>
       this.#dependencies.ledger.commit(booking),
     );
+    margin.booked(clock.elapsed() - askedAt, clock.elapsed());
     // The hold was swept: nothing was booked, so nothing is answered.
     if (outcome.kind === 'no-hold') {
       this.#billed = 0;
