@@ -19,6 +19,7 @@ the deadline, more images admitted than the queue's bound; and the share of the 
 
 ${COMMON_OPTIONS}  --deadline n         of each request, milliseconds (2000)
   --requests n         offered at each load, in the place of --seconds
+  --load n             this one alone
 `;
 
 const LOADS = [1, 3, 10];
@@ -43,7 +44,7 @@ interface Violations {
 }
 
 export async function run(args: string[]): Promise<void> {
-  const options = readOptions(args, USAGE, { seconds: 10, rounds: 3, deadline: 2_000, requests: 0 });
+  const options = readOptions(args, USAGE, { seconds: 10, rounds: 3, deadline: 2_000, requests: 0, load: 0 });
   if (!options) return;
   const model = await chooseModel(mobileNetV2, options.manifest);
   await onStage(async (stage) => {
@@ -59,10 +60,11 @@ export async function run(args: string[]): Promise<void> {
       { all: foveaStream(url, keys, bodies, clients) },
       options.seconds,
     );
+    const loads = options.load > 0 ? [options.load] : LOADS;
     const results: AtLoad[][] = [];
     for (let round = 1; round <= options.rounds; round++) {
       const atLoads: AtLoad[] = [];
-      for (const load of LOADS) {
+      for (const load of loads) {
         const offered = load * saturation;
         const seconds = options.requests > 0 ? options.requests / offered : options.seconds;
         const before = await readMetrics(url);
@@ -90,7 +92,7 @@ export async function run(args: string[]): Promise<void> {
       }
       results.push(atLoads);
     }
-    const loads = LOADS.map((_, index) =>
+    const told = loads.map((_, index) =>
       overRounds(
         results.map((round) => round[index]!),
         saturation,
@@ -98,14 +100,14 @@ export async function run(args: string[]): Promise<void> {
     );
     const result = {
       model: `${model.name}@${model.version}`,
-      ...{ saturation, deadlineMs: options.deadline, loads, rounds: results },
+      ...{ saturation, deadlineMs: options.deadline, loads: told, rounds: results },
     };
     tell(
       options.json,
       result,
       [
         `${result.model}; saturated at ${figure(saturation)} images/s; deadline ${options.deadline} ms`,
-        inWords(loads, results.at(-1)!),
+        inWords(told, results.at(-1)!),
       ].join('\n'),
     );
   }).finally(model.remove);
