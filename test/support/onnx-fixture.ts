@@ -48,25 +48,23 @@ export function meanModel(
  * [1]) times, some million rounds a second. `counted` (int64 [1]) is `rounds` again.
  */
 export function slowModel(size: number): Uint8Array {
-  const body = create(GraphProtoSchema, {
-    name: 'body',
-    input: [
-      valueInfo('round', INT64, []),
-      valueInfo('go_on', BOOL, []),
-      valueInfo('before', FLOAT, [null, 3]),
-    ],
-    output: [valueInfo('still', BOOL, []), valueInfo('after', FLOAT, [null, 3])],
-    node: [node('Identity', ['go_on'], ['still']), node('Neg', ['before'], ['after'])],
-  });
-  const loop = node('Loop', ['rounds', '', 'raw'], ['means']);
-  loop.attribute.push(
-    create(AttributeProtoSchema, { name: 'body', type: AttributeProto_AttributeType.GRAPH, g: body }),
-  );
   const graph = create(GraphProtoSchema, {
     name: 'slow',
     input: [valueInfo('images', UINT8, [null, size, size, 3]), valueInfo('rounds', INT64, [1])],
     output: [valueInfo('means', FLOAT, [null, 3]), valueInfo('counted', INT64, [1])],
-    node: [...means('images', 'raw'), loop, node('Identity', ['rounds'], ['counted'])],
+    node: [...means('images', 'raw'), negations('rounds', ''), node('Identity', ['rounds'], ['counted'])],
+  });
+  return model(graph);
+}
+
+/** As `slowModel`, but it always takes so many rounds, for a batch as for one image. */
+export function steadyModel(size: number, rounds: number): Uint8Array {
+  const graph = create(GraphProtoSchema, {
+    name: 'steady',
+    input: [valueInfo('images', UINT8, [null, size, size, 3])],
+    output: [valueInfo('means', FLOAT, [null, 3])],
+    initializer: [floats('always', [], [rounds])],
+    node: [...means('images', 'raw'), castTo(INT64, 'always', 'rounds'), negations('rounds', '')],
   });
   return model(graph);
 }
@@ -76,20 +74,6 @@ export function slowModel(size: number): Uint8Array {
  * second, 40 for ever.
  */
 export function slowOnBrightModel(size: number): Uint8Array {
-  const body = create(GraphProtoSchema, {
-    name: 'body',
-    input: [
-      valueInfo('round', INT64, []),
-      valueInfo('go_on', BOOL, []),
-      valueInfo('before', FLOAT, [null, 3]),
-    ],
-    output: [valueInfo('still', BOOL, []), valueInfo('after', FLOAT, [null, 3])],
-    node: [node('Identity', ['go_on'], ['still']), node('Neg', ['before'], ['after'])],
-  });
-  const loop = node('Loop', ['rounds', '', 'raw'], ['means']);
-  loop.attribute.push(
-    create(AttributeProtoSchema, { name: 'body', type: AttributeProto_AttributeType.GRAPH, g: body }),
-  );
   const graph = create(GraphProtoSchema, {
     name: 'slow-on-bright',
     input: [valueInfo('images', UINT8, [null, size, size, 3])],
@@ -100,7 +84,7 @@ export function slowOnBrightModel(size: number): Uint8Array {
       reduction('ReduceMax', 'raw', 'brightest', [0n, 1n]),
       node('Pow', ['two', 'brightest'], ['power']),
       castTo(INT64, 'power', 'rounds'),
-      loop,
+      negations('rounds', ''),
     ],
   });
   return model(graph);
@@ -108,20 +92,6 @@ export function slowOnBrightModel(size: number): Uint8Array {
 
 /** As `meanModel` with gain 1, but a batch with a picture in it that is white all over is never done. */
 export function stuckOnWhiteModel(size: number): Uint8Array {
-  const body = create(GraphProtoSchema, {
-    name: 'body',
-    input: [
-      valueInfo('round', INT64, []),
-      valueInfo('go_on', BOOL, []),
-      valueInfo('before', FLOAT, [null, 3]),
-    ],
-    output: [valueInfo('still', BOOL, []), valueInfo('after', FLOAT, [null, 3])],
-    node: [node('Identity', ['go_on'], ['still']), node('Neg', ['before'], ['after'])],
-  });
-  const loop = node('Loop', ['', 'any_white', 'raw'], ['means']);
-  loop.attribute.push(
-    create(AttributeProtoSchema, { name: 'body', type: AttributeProto_AttributeType.GRAPH, g: body }),
-  );
   const graph = create(GraphProtoSchema, {
     name: 'stuck-on-white',
     input: [valueInfo('images', UINT8, [null, size, size, 3])],
@@ -132,7 +102,7 @@ export function stuckOnWhiteModel(size: number): Uint8Array {
       reduction('ReduceMin', 'raw', 'darkest', [1n]),
       reduction('ReduceMax', 'darkest', 'whitest', [0n]),
       node('Greater', ['whitest', 'nearly_white'], ['any_white']),
-      loop,
+      negations('', 'any_white'),
     ],
   });
   return model(graph);
@@ -244,6 +214,25 @@ function castTo(type: TensorProto_DataType, input: string, output: string): Node
     create(AttributeProtoSchema, { name: 'to', type: AttributeProto_AttributeType.INT, i: BigInt(type) }),
   );
   return cast;
+}
+
+/** `raw` negated so many times, or without end where `goOn` says so, to `means`. */
+function negations(rounds: string, goOn: string): NodeProto {
+  const body = create(GraphProtoSchema, {
+    name: 'body',
+    input: [
+      valueInfo('round', INT64, []),
+      valueInfo('go_on', BOOL, []),
+      valueInfo('before', FLOAT, [null, 3]),
+    ],
+    output: [valueInfo('still', BOOL, []), valueInfo('after', FLOAT, [null, 3])],
+    node: [node('Identity', ['go_on'], ['still']), node('Neg', ['before'], ['after'])],
+  });
+  const loop = node('Loop', [rounds, goOn, 'raw'], ['means']);
+  loop.attribute.push(
+    create(AttributeProtoSchema, { name: 'body', type: AttributeProto_AttributeType.GRAPH, g: body }),
+  );
+  return loop;
 }
 
 export function reduction(
