@@ -58,12 +58,16 @@ it('gives a tenant its share by plan of a worker that another floods through ano
   await server.expectExactLedger();
 }, 120_000);
 
-it('serves through a worker that stands before a server of others', async () => {
-  const models = { shapes: { file: shapes, version: 1, maxBatch: 4 } };
-  const upstream = await startTritonLike({ models });
+/** An API with a worker that stands before a server of others. */
+async function startBefore(maxBatch: number) {
+  const upstream = await startTritonLike({ models: { shapes: { file: shapes, version: 1, maxBatch } } });
   onTestFinished(() => upstream.close());
   const { address } = await startWorkerCommand({ args: ['--upstream', upstream.url] });
-  const server = await startWith(address);
+  return { server: await startWith(address), upstream };
+}
+
+it('serves through a worker that stands before a server of others', async () => {
+  const { server, upstream } = await startBefore(4);
   const { client } = await server.createTenant({ plan: 'Pro' });
   const { data, errors } = await client.classify({ images: [...pictures, ...pictures], topK: 1 });
   expect(errors).toEqual([]);
@@ -71,6 +75,21 @@ it('serves through a worker that stands before a server of others', async () => 
     'labels' in result ? result.labels[0]!.label : null,
   );
   expect(labels.map((label) => label?.replaceAll(' ', '-'))).toEqual([...names, ...names]);
+  expect(data!.classify.receipt.device).toBe('upstream');
   expect(upstream.inferences.length).toBeGreaterThan(0);
   for (const line of upstream.inferences) expect(line).toMatch(/FP32 \[[1-4],3,64,64\]/);
+});
+
+it('does not take for a run there what was waited for others', async () => {
+  const { server } = await startBefore(1);
+  const tenants = await Promise.all(Array.from({ length: 8 }, () => server.createTenant()));
+  const ask = async ({ client }: (typeof tenants)[number]) => {
+    const { data } = await client.classify({ images: [pictures[0]!] });
+    return data!.classify.receipt.timings.inferenceMs;
+  };
+  await ask(tenants[0]!);
+  const start = performance.now();
+  const runs = await Promise.all([...tenants, ...tenants].map(ask));
+  // One at a time.
+  expect(runs.reduce((sum, ms) => sum + ms)).toBeLessThanOrEqual(performance.now() - start);
 });

@@ -1,5 +1,7 @@
+import type { Parameters } from '../oip/codec.ts';
 import { OipError } from '../oip/errors.ts';
 import type { OpenVariant } from '../pool/model-server.ts';
+import { type ToldRun, toldRun } from '../pool/told-run.ts';
 import type { BatchNotes, BatchOutput } from '../pool/worker.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
@@ -14,13 +16,13 @@ export interface ForeignModel {
   /** What it goes by there, for messages. */
   readonly title: string;
   readonly declared: DeclaredModel;
-  /** One request, as `OpenVariant.infer`; `outputs`: those wanted. */
+  /** One request, as `OpenVariant.infer`; `outputs`: those wanted. What it tells beside them is in the answer's `parameters`. */
   infer(
     input: Tensor,
     outputs: readonly DeclaredTensor[],
     signal: AbortSignal,
     notes: BatchNotes,
-  ): Promise<readonly Tensor[]>;
+  ): Promise<{ readonly outputs: readonly Tensor[]; readonly parameters?: Parameters }>;
   /** As `OpenVariant.isHeld`. */
   isHeld(signal: AbortSignal): Promise<boolean>;
 }
@@ -63,16 +65,32 @@ class AdaptedModel implements OpenVariant {
     const wanted = this.#outputs.map(({ declared }) => declared);
     const pictures = pixels.shape[0]!;
     const answers: Tensor[][] = [];
+    const runs: ToldRun[] = [];
     for (let from = 0; from < pictures; from += this.#feed.most) {
       const count = Math.min(this.#feed.most, pictures - from);
       const input = await this.#inputOf(pixels, from, count, signal);
-      const answer = await this.#model.infer(input, wanted, signal, notes);
-      answers.push(takeOutputs(answer, this.#outputs, count));
+      const askedAt = performance.now();
+      const { outputs, parameters = {} } = await this.#model.infer(input, wanted, signal, notes);
+      const wholeMs = performance.now() - askedAt;
+      runs.push(toldRun(parameters, { images: count, most: this.#most, wholeMs }));
+      answers.push(takeOutputs(outputs, this.#outputs, count));
     }
+    const wholeMs = performance.now() - start;
     return {
-      ...{ outputs: joinOutputs(answers), queueMs: 0, computeMs: performance.now() - start },
-      ...{ batchSize: Math.min(pictures, this.#feed.most), device: 'remote' },
+      outputs: joinOutputs(answers),
+      queueMs: sumOf(runs, ({ queueMs }) => queueMs),
+      computeMs: Math.min(
+        wholeMs,
+        sumOf(runs, ({ computeMs }) => computeMs ?? wholeMs),
+      ),
+      batchSize: Math.max(...runs.map(({ batchSize }) => batchSize)),
+      device: runs[0]!.device,
     };
+  }
+
+  /** Images of a batch there, which may be of several requests. */
+  get #most(): number {
+    return this.#model.declared.maxBatch ?? this.#feed.most;
   }
 
   isHeld(signal: AbortSignal): Promise<boolean> {
@@ -91,4 +109,8 @@ class AdaptedModel implements OpenVariant {
           : await this.#threads.prepare({ pixels: data, preparation, datatype }, signal),
     };
   }
+}
+
+function sumOf<Item>(items: readonly Item[], amount: (item: Item) => number): number {
+  return items.reduce((sum, item) => sum + amount(item), 0);
 }

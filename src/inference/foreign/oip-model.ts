@@ -38,11 +38,10 @@ export async function openByName(
       until: AbortSignal,
       { trace = {}, schedule }: BatchNotes,
     ) {
-      const { outputs } = await client.infer(reference, [input], {
+      return client.infer(reference, [input], {
         ...{ outputs: wanted.map((output) => output.name), signal: until, trace },
         ...(schedule && { parameters: scheduleParameters(schedule) }),
       });
-      return outputs;
     },
   };
   return adapt(model, variant, threads);

@@ -3,6 +3,7 @@ import type { Tensor } from '../tensor.ts';
 import { outputTensors, type Variant } from '../variant.ts';
 import type { OpenVariant } from './model-server.ts';
 import { scheduleParameters } from './schedule.ts';
+import { toldRun } from './told-run.ts';
 import type { BatchNotes, BatchOutput } from './worker.ts';
 
 /** A variant that a `fovea worker` has loaded, by its key. */
@@ -30,24 +31,11 @@ export class OipVariant implements OpenVariant {
       ...(schedule && { parameters: scheduleParameters(schedule) }),
     });
     const wholeMs = performance.now() - start;
-    const images = pixels.shape[0]!;
-    const { compute_ms, queue_ms, batch_size, device } = parameters;
-    // Costs are learned from them, and clients told: what cannot be is not believed.
-    const computeMs = within(compute_ms, 0, wholeMs) ?? wholeMs;
-    return {
-      outputs,
-      queueMs: within(queue_ms, 0, wholeMs - computeMs) ?? 0,
-      computeMs,
-      batchSize: Math.floor(within(batch_size, images, this.#variant.maxBatch) ?? images),
-      device: typeof device === 'string' ? device.slice(0, 64) : 'remote',
-    };
+    const run = toldRun(parameters, { images: pixels.shape[0]!, most: this.#variant.maxBatch, wholeMs });
+    return { ...run, outputs, computeMs: run.computeMs ?? wholeMs };
   }
 
   isHeld(signal: AbortSignal): Promise<boolean> {
     return this.#client.modelReady(this.#variant.key, signal);
   }
-}
-
-function within(told: unknown, least: number, most: number): number | null {
-  return typeof told === 'number' && told >= least && told <= most ? told : null;
 }

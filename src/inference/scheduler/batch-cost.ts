@@ -19,5 +19,7 @@ export function costOf(
 ): BatchCost | null {
   if (!isShared) return { images, ms };
   if (outcome instanceof BusyError) return { images, ms: 0 };
-  return outcome instanceof Error ? null : { images: outcome.batchSize, ms: outcome.computeMs };
+  if (outcome instanceof Error) return null;
+  // It may have run them in several.
+  return { images: Math.max(images, outcome.batchSize), ms: outcome.computeMs };
 }

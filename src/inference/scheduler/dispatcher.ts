@@ -303,7 +303,7 @@ export class Dispatcher {
       const outputs = outputsOf(answer, flight, lane, (image) => this.#elsewhere(image, lane));
       answered(answer);
       done();
-      this.#estimate.learn(variant.key, answer.batchSize, answer.computeMs);
+      this.#estimate.learn(variant.key, Math.max(images.length, answer.batchSize), answer.computeMs);
       this.#tell(images, lane, answer);
       images.forEach((image, position) => {
         image.settled = true;

@@ -36,6 +36,7 @@ async function asked(
   model: DeclaredModel,
   of: Variant = variant,
   pictures = proofPictures(4, 3).slice(0, 4),
+  parameters = {},
 ) {
   const requests: Tensor[] = [];
   const open = adapt(
@@ -45,9 +46,10 @@ async function asked(
         requests.push(input);
         const [pictures] = input.shape;
         const rows = Float32Array.from({ length: pictures! * 3 }, (_, at) => requests.length * 100 + at);
-        return outputs.map(({ name }) => ({
-          ...{ name, datatype: 'FP32', shape: [pictures!, 3], data: bytesOf(rows) },
+        const answers = outputs.map(({ name }) => ({
+          ...{ name, datatype: 'FP32' as const, shape: [pictures!, 3], data: bytesOf(rows) },
         }));
+        return { outputs: answers, parameters };
       },
     },
     of,
@@ -245,7 +247,7 @@ describe('is refused', () => {
     const model = {
       title: 'a',
       declared: declared('UINT8', [-1, 3, 4, 3]),
-      infer: async () => answer,
+      infer: async () => ({ outputs: answer }),
       isHeld,
     };
     const pixels = pixelTensor('pixels', proofPictures(4, 3).slice(0, 4), preprocessing);
@@ -259,6 +261,33 @@ describe('is refused', () => {
 it('reads the only output there is by whatever name it has, and gives it the name that the variant knows', async () => {
   const { answer } = await asked(declared('UINT8', [-1, 3, 4, 3], [{ ...scores, name: 'output_0' }]));
   expect(answer.outputs.map(({ name }) => name)).toEqual(['scores']);
+});
+
+describe('what is told beside an answer', () => {
+  const told = (parameters: object, maxBatch = 8) =>
+    asked(declared('UINT8', [-1, 3, 4, 3], [scores], maxBatch), variant, undefined, parameters);
+
+  it('is passed on, over all requests of a batch', async () => {
+    const run = { compute_ms: 1e-6, queue_ms: 1e-5, batch_size: 6, device: 'gpu 1' };
+    const { answer } = await told(run);
+    expect(answer).toMatchObject({ computeMs: 1e-6, queueMs: 1e-5, batchSize: 6, device: 'gpu 1' });
+    const two = await told({ ...run, batch_size: 2 }, 2);
+    expect(two.requests).toHaveLength(2);
+    expect(two.answer).toMatchObject({ computeMs: 2e-6, queueMs: 2e-5, batchSize: 2 });
+  });
+
+  it.each([
+    {},
+    { compute_ms: 1e9, queue_ms: 1e9, batch_size: 9 },
+    { compute_ms: -1, queue_ms: -1, batch_size: 3 },
+    { compute_ms: '1', queue_ms: '1', batch_size: '8', device: 1 },
+  ])('is not believed where it cannot be: %j', async (parameters) => {
+    const start = performance.now();
+    const { answer } = await told(parameters);
+    expect(answer).toMatchObject({ queueMs: 0, batchSize: 4, device: 'remote' });
+    expect(answer.computeMs).toBeGreaterThan(1e-3);
+    expect(answer.computeMs).toBeLessThan(performance.now() - start);
+  });
 });
 
 it('ends with the signal while a thread prepares', async () => {

@@ -80,8 +80,9 @@ class ServedModel implements ForeignModel {
     this.#signature = name;
   }
 
-  infer(input: Tensor, outputs: readonly DeclaredTensor[], signal: AbortSignal): Promise<Tensor[]> {
-    return this.#client.predict(this.#version, { signature: this.#signature, input, outputs }, signal);
+  async infer(input: Tensor, outputs: readonly DeclaredTensor[], signal: AbortSignal) {
+    const asked = { signature: this.#signature, input, outputs };
+    return { outputs: await this.#client.predict(this.#version, asked, signal) };
   }
 
   async isHeld(signal: AbortSignal): Promise<boolean> {
