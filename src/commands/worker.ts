@@ -78,7 +78,7 @@ function upstreamOf(
       2,
     );
   return {
-    ...{ baseUrl: found.url, token },
+    ...{ baseUrl: found.url, token, tokenSetting: 'FOVEA_UPSTREAM_TOKEN' },
     maxBatch: whole('--max-batch', maxBatch, 1_024),
     concurrency: whole('--concurrency', concurrency, 64),
   };

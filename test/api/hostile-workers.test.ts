@@ -230,7 +230,7 @@ describe('a worker that is not who it should be', () => {
     const log: string[] = [];
     const { server, askUntil } = await serve(await FoveaWorker.start(), [strict.address], log);
     await askUntil(async () => (await faultsOf(server, strict.address, 'unauthorized')) > 2);
-    expect(log.join('')).toContain('FOVEA_WORKER_TOKEN is not set, and the worker wants a token');
+    expect(log.join('')).toContain('FOVEA_WORKER_TOKEN is not set, and the server wants a token');
     expect(await metricOf(server, `fovea_worker_ready{worker="${strict.address}"}`)).toBe(0);
   });
 });

@@ -20,6 +20,8 @@ export interface RemoteTarget {
   readonly address?: string;
   /** Sent as a bearer token with every request. */
   readonly token?: string | null;
+  /** The setting that it comes from, for who reads messages; FOVEA_WORKER_TOKEN. */
+  readonly tokenSetting?: string;
 }
 
 export interface HttpRequest {
@@ -54,12 +56,14 @@ export class HttpConnections {
   readonly #pool: Pool;
   readonly #basePath: string;
   readonly #token: string | null;
+  readonly #tokenSetting: string;
 
   constructor(target: HttpTarget) {
     const socketPath = 'socketPath' in target ? target.socketPath : undefined;
     const remote: RemoteTarget = 'baseUrl' in target ? target : { baseUrl: 'http://worker' };
     const url = new URL(remote.baseUrl);
     this.#basePath = url.pathname.replace(/\/+$/, '');
+    this.#tokenSetting = remote.tokenSetting ?? 'FOVEA_WORKER_TOKEN';
     this.#token = remote.token ?? null;
     this.#pool = new Pool(url.origin, {
       ...(socketPath !== undefined && { socketPath }),
@@ -133,8 +137,8 @@ export class HttpConnections {
   #unauthorized(status: number): WorkerFaultError {
     const what =
       this.#token === null
-        ? 'FOVEA_WORKER_TOKEN is not set, and the worker wants a token'
-        : 'FOVEA_WORKER_TOKEN is not the token that the worker takes';
+        ? `${this.#tokenSetting} is not set, and the server wants a token`
+        : `${this.#tokenSetting} is not the token that the server takes`;
     return new WorkerFaultError('unauthorized', `${what} (it answered ${status})`);
   }
 }

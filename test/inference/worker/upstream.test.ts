@@ -1,4 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
@@ -108,4 +110,16 @@ it('holds no models itself', async () => {
   const artifact = `/v2/repository/artifacts/${'a'.repeat(64)}`;
   expect(json(await http(base, 'PUT', artifact, 'bytes'))).toEqual(refusal);
   expect(await get('/v2/memory')).toEqual(refusal);
+});
+
+it('names the setting where the upstream wants another token', async () => {
+  const strict = createServer((_, response) => void response.writeHead(401).end());
+  await new Promise<void>((resolve) => strict.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void strict.close());
+  const upstream = `http://127.0.0.1:${(strict.address() as AddressInfo).port}`;
+  const { address } = await startWorkerCommand({ args: ['--upstream', upstream] });
+  expect(json(await http(address, 'GET', '/v2/health/ready'))).toMatchObject({
+    status: 503,
+    body: { error: expect.stringContaining('FOVEA_UPSTREAM_TOKEN is not set') },
+  });
 });
