@@ -23,6 +23,8 @@ interface Load {
 
 /** A variant that was refused is better asked of another worker, for so long: what was lacking may be there by then. */
 const REFUSED_MS = 30_000;
+/** What a worker answers of a variant that it does not hold; those of others answer what they like. */
+const NOT_FOUND = 404;
 /** Times in a row that a batch finds its variant unloaded again before it has run. */
 const MOST_RELOADS = 3;
 
@@ -94,7 +96,7 @@ export class VariantLoader {
 
   /**
    * Has `run` run on the variant, which is loaded first where the worker does not hold it; and again where it turns out to have
-   * unloaded it: it may have needed the room, or was restarted. `isHeld`: asks the worker.
+   * unloaded it: it may have needed the room, or was restarted. `isHeld`: asks the worker, where its error does not tell.
    */
   async use<T>(
     variant: Variant,
@@ -106,9 +108,11 @@ export class VariantLoader {
       try {
         return await run(open);
       } catch (error) {
-        if (!isNo(error) || reloads === MOST_RELOADS || (await isHeld(open))) throw error;
-        // Another batch may have had it loaded again meanwhile.
-        if (this.#loads.get(variant.key)?.open === open) this.#loads.delete(variant.key);
+        if (!isNo(error) || reloads === MOST_RELOADS) throw error;
+        // Whoever else asks the worker may have had it loaded again since: it is held then, and has not run.
+        const isAnother = () => this.#loads.get(variant.key)?.open !== open;
+        if (error.status !== NOT_FOUND && !isAnother() && (await isHeld(open))) throw error;
+        if (!isAnother()) this.#loads.delete(variant.key);
       }
     }
   }
