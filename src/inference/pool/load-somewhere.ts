@@ -7,51 +7,56 @@ import type { InferenceWorker } from './worker.ts';
 /** One that has not loaded it by then may hang: another is asked as well. */
 const HEDGE_MS = 30_000;
 
+export interface LoadSomewhereOptions extends LoadOptions {
+  /** How many workers are to hold it, as far as they can; 1. */
+  readonly copies?: number;
+  /** How long a worker may take before another is asked as well. 30 s. */
+  readonly hedgeMs?: number;
+}
+
 /**
  * Settles when one of the workers holds the variant, or `copies` of them as far as they can: they are asked one after the
- * other, so that not all of them are busy with that at once, the next as soon as one is done or takes long. Throws what the
- * first refused it with where all of them do, else how the last went away.
+ * other, so that not all of them are busy with that at once, the next as soon as one is done or takes long. Where two take long,
+ * it is large, and no third is asked until one of them is done. Throws what the first refused it with where all of them do, else
+ * how the last went away.
  */
 export async function loadSomewhere(
   variant: Variant,
   workers: readonly InferenceWorker[],
-  { onlyIfRoom = false, copies = 1 }: LoadOptions & { copies?: number },
+  { onlyIfRoom = false, copies = 1, hedgeMs = HEDGE_MS }: LoadSomewhereOptions,
 ): Promise<void> {
   const failures: Error[] = [];
-  const asked: Promise<void>[] = [];
+  const pending = new Set<Promise<void>>();
+  const enough = Promise.withResolvers<void>();
   let loaded = 0;
   const isEnough = () => loaded >= Math.max(1, copies);
   for (const worker of workers.toSorted(byFitness(variant.key))) {
-    const answered = worker.ensureLoaded(variant, { onlyIfRoom }).then(
+    const asked = worker.ensureLoaded(variant, { onlyIfRoom }).then(
       () => {
+        pending.delete(asked);
         loaded += 1;
+        if (isEnough()) enough.resolve();
       },
       (error: Error) => {
+        pending.delete(asked);
         failures.push(error);
       },
     );
-    asked.push(answered);
-    await withinHedge(answered);
+    pending.add(asked);
+    await within(hedgeMs, Promise.race([asked, enough.promise]));
+    while (pending.size > 1 && !isEnough()) await Promise.race(pending);
     if (isEnough()) return;
   }
-  // One is all that is needed, and those that may hang are not waited for any longer.
-  if (loaded > 0) return withinHedge(Promise.all(asked));
-  await firstThat(asked, () => loaded > 0);
+  // One is all that is needed, and one that may hang is not waited for any longer.
+  if (loaded > 0) return within(hedgeMs, Promise.all(pending));
+  while (pending.size > 0 && loaded === 0) await Promise.race(pending);
   if (loaded === 0) throw failures.find((error) => !(error instanceof WorkerLostError)) ?? failures[0];
 }
 
-async function withinHedge(work: Promise<unknown>): Promise<void> {
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
   const done = new AbortController();
-  await Promise.race([work, sleep(HEDGE_MS, undefined, { signal: done.signal }).catch(() => undefined)]);
+  await Promise.race([work, sleep(ms, undefined, { signal: done.signal }).catch(() => undefined)]);
   done.abort();
-}
-
-/** Settles when one of them has settled and it is so, or all have. */
-function firstThat(works: readonly Promise<void>[], isSo: () => boolean): Promise<void> {
-  return new Promise((resolve) => {
-    for (const work of works) void work.then(() => isSo() && resolve());
-    void Promise.all(works).then(() => resolve());
-  });
 }
 
 /** Who holds it comes first, who may hang last; of the others who has most room. */

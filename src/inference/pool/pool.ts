@@ -2,9 +2,8 @@ import type { Logger } from '../../lib/logger.ts';
 import type { Variant } from '../variant.ts';
 import { Arrivals } from './arrivals.ts';
 import { Demand } from './demand.ts';
-import { loadSomewhere } from './load-somewhere.ts';
+import { type LoadSomewhereOptions, loadSomewhere } from './load-somewhere.ts';
 import { type DeathKind, Quarantine, type QuarantineOptions } from './quarantine.ts';
-import type { LoadOptions } from './variant-loader.ts';
 import type { InferenceWorker } from './worker.ts';
 import type { WorkerHost } from './worker-host.ts';
 
@@ -103,7 +102,7 @@ export class WorkerPool implements WorkerHost {
    *
    * @throws ModelLoadError where no worker can hold one, WorkerLostError where all of them went away meanwhile
    */
-  async load(variants: readonly Variant[], options: LoadOptions & { copies?: number } = {}): Promise<void> {
+  async load(variants: readonly Variant[], options: LoadSomewhereOptions = {}): Promise<void> {
     for (const variant of variants) {
       while (!this.ready) await this.#arrivals.next();
       const ready = this.workers.filter(({ ready }) => ready);
