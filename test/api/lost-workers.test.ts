@@ -8,6 +8,9 @@ import { stuckOnWhiteModel } from '../support/onnx-fixture.ts';
 import { examplePicture, startServer, type TestServer } from '../support/server.ts';
 import { readyWorker, stopWorker, untilImages } from '../support/stopped-worker.ts';
 
+// Each kill in a row is followed by a longer pause.
+vi.setConfig({ testTimeout: 120_000 });
+
 let server: TestServer;
 beforeAll(async () => {
   server = await startServer();

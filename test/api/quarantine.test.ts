@@ -6,14 +6,18 @@ import { expectBooked } from '../support/booked.ts';
 import { runCommand } from '../support/command-line.ts';
 import { stuckOnWhiteModel } from '../support/onnx-fixture.ts';
 import { examplePicture, startServer } from '../support/server.ts';
-import { readyWorker, untilImages } from '../support/stopped-worker.ts';
+import { readyWorker } from '../support/stopped-worker.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
-async function picture(background: string): Promise<{ base64: string }> {
-  const image = sharp({ create: { width: 2, height: 2, channels: 3, background } });
+async function picture(pixels: Uint8Array): Promise<{ base64: string }> {
+  const image = sharp(pixels, { raw: { width: 2, height: 2, channels: 3 } });
   return { base64: (await image.png().toBuffer()).toString('base64') };
 }
+
+/** White, for the model, and each another: `index` below 12. */
+const white = (index: number) => picture(Buffer.alloc(12, 255).fill(254, index, index + 1));
+const red = await picture(Buffer.alloc(12, 'ff0000', 'hex'));
 
 it('a model under which workers die is refused, unbilled and by its name; others, and its next version, are served', async () => {
   const log: string[] = [];
@@ -30,34 +34,51 @@ it('a model under which workers die is refused, unbilled and by its name; others
   };
   await importVersion(1);
   const { client } = await server.createTenant();
-  const [white, red] = await Promise.all([picture('#fff'), picture('#f00')]);
-  let pid: number | null = null;
-  /** As the system would that has no more memory for it. */
-  const killWhileItRuns = async () => {
-    pid = await readyWorker(server, pid);
-    await untilImages(server, { running: 1, queued: 0 });
-    process.kill(pid, 'SIGKILL');
+  let killed: number | null = null;
+  /** Ends workers as the system would that has no more memory for what they run. */
+  const killUntilAnswered = async (images: Parameters<typeof client.classify>[0]['images']) => {
+    let isOver = false;
+    const answer = client.classify({ model: 'deadly', images }).finally(() => {
+      isOver = true;
+    });
+    const runs = async () => isOver || (await server.metric('fovea_images_running')) > 0;
+    while (!isOver) {
+      const pid = await readyWorker(server, killed);
+      await vi.waitUntil(runs, { timeout: 20_000, interval: 10 });
+      if (isOver) break;
+      process.kill(pid, 'SIGKILL');
+      killed = pid;
+    }
+    return (await answer).data!.classify;
   };
 
-  const first = client.classify({ model: 'deadly', images: white });
-  await killWhileItRuns();
-  await killWhileItRuns();
-  expect((await first).data!.classify).toMatchObject({
-    results: [{ code: 'INFERENCE_FAILED' }],
-    receipt: { units: 0 },
+  const failed = { code: 'INFERENCE_FAILED' };
+  // What workers die of may be the picture: that is refused, the model is not.
+  const first = await killUntilAnswered(await white(0));
+  expect(first).toMatchObject({ results: [failed], receipt: { units: 0 } });
+  expect(await client.classify({ model: 'deadly', images: [await white(0), red] })).toMatchObject({
+    data: {
+      classify: {
+        results: [
+          { code: 'INFERENCE_FAILED', message: expect.stringContaining('the model deadly@1 ran this image') },
+          { labels: [{ label: 'red' }, {}, {}] },
+        ],
+      },
+    },
   });
-  const second = client.classify({ model: 'deadly', images: white });
-  await killWhileItRuns();
+
+  // Where they die of several, it is the model.
+  const second = await killUntilAnswered([await white(1), await white(2), await white(3)]);
+  expect(second).toMatchObject({ results: [failed, failed, failed], receipt: { units: 0 } });
   const refused = { code: 'INFERENCE_FAILED', message: expect.stringContaining('the model deadly@1 made') };
-  expect((await second).data!.classify).toMatchObject({ results: [refused], receipt: { units: 0 } });
 
   // At once, and whatever the picture.
-  const third = await client.classify({ model: 'deadly', images: [white, red] });
+  const third = await client.classify({ model: 'deadly', images: [await white(4), red] });
   expect(third.data!.classify).toMatchObject({ results: [refused, refused], receipt: { units: 0 } });
   const metrics = await (await fetch(`${server.url}/metrics`)).text();
   expect(metrics).toMatch(/^fovea_model_quarantine_seconds\{model="deadly@1"\} \d+$/m);
   expect(log.map((line) => JSON.parse(line))).toContainEqual(
-    expect.objectContaining({ model: 'deadly@1', deaths: 3, quarantineMs: 60_000 }),
+    expect.objectContaining({ model: 'deadly@1', deaths: expect.any(Number), quarantineMs: 60_000 }),
   );
 
   const { data, errors } = await client.classify({ images: { base64: examplePicture() } });
@@ -69,6 +90,6 @@ it('a model under which workers die is refused, unbilled and by its name; others
   expect((await client.classify({ model: 'deadly@1', images: red })).data!.classify.results).toMatchObject([
     refused,
   ]);
-  // Answered without an image: four requests of five images; with one: two.
-  await expectBooked(server, client, { requests: 6, images: 2, units: 2, errors: 5 });
+  // Answered without an image: four requests of seven images; with one: three, and one image beside it.
+  await expectBooked(server, client, { requests: 7, images: 3, units: 3, errors: 8 });
 });

@@ -79,9 +79,19 @@ export function isNo(error: unknown): error is OipError {
 export class WorkerLostError extends Error {
   /** It lives, and has no time: nothing that it ran is to blame. */
   readonly isBusy: boolean;
-  constructor(message: string, { isBusy = false, ...options }: ErrorOptions & { isBusy?: boolean } = {}) {
+  /** It is known that it crashed or hung: nobody ended it. */
+  readonly hasBroken: boolean;
+  constructor(
+    message: string,
+    {
+      isBusy = false,
+      hasBroken = false,
+      ...options
+    }: ErrorOptions & { isBusy?: boolean; hasBroken?: boolean } = {},
+  ) {
     super(message, options);
     this.name = 'WorkerLostError';
     this.isBusy = isBusy;
+    this.hasBroken = hasBroken;
   }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../lib/logger.ts';
 import { OipError, WorkerLostError } from '../oip/errors.ts';
 import type { Tensor } from '../tensor.ts';
@@ -5,10 +6,9 @@ import type { Variant } from '../variant.ts';
 import { MemoryWatch } from './memory-watch.ts';
 import { OipVariant } from './oip-variant.ts';
 import { type Patience, patience } from './patience.ts';
-import type { DeathKind } from './quarantine.ts';
 import { loadParameters, VariantLoader } from './variant-loader.ts';
 import type { BatchNotes, BatchOutput } from './worker.ts';
-import type { WorkerHost } from './worker-host.ts';
+import type { DeathKind, WorkerHost, WorkerTask } from './worker-host.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
 export interface LocalProcessOptions {
@@ -23,6 +23,9 @@ export interface LocalProcessOptions {
   readonly lost: () => void;
 }
 
+/** Whoever waits for a batch of one that was killed is not to wait for long until the system has ended it. */
+const ENDED_WITHIN_MS = 1_000;
+
 /** One process of a local worker, what it holds, and what it runs. */
 export class LocalProcess {
   readonly process: WorkerProcess;
@@ -32,11 +35,10 @@ export class LocalProcess {
   /** Settles when it has ended, with how; never rejects. */
   readonly ended: Promise<string>;
   readonly #options: LocalProcessOptions;
-  /** What it runs or loads, a call each. */
-  readonly #calls = new Map<object, Variant>();
+  readonly #calls = new Set<WorkerTask>();
   readonly #batches = new Set<Promise<unknown>>();
   /** What it did when it was noticed that it answers no more. */
-  readonly #victims = new Set<Variant>();
+  readonly #victims = new Set<WorkerTask>();
   #isHung = false;
   #exceeded: () => void = () => {};
 
@@ -45,8 +47,10 @@ export class LocalProcess {
     this.#options = options;
     const load = async (variant: Variant, onlyIfRoom: boolean) => {
       const { client } = process;
-      const unloaded = await this.#bounded(variant, patience(options.loadTimeoutMs), (signal) =>
-        client.load(variant.key, loadParameters(variant, onlyIfRoom), signal),
+      const unloaded = await this.#bounded(
+        { variant, pixels: null },
+        patience(options.loadTimeoutMs),
+        (signal) => client.load(variant.key, loadParameters(variant, onlyIfRoom), signal),
       );
       return new OipVariant(client, variant, unloaded);
     };
@@ -61,7 +65,7 @@ export class LocalProcess {
     );
     this.ended = process.ended.then(({ how, isCrash }) => {
       const kind: DeathKind = isCrash || this.#isHung ? 'broke' : 'gone';
-      options.host.died(kind, new Set([...this.#victims, ...this.#calls.values()]));
+      options.host.died(kind, new Set([...this.#victims, ...this.#calls]));
       void this.memory.close();
       return how;
     });
@@ -75,12 +79,12 @@ export class LocalProcess {
   }
 
   async infer(variant: Variant, pixels: Tensor, notes: BatchNotes): Promise<BatchOutput> {
-    const bounded = <T>(call: (signal: AbortSignal) => Promise<T>) =>
-      this.#bounded(variant, patience(this.#options.inferTimeoutMs, this.loader), call);
+    const bounded = <T>(pixels: Tensor | null, call: (signal: AbortSignal) => Promise<T>) =>
+      this.#bounded({ variant, pixels }, patience(this.#options.inferTimeoutMs, this.loader), call);
     const batch = this.loader.use(
       variant,
-      (open) => bounded((signal) => open.infer(pixels, signal, notes)),
-      (open) => bounded((signal) => open.isHeld(signal)),
+      (open) => bounded(pixels, (signal) => open.infer(pixels, signal, notes)),
+      (open) => bounded(null, (signal) => open.isHeld(signal)),
     );
     this.#batches.add(batch);
     try {
@@ -97,27 +101,37 @@ export class LocalProcess {
     while (this.#batches.size > 0) await Promise.allSettled(this.#batches);
   }
 
+  /** How it ends is known a moment after its connections are. */
+  async #hasCrashed(): Promise<boolean> {
+    const known = new AbortController();
+    const unknown = sleep(ENDED_WITHIN_MS, null, { signal: known.signal }).catch(() => null);
+    const end = await Promise.race([this.process.ended, unknown]);
+    known.abort();
+    return end?.isCrash ?? false;
+  }
+
   /** Whatever it was that kept the process from answering, it is replaced: only an answer shows that it is well. */
   async #bounded<T>(
-    variant: Variant,
+    task: WorkerTask,
     { signal, end }: Patience,
     call: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    const own = {};
-    this.#calls.set(own, variant);
+    this.#calls.add(task);
     try {
       return await call(signal);
     } catch (error) {
       if (error instanceof OipError) throw error;
       this.#isHung ||= !(error instanceof WorkerLostError);
-      for (const victim of this.#calls.values()) this.#victims.add(victim);
+      for (const victim of this.#calls) this.#victims.add(victim);
       this.#options.lost();
       this.process.kill();
-      if (error instanceof WorkerLostError) throw error;
-      throw new WorkerLostError(`the worker was killed: ${(error as Error).message}`, { cause: error });
+      const { message } = error as Error;
+      if (!(error instanceof WorkerLostError))
+        throw new WorkerLostError(`the worker was killed: ${message}`, { cause: error, hasBroken: true });
+      throw new WorkerLostError(message, { cause: error, hasBroken: await this.#hasCrashed() });
     } finally {
       end();
-      this.#calls.delete(own);
+      this.#calls.delete(task);
     }
   }
 }

@@ -1,11 +1,12 @@
 import type { Logger } from '../../lib/logger.ts';
 import type { Variant } from '../variant.ts';
 import { Arrivals } from './arrivals.ts';
+import { DeadlyImages } from './deadly-images.ts';
 import { Demand } from './demand.ts';
 import { type LoadSomewhereOptions, loadSomewhere } from './load-somewhere.ts';
-import { type DeathKind, Quarantine, type QuarantineOptions } from './quarantine.ts';
+import { Quarantine, type QuarantineOptions } from './quarantine.ts';
 import type { InferenceWorker } from './worker.ts';
-import type { WorkerHost } from './worker-host.ts';
+import type { DeathKind, WorkerHost, WorkerTask } from './worker-host.ts';
 
 /** How long a worker that leaves may take to answer what it was given. */
 const LEAVE_MS = 60_000;
@@ -21,6 +22,7 @@ export interface WorkerSource {
  */
 export class WorkerPool implements WorkerHost {
   readonly quarantine: Quarantine;
+  readonly deadlyImages = new DeadlyImages();
   readonly demand = new Demand();
   readonly #workers = new Set<InferenceWorker>();
   readonly #leaving = new Set<InferenceWorker>();
@@ -60,8 +62,8 @@ export class WorkerPool implements WorkerHost {
     this.quarantine.answered(variantKey);
   }
 
-  died(kind: DeathKind, variants: Iterable<Variant>): void {
-    this.quarantine.died(kind, variants);
+  died(kind: DeathKind, tasks: Iterable<WorkerTask>): void {
+    this.quarantine.died(kind, tasks);
   }
 
   /** Called each time a worker becomes ready. */

@@ -1,15 +1,12 @@
 import { type Clock, systemClock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/logger.ts';
+import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
-
-/**
- * `broke`: it crashed, or was ended since it was silent for too long: what it ran is to blame, however well that ran before ·
- * `gone`: somebody ended it, or it is not known here why it ended, which says nothing against what it ran well before.
- */
-export type DeathKind = 'broke' | 'gone';
+import { digestOf } from './deadly-images.ts';
+import type { DeathKind, WorkerTask } from './worker-host.ts';
 
 export interface QuarantineOptions {
-  /** Deaths within so long, milliseconds; 3 in 5 minutes. */
+  /** Deaths within so long, milliseconds, those of one image being one; 3 in 5 minutes. */
   readonly deaths?: number;
   readonly withinMs?: number;
   /** How long a variant is kept from workers: at first, doubled each time, and at most; 1 minute and 1 hour. */
@@ -23,6 +20,8 @@ interface Death {
   readonly kind: DeathKind;
   /** What the worker ran or loaded, by key. */
   readonly variants: ReadonlySet<string>;
+  /** Digests of the images that it ran, one of which it may have died of; none where it loaded something as well. */
+  readonly images: readonly string[];
 }
 
 interface Sentence {
@@ -37,7 +36,8 @@ const FORGIVEN_MS = 10 * 60_000;
 /**
  * Which variants workers die of. One under which they died time and again, alone or as the only one that those deaths have in
  * common, is kept from all of them for a while, so that no tenant's model costs the others more than those few restarts.
- * Then it is tried again, and one more death is enough. Another version is another variant.
+ * Then it is tried again, and one more death is enough. Another version is another variant. However many died of
+ * one image, that alone takes a variant from nobody: see `DeadlyImages`.
  */
 export class Quarantine {
   readonly #logger: Logger;
@@ -53,13 +53,14 @@ export class Quarantine {
     this.#options = { ...defaults, clock: systemClock, ...options };
   }
 
-  /** A worker went away while it ran or loaded `variants`. */
-  died(kind: DeathKind, variants: Iterable<Variant>): void {
+  /** A worker went away while it was at `tasks`. */
+  died(kind: DeathKind, tasks: Iterable<WorkerTask>): void {
     const { clock, withinMs } = this.#options;
     const now = clock.elapsed();
-    const byKey = new Map(Array.from(variants, (variant) => [variant.key, variant]));
+    const all = [...tasks];
+    const byKey = new Map(all.map(({ variant }) => [variant.key, variant]));
     if (byKey.size === 0) return;
-    const death = { at: now, kind, variants: new Set(byKey.keys()) };
+    const death = { at: now, kind, variants: new Set(byKey.keys()), images: digestsOf(all) };
     this.#deaths = [...this.#deaths.filter(({ at }) => now - at < withinMs), death];
     for (const key of this.#answeredAt.keys())
       if (!this.#deaths.some(({ variants }) => variants.has(key))) this.#answeredAt.delete(key);
@@ -96,7 +97,7 @@ export class Quarantine {
     const before = this.#sentences.get(key);
     const isKnown = before !== undefined && now - before.until < FORGIVEN_MS;
     const against = this.#against(key);
-    if (against.length < (isKnown ? 1 : deaths)) return;
+    if (causesOf(against) < (isKnown ? 1 : deaths)) return;
     const [first, ...others] = against.map(({ variants }) => variants);
     const common = [...first!].filter((each) => others.every((variants) => variants.has(each)));
     if (common.length > 1) return; // It may be another that they died of.
@@ -116,4 +117,24 @@ export class Quarantine {
       ({ at, kind, variants }) => variants.has(key) && (kind === 'broke' || at > answeredAt),
     );
   }
+}
+
+/** Of how many things workers died at least: of an image that was all that one had, others with it among theirs died, too. */
+function causesOf(deaths: readonly Death[]): number {
+  const culprits = new Set(
+    deaths.filter(({ images }) => images.length === 1).map(({ images }) => images[0]!),
+  );
+  const unexplained = deaths.filter(({ images }) => !images.some((image) => culprits.has(image)));
+  return culprits.size + unexplained.length;
+}
+
+function digestsOf(tasks: readonly WorkerTask[]): string[] {
+  const batches = tasks.map(({ pixels }) => pixels);
+  return batches.includes(null) ? [] : batches.flatMap((batch) => imagesOf(batch!).map(digestOf));
+}
+
+function imagesOf({ data, shape }: Tensor): Uint8Array[] {
+  const images = shape[0]!;
+  const size = data.byteLength / images;
+  return Array.from({ length: images }, (_, at) => data.subarray(at * size, (at + 1) * size));
 }

@@ -18,7 +18,7 @@ import {
   noLoads,
   type WorkerStats,
 } from './worker.ts';
-import { noHost, type WorkerHost } from './worker-host.ts';
+import { noHost, type WorkerHost, type WorkerTask } from './worker-host.ts';
 
 export interface RemoteWorkerOptions {
   /** Its address, without credentials. */
@@ -61,8 +61,8 @@ export class RemoteWorker implements InferenceWorker {
   readonly #batches = new Set<Promise<unknown>>();
   /** Why it was not ready at the last look; null: it was. */
   #obstacle: string | null = null;
-  /** What it runs or loads for us, a call each. */
-  readonly #calls = new Map<object, Variant>();
+  /** What it is at for us. */
+  readonly #calls = new Set<WorkerTask>();
   #returns = -1;
   #isPreparing = false;
   #device: string | null = null;
@@ -186,12 +186,13 @@ export class RemoteWorker implements InferenceWorker {
   async #infer(variant: Variant, pixels: Tensor, { trace, schedule }: BatchNotes): Promise<BatchOutput> {
     const loader = await this.#readiness.wait();
     const notes = this.#isShared ? { trace, schedule } : { trace };
-    const call = <T>(ms: number, ask: (signal: AbortSignal) => Promise<T>) =>
-      this.#bounded(variant, patience(ms, loader), ({ signal }) => ask(signal));
+    const call = <T>(batch: Tensor | null, ms: number, ask: (signal: AbortSignal) => Promise<T>) =>
+      this.#bounded({ variant, pixels: batch }, patience(ms, loader), ({ signal }) => ask(signal));
     const output = await loader.use(
       variant,
-      (open) => call(this.#options.inferTimeoutMs ?? 60_000, (signal) => open.infer(pixels, signal, notes)),
-      (open) => call(pollTimeoutMs, (signal) => open.isHeld(signal)),
+      (open) =>
+        call(pixels, this.#options.inferTimeoutMs ?? 60_000, (signal) => open.infer(pixels, signal, notes)),
+      (open) => call(null, pollTimeoutMs, (signal) => open.isHeld(signal)),
     );
     try {
       checkAnswer(variant, pixels.shape[0]!, output.outputs);
@@ -209,9 +210,8 @@ export class RemoteWorker implements InferenceWorker {
   }
 
   /** Whatever it was that kept it from answering, it is looked at again before it is given more. */
-  async #bounded<T>(variant: Variant, bound: Patience, call: (bound: Patience) => Promise<T>): Promise<T> {
-    const own = {};
-    this.#calls.set(own, variant);
+  async #bounded<T>(task: WorkerTask, bound: Patience, call: (bound: Patience) => Promise<T>): Promise<T> {
+    this.#calls.add(task);
     try {
       return await call(bound);
     } catch (error) {
@@ -224,13 +224,13 @@ export class RemoteWorker implements InferenceWorker {
       throw new WorkerLostError(`${this.name} was given up: ${message}`, { cause: error });
     } finally {
       bound.end();
-      this.#calls.delete(own);
+      this.#calls.delete(task);
     }
   }
 
   /** The first call that hears no answer tells of all that it had. */
   #gone(isBusy: boolean): void {
-    if (!isBusy && (this.ready || this.#isPreparing)) this.#host.died('gone', new Set(this.#calls.values()));
+    if (!isBusy && (this.ready || this.#isPreparing)) this.#host.died('gone', [...this.#calls]);
     this.#readiness.clear();
   }
 
@@ -311,7 +311,7 @@ export class RemoteWorker implements InferenceWorker {
 
   async #open(variant: Variant, onlyIfRoom: boolean): Promise<OpenVariant> {
     try {
-      const open = await this.#bounded(variant, patience(loadTimeoutMs), (bound) =>
+      const open = await this.#bounded({ variant, pixels: null }, patience(loadTimeoutMs), (bound) =>
         this.#server.open(variant, bound, onlyIfRoom),
       );
       this.#refused.delete(variant.key);

@@ -1,5 +1,18 @@
+import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
-import type { DeathKind } from './quarantine.ts';
+
+/**
+ * `broke`: it crashed, or was ended since it was silent for too long: what it ran is to blame, however well that ran before ·
+ * `gone`: somebody ended it, or it is not known here why it ended, which says nothing against what it ran well before.
+ */
+export type DeathKind = 'broke' | 'gone';
+
+/** What a worker is at. */
+export interface WorkerTask {
+  readonly variant: Variant;
+  /** The batch that it runs, `uint8 [N, height, width, 3]`; null: it does something else with the variant, as loading it. */
+  readonly pixels: Tensor | null;
+}
 
 /** What a worker asks of those that it works for, and tells them. */
 export interface WorkerHost {
@@ -9,8 +22,8 @@ export interface WorkerHost {
   loaded(variant: Variant, ms: number): void;
   /** It has run the variant. */
   answered(variantKey: string): void;
-  /** It went away, or ended, while it ran or loaded `variants`. */
-  died(kind: DeathKind, variants: Iterable<Variant>): void;
+  /** It went away, or ended, while it was at `tasks`. */
+  died(kind: DeathKind, tasks: Iterable<WorkerTask>): void;
 }
 
 /** Of a worker by itself. */

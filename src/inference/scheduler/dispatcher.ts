@@ -6,7 +6,7 @@ import { ModelLoadError, WorkerFaultError, WorkerLostError } from '../oip/errors
 import type { WorkerPool } from '../pool/pool.ts';
 import type { BatchOutput, InferenceWorker } from '../pool/worker.ts';
 import { Admission, type Applicant, type Place, type ShedReason } from './admission.ts';
-import type { ImageOutput, QueuedImage, Ticket } from './batch.ts';
+import { type ImageOutput, type QueuedImage, type Ticket, untried } from './batch.ts';
 import { BatchBuffers } from './batch-buffers.ts';
 import { costOf } from './batch-cost.ts';
 import { BatchSpan } from './batch-span.ts';
@@ -153,13 +153,13 @@ export class Dispatcher {
   #run(chosen: ChosenVariant, ticket: Ticket, pixels: Uint8Array, avoided: Set<Lane>): Promise<ImageOutput> {
     return new Promise<ImageOutput>((resolve, reject) => {
       ticket.abandoned.throwIfAborted();
-      const refusal = refusalOf(chosen, this.#pool.quarantine);
+      const refusal = refusalOf(chosen, pixels, this.#pool);
       if (refusal) throw refusal;
       const image: QueuedImage = {
+        ...untried,
         ...{ chosen, ticket, pixels, queuedAt: this.#clock.elapsed(), carriers: new Set(), avoided },
         // One that is to go elsewhere than others goes alone.
-        ...{ alone: avoided.size > 0, failedOn: null, lost: 0, lostAlone: 0, firstDeath: 0, refused: 0 },
-        ...{ settled: false, waiting: ticket.span.child('queue'), resolve, reject },
+        ...{ alone: avoided.size > 0, waiting: ticket.span.child('queue'), resolve, reject },
       };
       this.#enqueue(image);
       this.#dispatch();
@@ -250,7 +250,7 @@ export class Dispatcher {
   #place(load: Load, lanes: readonly Lane[]): boolean {
     for (const image of load.images.filter(isWanted)) if (this.#isLate(image)) this.#expire(image);
     const images = load.images.filter(isWanted);
-    const refusal = images[0] ? refusalOf(images[0].chosen, this.#pool.quarantine) : null;
+    const refusal = images[0] ? refusalOf(images[0].chosen, null, this.#pool) : null;
     if (refusal) for (const image of images) settle(image, refusal);
     if (images.length === 0 || refusal) {
       if (load.batch) this.#scheduler.settle(load.batch, 0);
@@ -358,6 +358,7 @@ export class Dispatcher {
     for (const { image, reason, told } of fail) {
       if (!(reason instanceof WorkerLostError)) this.#health.failed(image.chosen, reason);
       if (reason instanceof ModelLoadError) this.#pool.demand.forget(image.chosen.variant);
+      if (failure.death !== null) this.#pool.deadlyImages.add(image.chosen.variant.key, image.pixels);
       settle(image, told);
     }
   }

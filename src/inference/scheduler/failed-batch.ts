@@ -31,15 +31,15 @@ export interface Failure {
 
 /** Of so many workers that had nothing else an image is what they died of. */
 const ENOUGH_DEATHS = 2;
-/** Where workers die without it as well, it may be chance, as somebody ends them or another image does: not so many times. */
+/** Where workers die without it as well, it may be chance, as somebody ends them: not so many times. */
 const TOO_MANY_DEATHS = 5;
 /** Workers that have no time for an image before it is told so. */
 const ENOUGH_REFUSALS = 2;
 
 /**
  * - The worker went away: each image is run again, alone on a worker that has nothing else, since one of them may be what it died
- *   of. Where two died of one image alone, and none without it lately, it was that. Workers that are ended from outside die with
- *   and without it.
+ *   of. Where two crashed or hung under one image alone, it was that; and where two merely died, and none without it lately.
+ *   Workers that are ended from outside die with and without it.
  * - It has no time: another is asked, and then the client is.
  * - It is at fault, or does not take the model: the batch is run as it is by each of the others, until one answers as it should.
  *   A fault may be over by the next time: where there is no other, it is run there once more.
@@ -83,12 +83,13 @@ function afterDeath(
     if (image.lost === 0) image.firstDeath = firstLately;
     image.lost += 1;
     if (wasAlone) image.lostAlone += 1;
+    if (wasAlone && error instanceof WorkerLostError && error.hasBroken) image.brokenAlone += 1;
     image.alone = true;
     image.avoided.add(lane);
   }
-  const isCulprit = ({ lost, lostAlone, firstDeath }: QueuedImage) => {
+  const isCulprit = ({ lost, lostAlone, brokenAlone, firstDeath }: QueuedImage) => {
     const othersDied = number - firstDeath + 1 > lost;
-    return lostAlone >= (othersDied ? TOO_MANY_DEATHS : ENOUGH_DEATHS);
+    return brokenAlone >= ENOUGH_DEATHS || lostAlone >= (othersDied ? TOO_MANY_DEATHS : ENOUGH_DEATHS);
   };
   const innocent = images.filter((image) => !isCulprit(image));
   return { ...failed(images.filter(isCulprit), error), again: innocent.map((image) => [image]) };

@@ -1,5 +1,7 @@
 import { expect, it } from 'vitest';
 import { Quarantine } from '../../../src/inference/pool/quarantine.ts';
+import type { WorkerTask } from '../../../src/inference/pool/worker-host.ts';
+import type { Variant } from '../../../src/inference/variant.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { variantOf } from '../../support/variants.ts';
 
@@ -9,6 +11,16 @@ const [a, b, c] = ['a', 'b', 'c'].map((key) => variantOf(key, 'a'.repeat(64))) a
   ReturnType<typeof variantOf>,
 ];
 const MINUTE = 60_000;
+
+/** Variants that a worker was loading. */
+const tasks = (...variants: readonly Variant[]): WorkerTask[] =>
+  variants.map((variant) => ({ variant, pixels: null }));
+
+/** A batch that a worker ran, a picture for each grey. */
+function batch(variant: Variant, ...greys: readonly number[]): WorkerTask {
+  const data = Uint8Array.from(greys.flatMap((grey) => Array<number>(12).fill(grey)));
+  return { variant, pixels: { name: 'images', datatype: 'UINT8', shape: [greys.length, 2, 2, 3], data } };
+}
 
 function scene() {
   let now = 0;
@@ -29,7 +41,7 @@ it('keeps a variant from workers for a minute once three died of it within five,
   const { quarantine, pass, logged, kept } = scene();
   for (let deaths = 1; deaths <= 3; deaths += 1) {
     expect(kept()).toEqual([]);
-    quarantine.died('broke', [a]);
+    quarantine.died('broke', tasks(a));
     expect(quarantine.isDoubtful('a')).toBe(true);
     pass(MINUTE);
   }
@@ -40,7 +52,7 @@ it('keeps a variant from workers for a minute once three died of it within five,
 it('is not moved by deaths that lie far apart', () => {
   const { quarantine, pass, kept } = scene();
   for (let deaths = 1; deaths <= 9; deaths += 1) {
-    quarantine.died('broke', [a]);
+    quarantine.died('broke', tasks(a));
     pass(3 * MINUTE);
   }
   expect(kept()).toEqual([]);
@@ -48,42 +60,42 @@ it('is not moved by deaths that lie far apart', () => {
 
 it('tries it again afterwards: one death more is enough, for twice as long, up to an hour', () => {
   const { quarantine, pass, kept } = scene();
-  for (let deaths = 1; deaths <= 3; deaths += 1) quarantine.died('broke', [a]);
+  for (let deaths = 1; deaths <= 3; deaths += 1) quarantine.died('broke', tasks(a));
   for (const minutes of [1, 2, 4, 8, 16, 32, 60, 60]) {
     expect(kept()).toEqual([['a', minutes * MINUTE]]);
     pass(minutes * MINUTE);
     expect(quarantine.leftMs('a')).toBe(0);
-    quarantine.died('broke', [a]);
+    quarantine.died('broke', tasks(a));
   }
   // One that workers lived with for long begins anew.
   pass(60 * MINUTE + 11 * MINUTE);
-  quarantine.died('broke', [a]);
+  quarantine.died('broke', tasks(a));
   expect(kept()).toEqual([]);
 });
 
 it('blames the one variant that the deaths have in common', () => {
   const { quarantine, kept } = scene();
-  quarantine.died('broke', [a, b]);
-  quarantine.died('broke', [a, c]);
-  quarantine.died('broke', [b, a]);
+  quarantine.died('broke', tasks(a, b));
+  quarantine.died('broke', tasks(a, c));
+  quarantine.died('broke', tasks(b, a));
   expect(kept()).toEqual([['a', MINUTE]]);
 });
 
 it('blames none where there is no telling, until one of them is alone', () => {
   const { quarantine, kept } = scene();
-  for (let deaths = 1; deaths <= 4; deaths += 1) quarantine.died('broke', [a, b]);
+  for (let deaths = 1; deaths <= 4; deaths += 1) quarantine.died('broke', tasks(a, b));
   expect(kept()).toEqual([]);
-  quarantine.died('broke', [b]);
+  quarantine.died('broke', tasks(b));
   expect(kept()).toEqual([['b', MINUTE]]);
   // Those deaths are accounted for.
-  quarantine.died('broke', [a]);
+  quarantine.died('broke', tasks(a));
   expect(kept()).toEqual([['b', MINUTE]]);
 });
 
 it('blames nothing for workers that others end, as long as it is answered in between', () => {
   const { quarantine, pass, kept } = scene();
   for (let deaths = 1; deaths <= 20; deaths += 1) {
-    quarantine.died('gone', [a]);
+    quarantine.died('gone', tasks(a));
     pass(2_000);
     quarantine.answered('a');
     expect(quarantine.isDoubtful('a')).toBe(false);
@@ -92,7 +104,7 @@ it('blames nothing for workers that others end, as long as it is answered in bet
   // What never comes to an answer may take too much memory, for which the system ends a worker.
   for (let deaths = 1; deaths <= 3; deaths += 1) {
     pass(1);
-    quarantine.died('gone', [b]);
+    quarantine.died('gone', tasks(b));
     quarantine.answered('a');
   }
   expect(kept()).toEqual([['b', MINUTE]]);
@@ -101,7 +113,7 @@ it('blames nothing for workers that others end, as long as it is answered in bet
 it('is not soothed by answers where workers break', () => {
   const { quarantine, kept } = scene();
   for (let deaths = 1; deaths <= 3; deaths += 1) {
-    quarantine.died('broke', [a]);
+    quarantine.died('broke', tasks(a));
     quarantine.answered('a');
   }
   expect(kept()).toEqual([['a', MINUTE]]);
@@ -109,6 +121,28 @@ it('is not soothed by answers where workers break', () => {
 
 it('does not count a worker that did nothing', () => {
   const { quarantine, kept } = scene();
-  for (let deaths = 1; deaths <= 5; deaths += 1) quarantine.died('broke', []);
+  for (let deaths = 1; deaths <= 5; deaths += 1) quarantine.died('broke', tasks());
   expect(kept()).toEqual([]);
+});
+
+it('counts workers that died of one image once, and those that died with it among others not at all', () => {
+  const { quarantine, kept } = scene();
+  quarantine.died('broke', [batch(a, 1, 2, 255)]);
+  for (let deaths = 1; deaths <= 9; deaths += 1) quarantine.died('broke', [batch(a, 255)]);
+  expect(quarantine.isDoubtful('a')).toBe(true);
+  quarantine.died('broke', [batch(a, 254)]);
+  quarantine.died('broke', [batch(a, 254)]);
+  expect(kept()).toEqual([]);
+  // That is the third.
+  quarantine.died('broke', [batch(a, 253)]);
+  expect(kept()).toEqual([['a', MINUTE]]);
+});
+
+it('does not take an image for what a worker died of that did something else as well', () => {
+  const { quarantine, kept } = scene();
+  quarantine.died('broke', [batch(a, 255), batch(a, 255)]);
+  quarantine.died('broke', [batch(a, 255), ...tasks(a)]);
+  expect(kept()).toEqual([]);
+  quarantine.died('broke', [batch(a, 255, 255)]);
+  expect(kept()).toEqual([['a', MINUTE]]);
 });

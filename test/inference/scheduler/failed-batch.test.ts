@@ -64,6 +64,20 @@ describe('after its worker went away', () => {
     expect(codes(failed([image!], gone, { death: dead(7) }))).toEqual(['INFERENCE_FAILED']);
   });
 
+  it('an image has failed that two crashed or hung under when they had nothing else, whatever died besides', () => {
+    const broken = new WorkerLostError('SIGSEGV', { hasBroken: true });
+    const [one, other] = paperImages(2);
+    failed([one!, other!], broken, { death: dead(1) });
+    const alone = [
+      { image: one!, death: 2 },
+      { image: other!, death: 3 },
+    ];
+    for (const { image, death } of alone)
+      expect(codes(failed([image], broken, { death: dead(death, 1) }))).toEqual([]);
+    for (const { image, death } of alone)
+      expect(codes(failed([image], broken, { death: dead(death + 2, 1) }))).toEqual(['INFERENCE_FAILED']);
+  });
+
   it('an image is given more tries where workers died lately before it came', () => {
     const [image] = paperImages(1);
     for (const number of [4, 5, 6, 7])

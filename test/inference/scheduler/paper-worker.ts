@@ -1,5 +1,5 @@
 import type { BatchOutput, InferenceWorker, WorkerStats } from '../../../src/inference/pool/worker.ts';
-import type { QueuedImage } from '../../../src/inference/scheduler/batch.ts';
+import { type QueuedImage, untried } from '../../../src/inference/scheduler/batch.ts';
 import { Lane } from '../../../src/inference/scheduler/lane.ts';
 import type { Tensor } from '../../../src/inference/tensor.ts';
 import type { Variant } from '../../../src/inference/variant.ts';
@@ -97,8 +97,8 @@ export function paperImages(count: number): QueuedImage[] {
       carriers: new Set<Lane>(),
       avoided: new Set<Lane>(),
     },
-    ...{ failedOn: null, lost: 0, lostAlone: 0, firstDeath: 0, refused: 0 },
-    ...{ alone: false, settled: false, resolve: () => {}, reject: () => {} },
+    ...untried,
+    ...{ alone: false, resolve: () => {}, reject: () => {} },
     ticket: {
       ...{
         tenant: 'tenant',

@@ -1,0 +1,19 @@
+import { expect, it } from 'vitest';
+import { DeadlyImages } from '../../../src/inference/pool/deadly-images.ts';
+
+it('knows an image by its pixels and its variant, for five minutes', () => {
+  let now = 0;
+  const images = new DeadlyImages({ now: () => now, elapsed: () => now });
+  const pixels = (grey: number) => new Uint8Array(12).fill(grey);
+  expect(images.has('a', pixels(255))).toBe(false);
+  images.add('a', pixels(255));
+  expect(images.has('a', pixels(255))).toBe(true);
+  expect(images.has('a', pixels(254))).toBe(false);
+  expect(images.has('b', pixels(255))).toBe(false);
+  now += 4 * 60_000;
+  images.add('b', pixels(255));
+  expect(images.has('a', pixels(255))).toBe(true);
+  now += 60_000;
+  expect(images.has('a', pixels(255))).toBe(false);
+  expect(images.has('b', pixels(255))).toBe(true);
+});
