@@ -3,6 +3,7 @@ import { registerCacheMetrics } from './inference/cache/metrics.ts';
 import type { ResultCache } from './inference/cache/result-cache.ts';
 import type { ModelHealth, VariantHealth } from './inference/model-health.ts';
 import type { WorkerPool } from './inference/pool/pool.ts';
+import { registerQuarantineMetrics } from './inference/pool/quarantine-metrics.ts';
 import type { InferenceWorker } from './inference/pool/worker.ts';
 import type { Dispatcher } from './inference/scheduler/dispatcher.ts';
 import { registerQueueMetrics } from './inference/scheduler/metrics.ts';
@@ -137,17 +138,7 @@ export function createMetrics({ inference, dispatcher, pool, health, cache, trac
     'How often a worker that took more memory than it may was replaced while it went on.',
     (worker) => worker.stats().recycled,
   );
-  new Gauge({
-    name: 'fovea_model_quarantine_seconds',
-    help: 'For how long a model that workers died of is not run yet.',
-    labelNames: ['model'],
-    registers,
-    collect() {
-      this.reset();
-      for (const { variant, leftMs } of pool.quarantine.list())
-        this.set({ model: variant.title }, Math.ceil(leftMs / 1_000));
-    },
-  });
+  registerQuarantineMetrics(registry, pool.quarantine);
   new Counter({
     name: 'fovea_worker_faults_total',
     help: 'How often a worker answered what it must not, or nothing, by reason.',
