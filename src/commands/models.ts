@@ -12,7 +12,7 @@ import { progress } from './progress.ts';
 import { tenantNamed } from './tenants.ts';
 
 /** A large model takes its time to be read, optimised and warmed. */
-const ROLLOUT_MS = 120_000;
+const ROLLOUT_MS = 300_000;
 
 export async function importManifest(
   manifest: string,

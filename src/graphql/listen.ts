@@ -23,8 +23,7 @@ export async function listen(server: HttpServer, port: number, host: string): Pr
   const lock = canShare && port !== 0 ? await requireFree(port, host) : null;
   const servers: Server[] = [];
   const close = async () => {
-    await Promise.all(servers.map(closed));
-    if (lock) await closed(lock);
+    await Promise.all([...servers, ...(lock ? [lock] : [])].map(closed));
   };
   try {
     servers.push(await listening(server, { port, host, reusePort: canShare }));
@@ -49,7 +48,11 @@ function another(server: HttpServer): Server {
  */
 async function requireFree(port: number, host: string): Promise<Server> {
   // A name of the kernel's (`unix(7)`, abstract): it is gone with its process, however that ends.
-  const lock = await listening(createServer(), { path: `\0fovea ${host} ${port}` });
+  // Whoever connects to it is nobody's client, and would keep it from being closed.
+  const lock = await listening(
+    createServer((stranger) => stranger.destroy()),
+    { path: `\0fovea ${host} ${port}` },
+  );
   try {
     await closed(await listening(createServer(), { port, host }));
     return lock;

@@ -16,6 +16,12 @@ test('finds the document before the pictures or behind them', () => {
   expect(asksForInference(json({ query: 'mutation { a: segment(input: {}) { receipt { units } } }' }))).toBe(
     true,
   );
+  expect(
+    asksForInference(json({ query: 'mutation {\n\tclassify(input: {}) { receipt { units } }\n}' })),
+  ).toBe(true);
+  expect(
+    asksForInference(json({ query: 'mutation {\nclassify\n(input: {}) { receipt { units } }\n}' })),
+  ).toBe(true);
 });
 
 test('takes nothing else for it', () => {

@@ -76,5 +76,11 @@ test('a port that is taken is no port, by one of its own kind or another, also w
   await new Promise((resolve) => stranger.once('listening', resolve));
   await expect(listenOn(port)).rejects.toMatchObject({ code: 'EADDRINUSE' });
   await new Promise((resolve) => stranger.close(resolve));
-  await listenOn(port);
+  const { close } = await listenOn(port);
+  if (process.platform !== 'linux') return;
+  // Any user of the machine can reach what keeps others off the port.
+  const visitor = connect(`\0fovea 127.0.0.1 ${port}`);
+  await new Promise((resolve) => visitor.once('connect', resolve));
+  await close();
+  visitor.destroy();
 });

@@ -135,5 +135,5 @@ it.skipIf(lack !== null)(
     expect(pidOf('worker', place)).toBe(worker);
     expect(await metric(server.url, 'fovea_worker_variants')).toBe(variants + 2);
   },
-  400_000,
+  600_000,
 );
