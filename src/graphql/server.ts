@@ -100,6 +100,8 @@ export async function createGraphqlServer(
   return {
     async listen(port, host) {
       listening = await listen(server, port, host);
+      // Told to close while it was only about to listen.
+      if (closing) await listening.close();
       return { port: listening.port };
     },
     close: (graceMs) => {
