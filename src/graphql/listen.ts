@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
 import { type AddressInfo, createServer, type ListenOptions, type Server } from 'node:net';
@@ -20,16 +21,18 @@ export interface Listening {
 
 /** Has `server` listen on `port`, 0: any free one. Rejects as `net.Server` does. */
 export async function listen(server: HttpServer, port: number, host: string): Promise<Listening> {
-  const lock = canShare && port !== 0 ? await requireFree(port, host) : null;
+  // A name may stand for several addresses: all sockets are to have the same.
+  const { address } = await lookup(host);
+  const lock = canShare && port !== 0 ? await requireFree(port, address) : null;
   const servers: Server[] = [];
   const close = async () => {
     await Promise.all([...servers, ...(lock ? [lock] : [])].map(closed));
   };
   try {
-    servers.push(await listening(server, { port, host, reusePort: canShare }));
+    servers.push(await listening(server, { port, host: address, reusePort: canShare }));
     const found = (server.address() as AddressInfo).port;
     while (canShare && servers.length < SOCKETS)
-      servers.push(await listening(another(server), { port: found, host, reusePort: true }));
+      servers.push(await listening(another(server), { port: found, host: address, reusePort: true }));
     return { port: found, close };
   } catch (error) {
     await close();
@@ -52,7 +55,11 @@ async function requireFree(port: number, host: string): Promise<Server> {
   const lock = await listening(
     createServer((stranger) => stranger.destroy()),
     { path: `\0fovea ${host} ${port}` },
-  );
+  ).catch((error: NodeJS.ErrnoException) => {
+    // It would name the lock.
+    if (error.code === 'EADDRINUSE') error.message = `another server takes ${host}:${port}`;
+    throw error;
+  });
   try {
     await closed(await listening(createServer(), { port, host }));
     return lock;

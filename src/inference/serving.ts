@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { v7 as uuidv7 } from 'uuid';
 import type { Clock } from '../lib/clock.ts';
-import { DeadlineExceededError } from '../lib/errors.ts';
+import { DeadlineExceededError, HungUpError } from '../lib/errors.ts';
 import { orAborted } from '../lib/or-aborted.ts';
 import type { SafeFetch } from '../lib/safe-fetch.ts';
 import { traced } from '../lib/tracing/span.ts';
@@ -115,11 +115,11 @@ export class Serving<T extends ServedTask> {
 
   async answer(): Promise<Answer<Results[T]>> {
     // While its model was looked up nobody listened for this.
-    if (this.#caller.signal.aborted) throw hungUpError();
+    if (this.#caller.signal.aborted) throw new HungUpError();
     const timer = setTimeout(() => this.#abandon(this.#deadlineExceeded()), this.#allowedMs);
     const hungUp = () => {
       // What is dispatched is computed anyway: it is booked, and waits for a retry under its idempotency key.
-      if (!this.#ticket.dispatched) this.#abandon(hungUpError());
+      if (!this.#ticket.dispatched) this.#abandon(new HungUpError());
     };
     this.#caller.signal.addEventListener('abort', hungUp);
     const reserved = this.#reserve();
@@ -362,9 +362,4 @@ export class Serving<T extends ServedTask> {
       `The request was not answered within ${this.#timeoutMs} ms: nothing is billed. Raise input.timeoutMs, or try again later.`,
     );
   }
-}
-
-/** Nobody is left to read it. */
-function hungUpError(): DeadlineExceededError {
-  return new DeadlineExceededError('The client hung up.');
 }

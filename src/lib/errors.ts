@@ -85,6 +85,15 @@ export class DeadlineExceededError extends FoveaError {
   readonly code = 'DEADLINE_EXCEEDED';
 }
 
+/** The client went away before its answer: nobody is left to read this. */
+export class HungUpError extends FoveaError {
+  readonly code = 'DEADLINE_EXCEEDED';
+
+  constructor() {
+    super('The client hung up.');
+  }
+}
+
 export class IdempotencyConflictError extends FoveaError {
   readonly code = 'IDEMPOTENCY_CONFLICT';
 }

@@ -90,4 +90,21 @@ describe('DEADLINE_EXCEEDED', () => {
     expectTooLate(await late, 300);
     await expectBooked(server, client, nothing);
   });
+
+  it('reaches the client in its time, also where bookings have become slow', async () => {
+    const { client } = await server.createTenant();
+    const { goOn } = await stopWorker(server);
+    const running = client.classify({ images: image });
+    await untilImages(server, { running: 1, queued: 0 });
+    const events = await lockTable(server, 'usage_event');
+    goOn();
+    await events.waitedFor();
+    setTimeout(events.unlock, 600);
+    expect((await running).errors).toEqual([]);
+
+    await stopWorker(server);
+    const askedAt = performance.now();
+    expectTooLate(await client.classify({ images: image, timeoutMs: 5_000 }), 5_000);
+    expect(performance.now() - askedAt).toBeLessThan(5_000);
+  });
 });

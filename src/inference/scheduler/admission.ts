@@ -59,6 +59,8 @@ const LATE_FOR_MS = 250;
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #placesOf = new Map<string, number>();
+  /** Of tenants with images here: the most time that one of their requests had since. */
+  readonly #longestMsOf = new Map<string, number>();
   readonly #backlog = new Backlog();
   readonly #drain = new DrainRate();
   readonly #shed = new Map<ShedReason, number>();
@@ -94,6 +96,7 @@ export class Admission {
       this.#drain.enough(this.#backlog.workMs >= enoughMs, this.#options.clock.elapsed());
     };
     this.#take(tenant, images);
+    this.#longestMsOf.set(tenant, Math.max(applicant.timeoutMs, this.#longestMsOf.get(tenant) ?? 0));
     take((images - fetched) * imageMs);
     return {
       arrived: () => {
@@ -111,7 +114,7 @@ export class Admission {
 
   /**
    * Throws the OverloadedError that a request of the tenant would get from `admit`, where that is known without the request:
-   * so a flood is refused before it is parsed. One with more time than that which was late last may be refused with the others.
+   * so a flood is refused before it is parsed. One with more time than any that the tenant has here may be refused with the others.
    */
   requireRoom({ tenant, weight }: Pick<Applicant, 'tenant' | 'weight'>): void {
     const anyRequest = { tenant, weight, images: 1 };
@@ -164,7 +167,9 @@ export class Admission {
     const waitMs = (moreMs: number) => this.#backlog.until(tenant, weight, moreMs) / this.#rate;
     const lateMs = waitMs(workMs) - allowedMs;
     if (lateMs <= 0) return;
-    const oneLateMs = Math.min(waitMs(imageMs) - allowedMs, LATE_FOR_MS);
+    // What has little time is late where others of the tenant's are not.
+    const longestMs = Math.max(timeoutMs, this.#longestMsOf.get(tenant) ?? 0) / HEADROOM;
+    const oneLateMs = Math.min(waitMs(imageMs) - longestMs, LATE_FOR_MS);
     if (oneLateMs > 0 && this.#placesOf.has(tenant))
       this.#lateUntil.set(tenant, this.#options.clock.elapsed() + oneLateMs);
     throw this.#refusal(
@@ -187,6 +192,7 @@ export class Admission {
     this.#placesOf.set(tenant, own);
     if (own > 0) return;
     this.#placesOf.delete(tenant);
+    this.#longestMsOf.delete(tenant);
     this.#lateUntil.delete(tenant);
   }
 }

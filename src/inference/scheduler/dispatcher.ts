@@ -1,4 +1,5 @@
 import type { Clock } from '../../lib/clock.ts';
+import { DeadlineExceededError } from '../../lib/errors.ts';
 import type { Logger } from '../../lib/logger.ts';
 import type { ModelHealth } from '../model-health.ts';
 import type { ChosenVariant } from '../model-selection.ts';
@@ -17,6 +18,7 @@ import { type Death, Deaths } from './deaths.ts';
 import { afterFailure, type Failure } from './failed-batch.ts';
 import { outputsOf } from './image-outputs.ts';
 import type { Flight, Lane } from './lane.ts';
+import { LaneWatch } from './lane-watch.ts';
 import { Lanes } from './lanes.ts';
 import { isWanted, type Load, partsFor, roomFor, scheduleFor, settle, tooLate, wantedFor } from './load.ts';
 import { refusalOf } from './quarantined.ts';
@@ -34,9 +36,6 @@ export interface DispatcherOptions {
   readonly logger: Logger;
 }
 
-/** Between two looks at whether a worker is silent for too long. */
-const WATCH_MS = 100;
-
 /** Carries images from the scheduler to the workers, and their answers back. */
 export class Dispatcher {
   readonly #pool: WorkerPool;
@@ -50,8 +49,7 @@ export class Dispatcher {
   readonly #lanes: Lanes;
   readonly #buffers = new BatchBuffers();
   readonly #replication: Replication;
-  /** Those of them that have batches. */
-  readonly #busy = new Set<Lane>();
+  readonly #watch: LaneWatch;
   /** Batches that go before all that is queued: those that wait for a better worker than is free, and those to be run again. */
   #first: Load[] = [];
   #running = 0;
@@ -61,7 +59,6 @@ export class Dispatcher {
   readonly #onBatch: ((run: BatchRun) => void)[] = [];
   /** For batches that wait for more images. */
   #askingAgain: NodeJS.Timeout | undefined;
-  #watching: NodeJS.Timeout | null = null;
 
   constructor(pool: WorkerPool, clock: Clock, options: DispatcherOptions) {
     this.#pool = pool;
@@ -70,6 +67,14 @@ export class Dispatcher {
     this.#clock = clock;
     this.#health = options.health;
     this.#logger = options.logger;
+    this.#watch = new LaneWatch({
+      logger: options.logger,
+      repeat: (flight, lane) => this.#repeat(flight, lane),
+      onLook: (ms) => {
+        this.#replicate(ms);
+        this.#dispatch();
+      },
+    });
     this.#admission = new Admission({
       most: options.maxAdmitted,
       costs: this.#costs,
@@ -172,8 +177,9 @@ export class Dispatcher {
     image.ticket.abandoned.addEventListener(
       'abort',
       () => {
-        if (this.#scheduler.remove(work) && this.#isLate(image)) this.#expired += 1;
-        settle(image, image.ticket.abandoned.reason);
+        const { reason } = image.ticket.abandoned;
+        if (this.#scheduler.remove(work) && reason instanceof DeadlineExceededError) this.#expired += 1;
+        settle(image, reason);
       },
       { once: true },
     );
@@ -272,8 +278,7 @@ export class Dispatcher {
     const flight = lane.begin(images, variant.key, expectedMs, sentAt);
     this.#batches += 1;
     this.#running += images.length;
-    this.#busy.add(lane);
-    this.#watching ??= setInterval(() => this.#look(), WATCH_MS).unref();
+    this.#watch.begun(lane);
     for (const image of images) {
       image.ticket.dispatched = true;
       image.carriers.add(lane);
@@ -291,7 +296,7 @@ export class Dispatcher {
     const done = (error?: unknown) => {
       span.end(error);
       this.#running -= images.length;
-      if (lane.flights.size === 0) this.#busy.delete(lane);
+      this.#watch.ended(lane);
       for (const { carriers } of images) carriers.delete(lane);
     };
     try {
@@ -363,37 +368,19 @@ export class Dispatcher {
     }
   }
 
-  /** Whoever is silent for too long is given no more, and what it has is given to another as well: the first to answer answers. */
-  #look(): void {
-    if (this.#busy.size === 0) {
-      clearInterval(this.#watching!);
-      this.#watching = null;
-      return;
-    }
-    for (const lane of this.#busy) {
-      // A timer that is late, since this process was busy or stopped itself, fires once: only what it saw counts.
-      if (lane.passed(WATCH_MS))
-        this.#logger.warn(
-          { worker: lane.worker.name },
-          'a worker is silent for far longer than its batch should take',
-        );
-      if (!lane.isSuspect || !this.#lanes.hasOther(new Set([lane]))) continue;
-      for (const flight of lane.flights) {
-        if (flight.isRepeated) continue;
-        flight.isRepeated = true;
-        for (const { avoided } of flight.images) avoided.add(lane);
-        this.#first.unshift({ images: flight.images, batch: null });
-      }
-    }
-    this.#replicate();
-    this.#dispatch();
+  /** Has a batch run by another worker as well, where there is one: the first to answer answers. */
+  #repeat({ images }: Flight, lane: Lane): boolean {
+    if (!this.#lanes.hasOther(new Set([lane]))) return false;
+    for (const { avoided } of images) avoided.add(lane);
+    this.#first.unshift({ images, batch: null });
+    return true;
   }
 
   /** What keeps its workers busy while others have nothing to do is loaded by one of those as well. */
-  #replicate(): void {
+  #replicate(ms: number): void {
     const waiting = new Set(Array.from(this.#scheduler.waiting.keys(), (key) => partsOfKey(key).variantKey));
     for (const { images } of this.#first) waiting.add(images[0]!.chosen.variant.key);
-    for (const { key, lane } of this.#replication.passed(WATCH_MS, waiting, this.#lanes.present)) {
+    for (const { key, lane } of this.#replication.passed(ms, waiting, this.#lanes.present)) {
       const variant = this.#pool.demand.get(key);
       // It says why where it does not.
       if (variant)

@@ -12,7 +12,11 @@ export interface Flight {
   readonly expectedMs: number | null;
   /** Loads that the worker had begun when it was sent. */
   readonly loads: number;
-  /** It took so much longer that its images were sent to another worker, too. */
+  /** How long it was waited for while its worker loaded nothing, milliseconds. */
+  waitedMs: number;
+  /** Its worker lives, but its answer may have been lost on the way. */
+  isOverdue: boolean;
+  /** Its images were sent to another worker, too. */
   isRepeated: boolean;
   /** Its worker gave no answer for so long meanwhile that how long it took says nothing. */
   wasSilent: boolean;
@@ -23,11 +27,11 @@ export interface Flight {
 /** A batch that takes its worker up for so many times as long as it should, and for a second at least, is suspicious. */
 const SUSPICIOUS = { times: 8, atLeastMs: 1_000, unknownMs: 10_000 };
 /**
- * What a shared one has at least: it is looked at once a second, and an answer waits behind what it runs for others. That it lives
- * does not say that a batch's answer will ever come: it may have been lost on the way.
+ * What a shared one has at least. It is looked at once a second, so one look that fails says nothing. An answer waits there behind
+ * what it runs for others, so a batch that takes long says nothing against the worker.
  */
-const SHARED = { silentMs: 3_000, unansweredMs: 10_000 };
-const OWN = { silentMs: 0, unansweredMs: 0 };
+const SHARED = { lapseMs: 2_000, silentMs: 3_000, overdueMs: 10_000 };
+const OWN = { lapseMs: 0, silentMs: 0, overdueMs: Number.POSITIVE_INFINITY };
 
 /** What a batch was to the worker that answered it. */
 export interface Occupation {
@@ -48,18 +52,14 @@ export class Lane {
   #answers = 0;
   /** When it last showed that it is alive: by an answer. */
   #answeredAt = 0;
-  /** Without any sign that it lives, and without an answer. */
+  /** Without any sign that it lives. */
   #silentMs = 0;
-  #unansweredMs = 0;
-  #suspicion: 'silent' | 'unanswered' | null = null;
+  #isSuspect = false;
 
   constructor(worker: InferenceWorker) {
     this.worker = worker;
     worker.onReady(() => this.#trust());
-    worker.onAlive?.(() => {
-      this.#silentMs = 0;
-      if (this.#suspicion === 'silent') this.#suspicion = null;
-    });
+    worker.onAlive?.(() => this.#trust());
   }
 
   get flights(): ReadonlySet<Flight> {
@@ -77,7 +77,7 @@ export class Lane {
   }
 
   get isSuspect(): boolean {
-    return this.#suspicion !== null;
+    return this.#isSuspect;
   }
 
   /** Whether it may be given work, as soon as it has room. */
@@ -126,13 +126,13 @@ export class Lane {
   }
 
   begin(images: readonly QueuedImage[], variantKey: string, expectedMs: number | null, now: number): Flight {
-    if (this.#flights.size === 0) [this.#silentMs, this.#unansweredMs] = [0, 0];
+    if (this.#flights.size === 0) this.#silentMs = 0;
     const { begun: loads } = this.worker.loads;
     const wasAlone = this.#flights.size === 0;
     for (const other of this.#flights) other.wasAlone = false;
     const flight: Flight = {
       ...{ images, variantKey, expectedMs, loads, sentAt: now },
-      ...{ isRepeated: false, wasSilent: false, wasAlone },
+      ...{ waitedMs: 0, isOverdue: false, isRepeated: false, wasSilent: false, wasAlone },
     };
     this.#flights.add(flight);
     return flight;
@@ -164,22 +164,24 @@ export class Lane {
    */
   passed(ms: number): boolean {
     const [oldest] = this.#flights;
-    if (!oldest || this.isSuspect) return false;
-    const isLoading = this.worker.loads.underWay;
-    this.#silentMs = isLoading ? 0 : this.#silentMs + ms;
-    this.#unansweredMs = isLoading ? 0 : this.#unansweredMs + ms;
-    const boundMs = boundOf(oldest);
-    const least = this.worker.isShared ? SHARED : OWN;
-    if (this.#unansweredMs > Math.max(least.unansweredMs, boundMs)) this.#suspicion = 'unanswered';
-    else if (this.#silentMs > Math.max(least.silentMs, boundMs)) this.#suspicion = 'silent';
-    if (this.isSuspect || this.#silentMs > boundMs)
-      for (const flight of this.#flights) flight.wasSilent = true;
-    return this.isSuspect;
+    if (!oldest) return false;
+    const { isShared, loads } = this.worker;
+    const least = isShared ? SHARED : OWN;
+    for (const flight of this.#flights) {
+      flight.waitedMs = loads.underWay ? 0 : flight.waitedMs + ms;
+      if (flight.waitedMs > Math.max(least.overdueMs, boundOf(flight))) flight.isOverdue = true;
+    }
+    if (this.#isSuspect) return false;
+    this.#silentMs = loads.underWay ? 0 : this.#silentMs + ms;
+    const isSilentFor = (leastMs: number) => this.#silentMs > Math.max(leastMs, boundOf(oldest));
+    if (isSilentFor(least.lapseMs)) for (const flight of this.#flights) flight.wasSilent = true;
+    this.#isSuspect = isSilentFor(least.silentMs);
+    return this.#isSuspect;
   }
 
   #trust(): void {
-    [this.#silentMs, this.#unansweredMs] = [0, 0];
-    this.#suspicion = null;
+    this.#silentMs = 0;
+    this.#isSuspect = false;
   }
 
   #leave(flight: Flight, now: number): void {

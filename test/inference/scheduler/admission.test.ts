@@ -181,7 +181,7 @@ describe('room, before it is known for what', () => {
 
   it('is not there as long as even one image would be late, as one just was; for that tenant alone', () => {
     const { admission, admit, clock } = admissionOf(10_000);
-    const places = Array.from({ length: 50 }, () => admit('a', 1));
+    const places = Array.from({ length: 50 }, () => admit('a', 1, { timeoutMs: 600 }));
     room(admission, 'a')();
     const { retryAfterMs } = refusal(() => admit('a', 1, { timeoutMs: 600 }));
     expect(retryAfterMs).toBe(10);
@@ -192,6 +192,14 @@ describe('room, before it is known for what', () => {
     room(admission, 'a')();
     refusal(() => admit('a', 1, { timeoutMs: 600 }));
     for (const place of places) place.leave(1);
+    room(admission, 'a')();
+  });
+
+  it('is there for a tenant that has shown more patience, whichever of its requests is late', () => {
+    const { admission, admit } = admissionOf(10_000);
+    admit('a', 1, { timeoutMs: 10_000 });
+    for (let image = 1; image < 50; image += 1) admit('a', 1, { timeoutMs: 600 });
+    refusal(() => admit('a', 1, { timeoutMs: 600 }));
     room(admission, 'a')();
   });
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { DeadlineExceededError } from '../../../src/lib/errors.ts';
 import { MortalWorker } from './mortal-worker.ts';
 import { dispatcherOver } from './paper-dispatcher.ts';
 
@@ -49,7 +50,7 @@ it('drops what is too late while it waits, and what nobody waits for any more, a
   const given = new AbortController();
   const givenUp = run(4, { deadline, abandoned: given.signal });
   setTimeout(() => hungUp.abort(new Error('the client hung up')), 5);
-  setTimeout(() => given.abort(new Error('it took too long')), 25);
+  setTimeout(() => given.abort(new DeadlineExceededError('it took too long')), 25);
   await expect(left).rejects.toThrow('the client hung up');
   await expect(givenUp).rejects.toThrow('it took too long');
   await expect(late).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });

@@ -1,0 +1,60 @@
+import type { Logger } from '../../lib/logger.ts';
+import type { Flight, Lane } from './lane.ts';
+
+/** Between two looks. */
+const LOOK_MS = 100;
+
+export interface LaneWatchOptions {
+  readonly logger: Logger;
+  /** Called with each batch whose answer is not to be waited for any longer, until it says that the batch is on its way elsewhere. */
+  readonly repeat: (flight: Flight, lane: Lane) => boolean;
+  /** Called after each look with the milliseconds since the last. */
+  readonly onLook: (ms: number) => void;
+}
+
+/** Looks after workers as long as they have batches: whether they answer as they should. */
+export class LaneWatch {
+  readonly #options: LaneWatchOptions;
+  readonly #busy = new Set<Lane>();
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(options: LaneWatchOptions) {
+    this.#options = options;
+  }
+
+  /** The lane has one batch more. */
+  begun(lane: Lane): void {
+    this.#busy.add(lane);
+    this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();
+  }
+
+  /** The lane has one batch less. */
+  ended(lane: Lane): void {
+    if (lane.flights.size === 0) this.#busy.delete(lane);
+  }
+
+  #look(): void {
+    if (this.#busy.size === 0) {
+      clearInterval(this.#timer!);
+      this.#timer = null;
+      return;
+    }
+    const { logger, repeat, onLook } = this.#options;
+    for (const lane of this.#busy) {
+      const { name: worker } = lane.worker;
+      // A timer that is late, since this process was busy or stopped itself, fires once: only what it saw counts.
+      if (lane.passed(LOOK_MS))
+        logger.warn({ worker }, 'a worker is silent for far longer than its batch should take');
+      for (const flight of lane.flights) {
+        if (flight.isRepeated || !(lane.isSuspect || flight.isOverdue)) continue;
+        flight.isRepeated = repeat(flight, lane);
+        if (flight.isRepeated && !lane.isSuspect)
+          logger.warn(
+            { worker },
+            'a worker that lives has not answered a batch for far longer than it should take',
+          );
+      }
+    }
+    onLook(LOOK_MS);
+  }
+}
