@@ -14,7 +14,7 @@ import type { WorkerProcess } from './worker-process.ts';
 export interface LocalProcessOptions {
   /** Bounds in milliseconds, beyond which it hangs. */
   readonly inferTimeoutMs: number;
-  readonly loadTimeoutMs: number;
+  readonly loadTimeoutMs: (variant: Variant) => Promise<number>;
   /** Between two looks at its memory. */
   readonly lookMs: number;
   readonly host: WorkerHost;
@@ -49,7 +49,7 @@ export class LocalProcess {
       const { client } = process;
       const unloaded = await this.#bounded(
         { variant, pixels: null },
-        patience(options.loadTimeoutMs),
+        patience(await options.loadTimeoutMs(variant)),
         (signal) => client.load(variant.key, loadParameters(variant, onlyIfRoom), signal),
       );
       return new OipVariant(client, variant, unloaded);

@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '../../lib/logger.ts';
+import { ArtifactStore } from '../artifact-store.ts';
 import { type FaultReason, NO_ROOM, OipError, type WorkerFaultError } from '../oip/errors.ts';
 import { type Compute, deviceName, onCpu } from '../providers/provider.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variant } from '../variant.ts';
 import type { TensorFlowChoice } from '../worker/engines/tensorflow/runtime.ts';
+import { loadTimeoutMs } from './load-timeout.ts';
 import { LocalProcess } from './local-process.ts';
 import { Readiness } from './readiness.ts';
 import type { LoadOptions } from './variant-loader.ts';
@@ -48,12 +50,8 @@ export interface LocalWorkerOptions {
   readonly recycleMs?: number;
 }
 
-/**
- * Bounds in milliseconds. Loading includes warming up, and a large graph takes seconds to optimise; TensorRT builds an engine
- * a shape, for minutes.
- */
+/** Bounds in milliseconds. */
 const startTimeoutMs = 30_000;
-const loadTimeoutMs = { onCpu: 120_000, elsewhere: 600_000 };
 const stopGraceMs = 5_000;
 /** How long a process that was replaced may take to answer what it was given. */
 const retireMs = 120_000;
@@ -220,7 +218,7 @@ export class LocalWorker implements InferenceWorker {
       this.#processes.add(worker);
       const begun: LocalProcess = new LocalProcess(worker, {
         inferTimeoutMs: this.#options.inferTimeoutMs ?? 60_000,
-        loadTimeoutMs: compute.providers[0] === 'cpu' ? loadTimeoutMs.onCpu : loadTimeoutMs.elsewhere,
+        loadTimeoutMs: (variant) => loadTimeoutMs(variant, compute, new ArtifactStore(artifacts)),
         lookMs: this.#options.lookMs ?? 1_000,
         host: this.#host,
         logger: this.#logger,
