@@ -15,14 +15,16 @@ const USAGE = `npm run bench -- noisy-neighbour [options]
 
 A tenant's 99th percentile while another of the same weight offers ten times its share, over the same tenant's alone. Both
 come at random moments (open loop); latency counts from when a request was due. The victim offers half of its share, and the
-shares are halves of what the service answers when it is saturated.
+shares are halves of what the service answers when it is saturated. Beside it means: once the neighbour has been there for --settle
+seconds; what they were like is told as well, as the onset.
 
 ${COMMON_OPTIONS}  --times n            what the neighbour offers, in its shares (10)
   --load n             what the victim offers, in its shares (0.5)
+  --settle n           seconds of the neighbour before the victim's count (10)
   --processes n        2: the neighbour asks another API process, over one database and one shared worker (1)
 `;
 
-const DEFAULTS = { seconds: 10, rounds: 3, times: 10, load: 0.5, processes: 1 };
+const DEFAULTS = { seconds: 10, rounds: 3, times: 10, load: 0.5, settle: 10, processes: 1 };
 
 interface Crowds {
   readonly victim: Generator;
@@ -52,6 +54,7 @@ export async function run(args: string[]): Promise<void> {
     );
     const share = saturation / 2;
     const alone: Figures[] = [];
+    const onset: Figures[] = [];
     const beside: Figures[] = [];
     const neighbour: Figures[] = [];
     const besideSamples: Sample[] = [];
@@ -59,15 +62,28 @@ export async function run(args: string[]): Promise<void> {
       const victim = ofVictim(open(options.load * share, round));
       alone.push(figuresOf(await crowds.victim.run({ victim }, options.seconds), 'victim'));
       const noise = ofNeighbour(open(options.times * share, 1_000 + round));
+      const both = options.settle + options.seconds;
       const [ofOne, ofOther] = await Promise.all([
-        crowds.victim.run({ victim }, options.seconds),
-        crowds.neighbour.run({ neighbour: noise }, options.seconds),
+        crowds.victim.run({ victim }, both),
+        crowds.neighbour.run({ neighbour: noise }, both),
       ]);
-      beside.push(figuresOf(ofOne, 'victim'));
-      besideSamples.push(...ofOne.samples.victim!);
-      neighbour.push(figuresOf(ofOther, 'neighbour'));
+      const settleMs = options.settle * 1000;
+      const isSettled = ({ dueAt }: Sample) => dueAt >= ofOne.from + settleMs;
+      onset.push(
+        figuresOf(
+          {
+            ...ofOne,
+            to: ofOne.from + settleMs,
+            samples: { victim: ofOne.samples.victim!.filter((sample) => !isSettled(sample)) },
+          },
+          'victim',
+        ),
+      );
+      beside.push(figuresOf(ofOne, 'victim', settleMs));
+      besideSamples.push(...ofOne.samples.victim!.filter(isSettled));
+      neighbour.push(figuresOf(ofOther, 'neighbour', settleMs));
       progress(
-        `round ${round} of ${options.rounds}: p99 alone ${figure(alone.at(-1)!.p99)} ms, beside ${figure(beside.at(-1)!.p99)} ms`,
+        `round ${round} of ${options.rounds}: p99 alone ${figure(alone.at(-1)!.p99)} ms, at the onset ${figure(onset.at(-1)!.p99)} ms, beside ${figure(beside.at(-1)!.p99)} ms`,
       );
     }
     const result = {
@@ -75,13 +91,14 @@ export async function run(args: string[]): Promise<void> {
       processes: options.processes,
       saturation,
       alone: { p50: medianOf(alone, 'p50'), p99: medianOf(alone, 'p99') },
+      onset: { p50: medianOf(onset, 'p50'), p99: medianOf(onset, 'p99') },
       beside: { p50: medianOf(beside, 'p50'), p99: medianOf(beside, 'p99') },
       ratio: medianOf(beside, 'p99') / medianOf(alone, 'p99'),
       besideStagesMs: {
         p50: percentileOfStages(besideSamples, 50),
         p99: percentileOfStages(besideSamples, 99),
       },
-      rounds: { alone, beside, neighbour },
+      rounds: { alone, onset, beside, neighbour },
     };
     tell(options.json, result, inWords(result, options));
   }).finally(model.remove);
@@ -109,12 +126,12 @@ interface Result {
   readonly saturation: number;
   readonly ratio: number;
   readonly besideStagesMs: { readonly p50: Stages; readonly p99: Stages };
-  readonly rounds: Readonly<Record<'alone' | 'beside' | 'neighbour', readonly Figures[]>>;
+  readonly rounds: Readonly<Record<'alone' | 'onset' | 'beside' | 'neighbour', readonly Figures[]>>;
 }
 
 function inWords(
   { model, processes, saturation, ratio, besideStagesMs, rounds }: Result,
-  { times, load }: typeof DEFAULTS,
+  { times, load, settle }: typeof DEFAULTS,
 ): string {
   const row = (name: string, figures: readonly Figures[]) => [
     name,
@@ -126,11 +143,12 @@ function inWords(
   ];
   const where = processes < 2 ? 'one API process' : 'an API process each, one worker';
   return [
-    `${model}, ${where}; saturated at ${figure(saturation)} images/s; the victim offers ${load}, the neighbour ${times} of its share`,
+    `${model}, ${where}; saturated at ${figure(saturation)} images/s; the victim offers ${load}, the neighbour ${times} of its share; the onset is its first ${figure(settle)} s`,
     columns(
       ['', 'images/s', 'p50 ms', 'p99 ms', 'sent late', 'of the last round'],
       [
         row('victim alone', rounds.alone),
+        row('victim at the onset', rounds.onset),
         row('victim beside', rounds.beside),
         row('neighbour', rounds.neighbour),
       ],

@@ -7,6 +7,7 @@ import { OipClient } from '../oip/client.ts';
 import { WorkerLostError } from '../oip/errors.ts';
 import { type Compute, onCpu } from '../providers/provider.ts';
 import type { TensorFlowChoice } from '../worker/engines/tensorflow/runtime.ts';
+import { runInBackground } from './background.ts';
 import { workerEnvironment } from './worker-environment.ts';
 
 export interface WorkerProcessOptions {
@@ -84,6 +85,9 @@ export class WorkerProcess {
         stdio: ['pipe', 'ignore', 'inherit'],
       },
     );
+    const { pid } = this.#child;
+    // With another device it computes there, and its moments on a processor are as short as anybody's.
+    if (pid !== undefined && compute.providers[0] === 'cpu') runInBackground(pid);
     this.client = new OipClient({ socketPath });
     this.ended = new Promise<End>((resolve) => {
       this.#child.on('error', (error) =>

@@ -21,7 +21,7 @@ it.each([
   (perImage, perBatch) => {
     const batchMs = line(perImage, perBatch);
     const least = Array.from({ length: 64 }, (_, index) => index + 1).find(
-      (images) => batchMs(images) / images <= (1.05 * batchMs(64)) / 64,
+      (images) => batchMs(images) / images <= (1.15 * batchMs(64)) / 64,
     );
     expect(sizeThatPays(batchMs, 64)).toBe(least);
   },
