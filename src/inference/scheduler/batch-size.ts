@@ -1,5 +1,5 @@
 /** An image in a batch that may still grow costs so much more at most than in the largest one. */
-const WORTHWHILE = 1.15;
+const WORTHWHILE = 1.1;
 
 /**
  * How many images a batch needs to be about as cheap for each of them as the largest is; more would only keep the others waiting.

@@ -61,7 +61,7 @@ describe('a batch', () => {
   });
 
   it('is no larger than pays', () => {
-    const scheduler = new Scheduler<string>(paperCosts(() => ({ perImageMs: 10, perBatchMs: 1 })));
+    const scheduler = new Scheduler<string>(paperCosts(() => ({ perImageMs: 10, perBatchMs: 2 })));
     enqueue(scheduler, 10, { tenant: 'a', maxBatch: 8 });
     expect(payloads(scheduler, 0)).toHaveLength(2);
   });
