@@ -10,6 +10,7 @@ import { columns, figure, outcomesText, tell } from './report.ts';
 import { closed, open, SATURATING_CLIENTS, saturate } from './saturation.ts';
 import { progress } from './service.ts';
 import { onStage, type Stage } from './stage.ts';
+import { ANY_CONCURRENCY } from './tenants.ts';
 
 const USAGE = `npm run bench -- noisy-neighbour [options]
 
@@ -21,10 +22,14 @@ seconds; what they were like is told as well, as the onset.
 ${COMMON_OPTIONS}  --times n            what the neighbour offers, in its shares (10)
   --load n             what the victim offers, in its shares (0.5)
   --settle n           seconds of the neighbour before the victim's count (10)
+  --concurrency n      requests in flight that their plan allows each of them (no limit but the queue's)
   --processes n        2: the neighbour asks another API process, over one database and one shared worker (1)
 `;
 
-const DEFAULTS = { seconds: 10, rounds: 3, times: 10, load: 0.5, settle: 10, processes: 1 };
+const DEFAULTS = {
+  ...{ seconds: 10, rounds: 3, times: 10, load: 0.5, settle: 10 },
+  ...{ concurrency: ANY_CONCURRENCY, processes: 1 },
+};
 
 interface Crowds {
   readonly victim: Generator;
@@ -35,11 +40,12 @@ export async function run(args: string[]): Promise<void> {
   const options = readOptions(args, USAGE, DEFAULTS);
   if (!options) return;
   const model = await chooseModel(mobileNetV2, options.manifest);
+  const { concurrency } = options;
   await onStage(async (stage) => {
     const bodies = requestsAbout(model, await stage.pictures(128, options.pictures));
     await stage.import(model);
     const [home, elsewhere] = await startProcesses(stage, options.processes);
-    const keys = await stage.tenants([{ name: 'victim' }, { name: 'neighbour' }]);
+    const keys = await stage.tenants(['victim', 'neighbour'].map((name) => ({ name, concurrency })));
     const ofVictim = (arrivals: Stream['arrivals']) => foveaStream(home.url, keys.victim!, bodies, arrivals);
     const ofNeighbour = (arrivals: Stream['arrivals']) =>
       foveaStream(elsewhere.url, keys.neighbour!, bodies, arrivals);
@@ -88,7 +94,7 @@ export async function run(args: string[]): Promise<void> {
     }
     const result = {
       model: `${model.name}@${model.version}`,
-      processes: options.processes,
+      ...{ processes: options.processes, concurrency },
       saturation,
       alone: { p50: medianOf(alone, 'p50'), p99: medianOf(alone, 'p99') },
       onset: { p50: medianOf(onset, 'p50'), p99: medianOf(onset, 'p99') },
@@ -131,7 +137,7 @@ interface Result {
 
 function inWords(
   { model, processes, saturation, ratio, besideStagesMs, rounds }: Result,
-  { times, load, settle }: typeof DEFAULTS,
+  { times, load, settle, concurrency }: typeof DEFAULTS,
 ): string {
   const row = (name: string, figures: readonly Figures[]) => [
     name,
@@ -143,7 +149,7 @@ function inWords(
   ];
   const where = processes < 2 ? 'one API process' : 'an API process each, one worker';
   return [
-    `${model}, ${where}; saturated at ${figure(saturation)} images/s; the victim offers ${load}, the neighbour ${times} of its share; the onset is its first ${figure(settle)} s`,
+    `${model}, ${where}; saturated at ${figure(saturation)} images/s; the victim offers ${load}, the neighbour ${times} of its share; the onset is its first ${figure(settle)} s${concurrency < ANY_CONCURRENCY ? `; at most ${concurrency} requests in flight each` : ''}`,
     columns(
       ['', 'images/s', 'p50 ms', 'p99 ms', 'sent late', 'of the last round'],
       [
