@@ -5,6 +5,9 @@ import type { QueuedImage } from './batch.ts';
 import type { Death } from './deaths.ts';
 import type { Lane } from './lane.ts';
 
+const NO_TIME = 'The inference workers have no time for this image. Try again later.';
+const OWN_SHARE = 'You have as many images waiting for a worker as you may have. Try again later.';
+
 /** What becomes of the images of a batch that failed. */
 export interface Course {
   /** Batches to be run at once. */
@@ -43,7 +46,7 @@ const ENOUGH_REFUSALS = 2;
  * - It has no time: another is asked, and then the client is.
  * - It is at fault, or does not take the model: the batch is run as it is by each of the others, until one answers as it should.
  *   A fault may be over by the next time: where there is no other, it is run there once more.
- * - It has no room for more of the tenant's, or could not run it in time: the client is told so.
+ * - It has no room, or none for more of the tenant's, or could not run it in time: the client is told so.
  * - The model failed: one image can fail all that it is with, so each is queued alone. One that was alone is run on another
  *   worker, since this one may fail on all it is given; one that two fail on has failed.
  *
@@ -102,8 +105,7 @@ function afterRefusal(images: readonly QueuedImage[], { error, lane }: Failure):
   }
   const isRefused = ({ refused }: QueuedImage) => refused >= ENOUGH_REFUSALS;
   const again = images.filter((image) => !isRefused(image));
-  const busy = 'The inference workers have no time for this image. Try again later.';
-  const told = new OverloadedError(busy, { retryAfterMs: 1_000 });
+  const told = new OverloadedError(NO_TIME, { retryAfterMs: 1_000 });
   return { ...failed(images.filter(isRefused), error, told), again: again.length > 0 ? [again] : [] };
 }
 
@@ -130,7 +132,8 @@ function toldOf(error: Error): Error {
 
 function busy({ reason, retryAfterMs }: BusyError): Error {
   if (reason === 'late') return new DeadlineExceededError('the image could not be run before its deadline');
-  const message = 'You have as many images waiting for a worker as you may have. Try again later.';
+  // How full it is for others is nobody's business.
+  const message = reason === 'full' ? NO_TIME : OWN_SHARE;
   return new OverloadedError(message, { retryAfterMs: retryAfterMs ?? 1_000 });
 }
 

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
+  BusyError,
+  type BusyReason,
   ModelLoadError,
   OipError,
   WorkerFaultError,
@@ -7,6 +9,7 @@ import {
 } from '../../../src/inference/oip/errors.ts';
 import type { QueuedImage } from '../../../src/inference/scheduler/batch.ts';
 import { afterFailure, type Failure } from '../../../src/inference/scheduler/failed-batch.ts';
+import type { OverloadedError } from '../../../src/lib/errors.ts';
 import { laneAt, paperImages } from './paper-worker.ts';
 
 const lane = laneAt(null);
@@ -26,6 +29,21 @@ function failed(images: readonly QueuedImage[], error: Error, overrides: Partial
     ...overrides,
   });
 }
+
+describe('a shared worker that does not run it', () => {
+  const told = (reason: BusyReason) => {
+    const { fail } = failed(paperImages(1), new BusyError(reason, 'not now', 250));
+    return fail.map(({ told: { message }, told }) => [(told as OverloadedError).code, message]);
+  };
+
+  it('says whether its tenant, everybody, or time is why', () => {
+    expect(told('tenant')).toEqual([['OVERLOADED', expect.stringMatching(/^You have as many images/)]]);
+    expect(told('full')).toEqual([
+      ['OVERLOADED', expect.stringMatching(/^The inference workers have no time/)],
+    ]);
+    expect(told('late')).toEqual([['DEADLINE_EXCEEDED', expect.anything()]]);
+  });
+});
 
 describe('after its worker went away', () => {
   const gone = new WorkerLostError('gone');
