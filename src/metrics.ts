@@ -50,7 +50,8 @@ export function createMetrics({ inference, dispatcher, pool, health, cache, trac
     });
   const stateOf = (worker: InferenceWorker): WorkerState => {
     const { state } = worker.stats();
-    return state === 'ready' && dispatcher.laneOf(worker).isSuspect ? 'suspect' : state;
+    const { isSuspect, isMute } = dispatcher.laneOf(worker);
+    return state === 'ready' && (isSuspect || isMute) ? 'suspect' : state;
   };
   perWorker('fovea_worker_ready', '1 where the worker is given work, 0 where it is not.', (worker) =>
     Number(stateOf(worker) === 'ready'),

@@ -87,6 +87,7 @@ function candidates(lanes: readonly Lane[], variantKey: string, avoided: Readonl
   const preferences: ((lane: Lane) => boolean)[] = [
     fitFor(variantKey),
     (lane) => !avoided.has(lane),
+    ({ isMute }) => !isMute,
     // Any other would have to load it first.
     ({ worker }) => worker.holds(variantKey),
     // It answers nobody until it is done.

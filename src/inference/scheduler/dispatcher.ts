@@ -124,7 +124,7 @@ export class Dispatcher {
   }
 
   /** What a worker has and has answered, and whether it is silent for too long. */
-  laneOf(worker: InferenceWorker): Pick<Lane, 'flights' | 'answers' | 'isSuspect'> {
+  laneOf(worker: InferenceWorker): Pick<Lane, 'flights' | 'answers' | 'isSuspect' | 'isMute'> {
     return this.#lanes.of(worker);
   }
 
@@ -350,9 +350,9 @@ export class Dispatcher {
 
   #failed(batch: readonly QueuedImage[], failure: Failure): void {
     const { error } = failure;
-    // What another worker has as well, one that is not silent, or is to have, may do better there.
+    // What another worker has as well, one that answers, or is to have, may do better there.
     const isElsewhere = (image: QueuedImage) =>
-      [...image.carriers].some(({ isSuspect }) => !isSuspect) ||
+      [...image.carriers].some(({ isSuspect, isMute }) => !isSuspect && !isMute) ||
       this.#first.some(({ images }) => images.includes(image));
     const images = batch.filter((image) => isWanted(image) && !isElsewhere(image));
     if (error instanceof WorkerLostError) for (const { chosen } of images) this.#health.failed(chosen, error);

@@ -28,7 +28,7 @@ export interface Flight {
 const SUSPICIOUS = { times: 8, atLeastMs: 1_000, unknownMs: 10_000 };
 /**
  * What a shared one has at least. It is looked at once a second, so one look that fails says nothing. An answer waits there behind
- * what it runs for others, so a batch that takes long says nothing against the worker.
+ * what it runs for others, so a batch that takes long says little against the worker.
  */
 const SHARED = { lapseMs: 2_000, silentMs: 3_000, overdueMs: 10_000 };
 const OWN = { lapseMs: 0, silentMs: 0, overdueMs: Number.POSITIVE_INFINITY };
@@ -78,6 +78,13 @@ export class Lane {
 
   get isSuspect(): boolean {
     return this.#isSuspect;
+  }
+
+  /** It lives, but has answered nothing since it was given a batch that is overdue: others are asked where there are any. */
+  get isMute(): boolean {
+    for (const { isOverdue, sentAt } of this.#flights)
+      if (isOverdue && sentAt >= this.#answeredAt) return true;
+    return false;
   }
 
   /** Whether it may be given work, as soon as it has room. */

@@ -52,6 +52,20 @@ describe('a batch goes to the worker that should be done with it first', () => {
     expect(order).toEqual([0, 1, 2, 0, 1, 2]);
   });
 
+  it('one that answers nothing only where there is no other', () => {
+    const worker = new PaperWorker('mute');
+    worker.isShared = true;
+    const [mute, slow] = [laneAt(10, worker), laneAt(200)];
+    give(mute, 10);
+    for (let second = 1; second <= 11; second += 1) {
+      mute.passed(1_000);
+      worker.showLife();
+    }
+    expect(mute.isMute).toBe(true);
+    expect(choose([mute, slow])?.lane).toBe(slow);
+    expect(choose([mute])?.lane).toBe(mute);
+  });
+
   it('waits for a fast one that is full rather than for a slow one that is free', () => {
     const [fast, slow] = [laneAt(10, new PaperWorker('fast', 1)), laneAt(200)];
     expect(choose([slow, fast])?.lane).toBe(fast);

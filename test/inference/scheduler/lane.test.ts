@@ -75,7 +75,23 @@ it('trusts a shared worker that lives, but waits ten seconds alone for any of it
   const seconds = Array.from({ length: 17 }, (_, index) => second(1_000 * index));
   expect(seconds.findIndex(([isLost]) => isLost)).toBe(10);
   expect(seconds.findIndex(([, isSlow]) => isSlow)).toBe(16);
-  expect(lane.isReady).toBe(true);
+  expect([lane.isReady, lane.isMute]).toEqual([true, false]);
+});
+
+it('tells of a shared worker that lives and answers nothing at all, until it answers', () => {
+  const worker = new PaperWorker();
+  worker.isShared = true;
+  const lane = laneAt(null, worker);
+  const [lost, next] = [0, 0].map((at) => lane.begin(paperImages(1), 'v', 10, at));
+  lane.answered(next!, at(0), true);
+  for (let second = 1; second <= 11; second += 1) {
+    expect(lane.isMute).toBe(false);
+    lane.passed(1_000);
+    worker.showLife();
+  }
+  expect([lost!.isOverdue, lane.isMute, lane.isReady]).toEqual([true, true, true]);
+  lane.answered(lane.begin(paperImages(1), 'v', 10, 11_000), at(11_100), true);
+  expect(lane.isMute).toBe(false);
 });
 
 it('counts no time in which a shared worker loads a model', () => {
