@@ -47,32 +47,40 @@ export async function initialise(
   if (fault !== null) throw new OperatorError(fault);
   const key = apiKey === null ? generateApiKey() : givenKey(apiKey);
   const id = uuidv7();
-  const firstBoot = database.asTenant(id, async (tx) => {
-    // The unique index on the operator decides: a process that comes second waits here for the first, then inserts nothing.
-    // Row-level security hides another tenant's row from a SELECT, but not from an index.
-    const inserted = await tx.$executeRaw`
+  const boot = () =>
+    database.asTenant(id, async (tx) => {
+      // The unique index on the operator decides: a process that comes second waits here for the first, then inserts nothing.
+      // Row-level security hides another tenant's row from a SELECT, but not from an index.
+      const inserted = await tx.$executeRaw`
       INSERT INTO tenant (id, name, plan_id, is_operator)
       SELECT ${id}::uuid, ${tenantName}, plan.id, true FROM plan WHERE name = ${operatorPlan} ORDER BY version DESC LIMIT 1
       ON CONFLICT (is_operator) WHERE is_operator DO NOTHING`;
-    if (inserted === 0) return null;
-    const owner = await newOwner(passwords, email, password);
-    await insertOwner(tx, id, owner);
-    await insertKey(tx, id, { name: 'first key', scopes: SCOPES }, key, null);
-    return {
-      tenantId: id,
-      tenant: tenantName,
-      email: owner.email,
-      password: owner.madeUpPassword,
-      apiKey: key.text,
-    };
-  });
-  return firstBoot.catch((error: unknown) => {
+      if (inserted === 0) return null;
+      const owner = await newOwner(passwords, email, password);
+      await insertOwner(tx, id, owner);
+      await insertKey(tx, id, { name: 'first key', scopes: SCOPES }, key, null);
+      return {
+        tenantId: id,
+        tenant: tenantName,
+        email: owner.email,
+        password: owner.madeUpPassword,
+        apiKey: key.text,
+      };
+    });
+  const again = (error: unknown) => {
     if (!isUniqueViolation(error)) throw error;
-    throw new OperatorError(
-      `The operator's tenant cannot be made: '${tenantName}', ${normalEmail(email)} or the key given for it belongs to a tenant ` +
-        'that was created before the first start. Choose others.',
-    );
-  });
+    // Of two with one name that come at the same moment, the second may have run into the name before the operator was there to see.
+    return boot();
+  };
+  return boot()
+    .catch(again)
+    .catch((error: unknown) => {
+      if (!isUniqueViolation(error)) throw error;
+      throw new OperatorError(
+        `The operator's tenant cannot be made: '${tenantName}', ${normalEmail(email)} or the key given for it belongs to a tenant ` +
+          'that was created before the first start. Choose others.',
+      );
+    });
 }
 
 /** Prisma has one code for its own statements (P2002) and another for plain SQL (P2010), which tells the cause in `meta`. */
