@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { expectBookedOnce } from '../support/booked.ts';
 import { GraphqlClient, type ReceiptData } from '../support/graphql-client.ts';
 import { examplePicture, startServer, type TestServer, type TestTenant } from '../support/server.ts';
 
@@ -81,17 +82,6 @@ describe('workers of this machine that are killed under load, one every two seco
   });
 
   it('every answer is booked once, and nothing else is', async () => {
-    const { rows } = await server.context.database.ledger.query<{
-      request_id: string;
-      images: number;
-      units: string;
-    }>('SELECT request_id, images, units FROM usage_event WHERE tenant_id = $1', [tenant.id]);
-    const booked = rows.map(({ request_id, images, units }) => `${request_id} ${images} ${units}`);
-    const answered = load.answered.map(
-      ({ receipt: { requestId, images, units } }) => `${requestId} ${images} ${units}`,
-    );
-    expect(booked.sort()).toEqual(answered.sort());
-    expect(await server.heldUnits()).toBe(0);
-    await server.expectExactLedger();
+    await expectBookedOnce(server, tenant.id, load.answered);
   });
 });

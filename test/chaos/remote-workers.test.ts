@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { expectBookedOnce } from '../support/booked.ts';
 import { FoveaWorker } from '../support/fovea-worker.ts';
 import { GraphqlClient, type ReceiptData } from '../support/graphql-client.ts';
 import { examplePicture, startServer, type TestServer, type TestTenant } from '../support/server.ts';
@@ -186,17 +187,6 @@ describe('two workers behind two servers, each killed, hung and slowed down in t
   });
 
   it('every answer is booked once, and nothing else is', async () => {
-    const { rows } = await first.context.database.ledger.query<{
-      request_id: string;
-      images: number;
-      units: string;
-    }>('SELECT request_id, images, units FROM usage_event WHERE tenant_id = $1', [tenant.id]);
-    const booked = rows.map(({ request_id, images, units }) => `${request_id} ${images} ${units}`);
-    const answered = load.answered.map(
-      ({ receipt }) => `${receipt.requestId} ${receipt.images} ${receipt.units}`,
-    );
-    expect(booked.sort()).toEqual(answered.sort());
-    expect(await first.heldUnits()).toBe(0);
-    await first.expectExactLedger();
+    await expectBookedOnce(first, tenant.id, load.answered);
   });
 });

@@ -44,3 +44,21 @@ export async function expectBooked(
   expect(await server.heldUnits()).toBe(0);
   await server.expectExactLedger();
 }
+
+/** That a tenant's bookings are those answers, each once, and that nothing is held any more and the ledger is exact. */
+export async function expectBookedOnce(
+  server: TestServer,
+  tenantId: string,
+  answers: readonly { readonly receipt: { requestId: string; images: number; units: number } }[],
+): Promise<void> {
+  const { rows } = await server.context.database.ledger.query<{
+    request_id: string;
+    images: number;
+    units: string;
+  }>('SELECT request_id, images, units FROM usage_event WHERE tenant_id = $1', [tenantId]);
+  const booked = rows.map(({ request_id, images, units }) => `${request_id} ${images} ${units}`);
+  const answered = answers.map(({ receipt }) => `${receipt.requestId} ${receipt.images} ${receipt.units}`);
+  expect(booked.sort()).toEqual(answered.sort());
+  expect(await server.heldUnits()).toBe(0);
+  await server.expectExactLedger();
+}
