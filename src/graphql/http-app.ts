@@ -56,6 +56,13 @@ export function createHttpApp(
   app.set('trust proxy', options.trustProxy ?? false);
   app.use(securityHeaders);
 
+  // First what is asked most: the router tries one after the other.
+  // A page of another origin asks first whether it may send at all.
+  app.use(['/graphql', '/uploads'], answerPreflights(services.origins));
+  app.use('/uploads', letAnyTenantsPagesRead(services.origins));
+  app.put('/uploads/:id', receiveUpload(services, options.logger));
+  app.use('/graphql', openBooks(services, options), identifyAndRead(options), serve(apollo));
+
   app.get('/', (request, response) => {
     const origin = publicUrlOf(request, options.publicUrl ?? null) ?? '';
     response.type('html').send(landingPage.replaceAll('{{origin}}', origin));
@@ -74,12 +81,6 @@ export function createHttpApp(
   app.get('/metrics', async (_request, response) => {
     response.type(options.metrics.contentType).send(await options.metrics.metrics());
   });
-
-  // A page of another origin asks first whether it may send at all.
-  app.use(['/graphql', '/uploads'], answerPreflights(services.origins));
-  app.use('/uploads', letAnyTenantsPagesRead(services.origins));
-  app.put('/uploads/:id', receiveUpload(services, options.logger));
-  app.use('/graphql', openBooks(services, options), identifyAndRead(options), serve(apollo));
 
   app.use((_request, response) => {
     response.status(404).json({ error: 'Nothing is served here: the API is POST /graphql.' });
@@ -156,7 +157,7 @@ async function identify(request: Request, response: Response, exchange: Exchange
 }
 
 /** A tenant that floods is refused before its requests cost more than their way in. */
-function requireRoom(json: Buffer, { principal, services }: Exchange): void {
+function requireRoom(json: readonly Buffer[], { principal, services }: Exchange): void {
   if (principal === null || !asksForInference(json)) return;
   const { id: tenantId, plan } = principal.tenant;
   services.inference.requireRoom({ tenantId, weight: plan.weight, concurrency: plan.concurrency });

@@ -50,14 +50,6 @@ export class NotFoundError extends FoveaError {
   readonly code = 'NOT_FOUND';
 }
 
-export class RateLimitedError extends FoveaError {
-  readonly code = 'RATE_LIMITED';
-  override readonly status = 429;
-  constructor(message: string, extensions: { retryAfterMs: number }) {
-    super(message, extensions);
-  }
-}
-
 export class QuotaExceededError extends FoveaError {
   readonly code = 'QUOTA_EXCEEDED';
   constructor(message: string, extensions: { remaining: number; resetsAt: string }) {
@@ -65,20 +57,32 @@ export class QuotaExceededError extends FoveaError {
   }
 }
 
-export class ConcurrencyLimitedError extends FoveaError {
-  readonly code = 'CONCURRENCY_LIMITED';
-  override readonly status = 503;
+/**
+ * What a flood is refused with. Where it was thrown is of no use to anybody, and to find that out takes longer than all else that
+ * such a refusal costs.
+ */
+abstract class RetryLaterError extends FoveaError {
   constructor(message: string, extensions: { retryAfterMs: number }) {
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(message, extensions);
+    Error.stackTraceLimit = stackTraceLimit;
   }
 }
 
-export class OverloadedError extends FoveaError {
+export class RateLimitedError extends RetryLaterError {
+  readonly code = 'RATE_LIMITED';
+  override readonly status = 429;
+}
+
+export class ConcurrencyLimitedError extends RetryLaterError {
+  readonly code = 'CONCURRENCY_LIMITED';
+  override readonly status = 503;
+}
+
+export class OverloadedError extends RetryLaterError {
   readonly code = 'OVERLOADED';
   override readonly status = 503;
-  constructor(message: string, extensions: { retryAfterMs: number }) {
-    super(message, extensions);
-  }
 }
 
 export class DeadlineExceededError extends FoveaError {
