@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import type { ClassifyData, GraphqlClient } from '../support/graphql-client.ts';
 import { examplePicture } from '../support/server.ts';
+import { isThorough } from '../support/thorough.ts';
 import { visionTransformers, writeVisionTransformer } from '../support/vision-transformer.ts';
 import { clientOf, type Installation, installation, patience, pidOf } from './installation.ts';
 
 const GIB = 2 ** 30;
 
-/** `FOVEA_TEST_LARGE_MODEL=1`: the model of 300 million parameters, which takes minutes; else a quarter of it. */
-const size = process.env.FOVEA_TEST_LARGE_MODEL
+/** The model of 300 million parameters takes minutes; else a quarter of it. */
+const size = isThorough
   ? ({ name: 'large', millions: 300, needs: 10 * GIB, shardBytes: GIB / 2 } as const)
   : ({ name: 'base', millions: 80, needs: 4 * GIB, shardBytes: GIB / 8 } as const);
 

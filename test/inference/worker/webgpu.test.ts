@@ -21,17 +21,21 @@ import {
 } from '../../support/manifests/published.ts';
 import { readPicture } from '../../support/pictures.ts';
 import { sharedData } from '../../support/shared-data.ts';
+import { isThorough } from '../../support/thorough.ts';
 import { variantOf } from '../../support/variants.ts';
 import { needsVulkan, useVulkan, vulkan } from '../../support/vulkan.ts';
 
 /** A driver that computes on the CPU takes seconds for what a GPU does in milliseconds: one picture for each model. */
-const cases: readonly (readonly [model: string, photo: string])[] = [
+const quick: readonly (readonly [model: string, photo: string])[] = [
   ...publishedClassifiers.map((name) => [name, 'cat.bmp'] as const),
-  ['yolox_nano_416', 'pets.jpg'],
   ['ultraface_rfb_320', 'face.jpg'],
   [oddDetector, 'horse-cart.jpg'],
+];
+const slow: typeof quick = [
+  ['yolox_nano_416', 'pets.jpg'],
   ...publishedSegmenters.map((name) => [name, 'bird_segmentation.bmp'] as const),
 ];
+const cases = isThorough ? [...quick, ...slow] : quick;
 
 describe.skipIf(vulkan === null || sharedData('models') === null || sharedData('photos') === null)(
   `WebGPU answers as the CPU does, to 1e-3 (${needsVulkan}; needs shared data: models, photos)`,

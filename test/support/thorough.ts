@@ -1,0 +1,2 @@
+/** `FOVEA_TEST_THOROUGH=1`: with the models that take minutes, too. */
+export const isThorough = process.env.FOVEA_TEST_THOROUGH === '1';
