@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 
-/** Steps by which it yields, of 19 (`nice(1)`): beside whoever wants a processor as well it has a third of what they have. */
+/** Steps by which it yields to this process and others, of 19 (`nice(1)`): beside whoever wants a processor as well it has a third of what they have. */
 const NICE = 5;
 
 /**
@@ -14,7 +14,7 @@ const NICE = 5;
  */
 export function runInBackground(pid: number): void {
   for (const yielding of [
-    () => setPriority(pid, NICE),
+    () => setPriority(pid, Math.min(19, getPriority() + NICE)),
     () => writeFileSync(`/proc/${pid}/autogroup`, String(NICE)),
   ]) {
     try {

@@ -20,7 +20,7 @@ function started(): { pid: number; ended: Promise<unknown> } {
 it('has a process yield to others, and its session where sessions share the time', () => {
   const { pid } = started();
   runInBackground(pid);
-  expect(getPriority(pid)).toBe(5);
+  expect(getPriority(pid)).toBe(Math.min(19, getPriority() + 5));
   const session = `/proc/${pid}/autogroup`;
   if (existsSync(session)) expect(readFileSync(session, 'utf8')).toMatch(/ nice 5\n$/);
 });
