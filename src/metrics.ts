@@ -11,7 +11,7 @@ import type { InferenceService } from './inference/service.ts';
 import { registerStageMetrics } from './inference/stage-metrics.ts';
 import type { Tracer } from './lib/tracing/tracer.ts';
 
-/** `suspect`: it is silent for far longer than its batch should take. */
+/** `suspect`: it is silent for far longer than its batch should take, or lives and answers nothing. */
 const workerStates = ['starting', 'ready', 'suspect', 'ejected', 'closed'] as const;
 type WorkerState = (typeof workerStates)[number];
 
@@ -54,7 +54,7 @@ export function createMetrics({ inference, dispatcher, pool, health, cache, trac
     return state === 'ready' && (isSuspect || isMute) ? 'suspect' : state;
   };
   perWorker('fovea_worker_ready', '1 where the worker is given work, 0 where it is not.', (worker) =>
-    Number(stateOf(worker) === 'ready'),
+    Number(worker.stats().state === 'ready' && !dispatcher.laneOf(worker).isSuspect),
   );
   new Gauge({
     name: 'fovea_worker_state',

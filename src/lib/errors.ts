@@ -15,7 +15,7 @@ export function errorCode(error: unknown): string {
 }
 
 /**
- * The errors a client can be told about. One class a public code: `code`, HTTP status and extensions are fixed here, and
+ * The errors a client can be told about. Each class has its public code: `code`, HTTP status and extensions are fixed here, and
  * `src/graphql/plugins/errors.ts` is the one place that turns them into GraphQL errors. Whatever is not a `FoveaError`
  * was not caused by the client: it is masked there and logged with its request id.
  */

@@ -104,7 +104,7 @@ describe('DEADLINE_EXCEEDED', () => {
 
     await stopWorker(server);
     const askedAt = performance.now();
-    expectTooLate(await client.classify({ images: image, timeoutMs: 5_000 }), 5_000);
-    expect(performance.now() - askedAt).toBeLessThan(5_000);
+    expectTooLate(await client.classify({ images: image, timeoutMs: 10_000 }), 10_000);
+    expect(performance.now() - askedAt).toBeLessThan(10_000);
   });
 });

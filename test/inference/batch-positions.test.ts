@@ -53,7 +53,7 @@ describe.each([1, 2])('on the CPU with %i thread(s) for its worker', (threads) =
   }, 60_000);
 
   it.each(Object.keys(models))(
-    '%s answers bit for bit the same to an image alone and in every position of every batch',
+    '%s answers bit for bit the same to images alone and in every position of every batch',
     async (name) => {
       const variant = imported.get(name)!;
       const { maxBatch } = variant;

@@ -59,7 +59,7 @@ const LATE_FOR_MS = 250;
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #placesOf = new Map<string, number>();
-  /** Of tenants with images here: the most time that one of their requests had since. */
+  /** Of tenants with images here: the most time that one of their requests had lately. */
   readonly #longestMsOf = new Map<string, number>();
   readonly #backlog = new Backlog();
   readonly #drain = new DrainRate();
@@ -105,6 +105,8 @@ export class Admission {
       },
       leave: (ran) => {
         hasLeft = true;
+        // Others that have as much time set it anew.
+        if (this.#longestMsOf.get(tenant) === applicant.timeoutMs) this.#longestMsOf.delete(tenant);
         this.#take(tenant, -images);
         if (ran > 0) this.#drain.drained(ran * imageMs, this.#options.clock.elapsed());
         take(-workMs);

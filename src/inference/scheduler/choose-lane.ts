@@ -87,9 +87,9 @@ function candidates(lanes: readonly Lane[], variantKey: string, avoided: Readonl
   const preferences: ((lane: Lane) => boolean)[] = [
     fitFor(variantKey),
     (lane) => !avoided.has(lane),
-    ({ isMute }) => !isMute,
     // Any other would have to load it first.
     ({ worker }) => worker.holds(variantKey),
+    ({ isMute }) => !isMute,
     // It answers nobody until it is done.
     ({ worker }) => !worker.loads.underWay,
     // It may hang, and a load says nothing of that for long.

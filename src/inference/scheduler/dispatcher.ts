@@ -178,7 +178,8 @@ export class Dispatcher {
       'abort',
       () => {
         const { reason } = image.ticket.abandoned;
-        if (this.#scheduler.remove(work) && reason instanceof DeadlineExceededError) this.#expired += 1;
+        const hasWaited = this.#scheduler.remove(work) || image.carriers.size === 0;
+        if (hasWaited && !image.settled && reason instanceof DeadlineExceededError) this.#expired += 1;
         settle(image, reason);
       },
       { once: true },
@@ -350,9 +351,9 @@ export class Dispatcher {
 
   #failed(batch: readonly QueuedImage[], failure: Failure): void {
     const { error } = failure;
-    // What another worker has as well, one that answers, or is to have, may do better there.
+    // What another worker has as well, and should answer, or is to have, may do better there.
     const isElsewhere = (image: QueuedImage) =>
-      [...image.carriers].some(({ isSuspect, isMute }) => !isSuspect && !isMute) ||
+      [...image.carriers].some((carrier) => carrier.isToAnswer(image)) ||
       this.#first.some(({ images }) => images.includes(image));
     const images = batch.filter((image) => isWanted(image) && !isElsewhere(image));
     if (error instanceof WorkerLostError) for (const { chosen } of images) this.#health.failed(chosen, error);
@@ -369,8 +370,10 @@ export class Dispatcher {
   }
 
   /** Has a batch run by another worker as well, where there is one: the first to answer answers. */
-  #repeat({ images }: Flight, lane: Lane): boolean {
-    if (!this.#lanes.hasOther(new Set([lane]))) return false;
+  #repeat({ images, variantKey }: Flight, lane: Lane): boolean {
+    // One that lives may be slow because there is much to do: no more is made of that than one copy a worker.
+    const tried = new Set([lane, ...(lane.isSuspect ? [] : images.flatMap(({ avoided }) => [...avoided]))]);
+    if (!this.#lanes.hasOther(tried, variantKey)) return false;
     for (const { avoided } of images) avoided.add(lane);
     this.#first.unshift({ images, batch: null });
     return true;

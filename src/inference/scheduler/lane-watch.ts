@@ -16,6 +16,8 @@ export interface LaneWatchOptions {
 export class LaneWatch {
   readonly #options: LaneWatchOptions;
   readonly #busy = new Set<Lane>();
+  /** Batches of which it was told that they are overdue. */
+  readonly #told = new WeakSet<Flight>();
   #timer: NodeJS.Timeout | null = null;
 
   constructor(options: LaneWatchOptions) {
@@ -46,13 +48,12 @@ export class LaneWatch {
       if (lane.passed(LOOK_MS))
         logger.warn({ worker }, 'a worker is silent for far longer than its batch should take');
       for (const flight of lane.flights) {
-        if (flight.isRepeated || !(lane.isSuspect || flight.isOverdue)) continue;
-        flight.isRepeated = repeat(flight, lane);
-        if (flight.isRepeated && !lane.isSuspect)
-          logger.warn(
-            { worker },
-            'a worker that lives has not answered a batch for far longer than it should take',
-          );
+        if (flight.isOverdue && !this.#told.has(flight)) {
+          this.#told.add(flight);
+          logger.warn({ worker }, 'a worker has not answered a batch for far longer than it should take');
+        }
+        if (!flight.isRepeated && (lane.isSuspect || flight.isOverdue))
+          flight.isRepeated = repeat(flight, lane);
       }
     }
     onLook(LOOK_MS);

@@ -12,7 +12,7 @@ export interface Flight {
   readonly expectedMs: number | null;
   /** Loads that the worker had begun when it was sent. */
   readonly loads: number;
-  /** How long it was waited for while its worker loaded nothing, milliseconds. */
+  /** How long it was waited for, since its worker last loaded something, milliseconds. */
   waitedMs: number;
   /** Its worker lives, but its answer may have been lost on the way. */
   isOverdue: boolean;
@@ -84,6 +84,13 @@ export class Lane {
   get isMute(): boolean {
     for (const { isOverdue, sentAt } of this.#flights)
       if (isOverdue && sentAt >= this.#answeredAt) return true;
+    return false;
+  }
+
+  /** Whether its answer to an image is still waited for. */
+  isToAnswer(image: QueuedImage): boolean {
+    if (this.#isSuspect) return false;
+    for (const { isOverdue, images } of this.#flights) if (!isOverdue && images.includes(image)) return true;
     return false;
   }
 
@@ -180,8 +187,11 @@ export class Lane {
     }
     if (this.#isSuspect) return false;
     this.#silentMs = loads.underWay ? 0 : this.#silentMs + ms;
-    const isSilentFor = (leastMs: number) => this.#silentMs > Math.max(leastMs, boundOf(oldest));
-    if (isSilentFor(least.lapseMs)) for (const flight of this.#flights) flight.wasSilent = true;
+    // What was lost says nothing of how long it should take over the rest.
+    const awaited = [...this.#flights].find(({ isOverdue }) => !isOverdue) ?? oldest;
+    const isSilentFor = (leastMs: number) => this.#silentMs > Math.max(leastMs, boundOf(awaited));
+    if (this.isMute || isSilentFor(least.lapseMs))
+      for (const flight of this.#flights) flight.wasSilent = true;
     this.#isSuspect = isSilentFor(least.silentMs);
     return this.#isSuspect;
   }

@@ -30,8 +30,10 @@ export class Lanes {
     return lane;
   }
 
-  /** Whether one but these is ready. */
-  hasOther(than: ReadonlySet<Lane>): boolean {
-    return this.present.some((lane) => lane.isReady && !than.has(lane));
+  /** Whether one but these is ready, and does not refuse the variant where one is told. */
+  hasOther(than: ReadonlySet<Lane>, variantKey: string | null = null): boolean {
+    const refuses = ({ worker }: Lane) =>
+      variantKey !== null && worker.refuses(variantKey) && !worker.holds(variantKey);
+    return this.present.some((lane) => lane.isReady && !than.has(lane) && !refuses(lane));
   }
 }

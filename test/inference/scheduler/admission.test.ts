@@ -197,10 +197,15 @@ describe('room, before it is known for what', () => {
 
   it('is there for a tenant that has shown more patience, whichever of its requests is late', () => {
     const { admission, admit } = admissionOf(10_000);
-    admit('a', 1, { timeoutMs: 10_000 });
+    const patient = admit('a', 1, { timeoutMs: 10_000 });
     for (let image = 1; image < 50; image += 1) admit('a', 1, { timeoutMs: 600 });
     refusal(() => admit('a', 1, { timeoutMs: 600 }));
     room(admission, 'a')();
+    // Once that is answered it is forgotten.
+    admit('a', 1, { timeoutMs: 10_000 });
+    patient.leave(1);
+    refusal(() => admit('a', 1, { timeoutMs: 600 }));
+    refusal(room(admission, 'a'));
   });
 
   it('is there for one image where many would be late', () => {

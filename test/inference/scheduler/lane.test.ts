@@ -94,7 +94,38 @@ it('tells of a shared worker that lives and answers nothing at all, until it ans
   expect(lane.isMute).toBe(false);
 });
 
-it('counts no time in which a shared worker loads a model', () => {
+it('is to answer what it has been given, but for what is overdue, and for all while it is silent', () => {
+  const worker = new PaperWorker();
+  worker.isShared = true;
+  const lane = laneAt(null, worker);
+  const [lost, slow, stranger] = paperImages(3);
+  lane.begin([lost!], 'v', 10, 0);
+  lane.begin([slow!], 'v', 2_000, 0);
+  const answered = () => [lost, slow, stranger].map((image) => lane.isToAnswer(image!));
+  expect(answered()).toEqual([true, true, false]);
+  for (let second = 1; second <= 11; second += 1) {
+    lane.passed(1_000);
+    worker.showLife();
+  }
+  expect(answered()).toEqual([false, true, false]);
+  lane.passed(17_000);
+  expect(answered()).toEqual([false, false, false]);
+});
+
+it('measures nothing of what a shared worker that answered nothing was given', () => {
+  const worker = new PaperWorker();
+  worker.isShared = true;
+  const lane = laneAt(null, worker);
+  const stalled = lane.begin(paperImages(1), 'v', 10, 1);
+  for (let second = 1; second <= 12; second += 1) {
+    lane.passed(1_000);
+    worker.showLife();
+  }
+  lane.answered(stalled, at(12_001), true);
+  expect(lane.speed.measuredMs('v', 1)).toBeNull();
+});
+
+it('waits anew for what a shared worker has once it has loaded a model', () => {
   const worker = new PaperWorker();
   worker.isShared = true;
   const lane = laneAt(null, worker);
