@@ -15,8 +15,8 @@ RUN useradd --system --create-home --home-dir /var/lib/fovea fovea
 USER fovea
 # ONNX Runtime reports to its maker unless it is told not to.
 ENV NODE_ENV=production ORT_DISABLE_TELEMETRY=1 FOVEA_HOST=0.0.0.0 FOVEA_DATA_DIR=/var/lib/fovea PORT=4000
-# What an unloaded model took goes back to the system.
-ENV MALLOC_MMAP_THRESHOLD_=1048576 MALLOC_TRIM_THRESHOLD_=8388608
+# What an unloaded model took goes back to the system, and threads share what they were given.
+ENV MALLOC_MMAP_THRESHOLD_=1048576 MALLOC_TRIM_THRESHOLD_=8388608 MALLOC_ARENA_MAX=2
 VOLUME /var/lib/fovea
 EXPOSE 4000
 ENTRYPOINT ["node", "--disable-warning=ExperimentalWarning", "src/main.ts"]

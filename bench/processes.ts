@@ -55,6 +55,8 @@ export function startApi(environment: Environment): Promise<Started> {
   return startProgram([...node, main, 'start', '--json'], {
     PORT: '0',
     FOVEA_LOG_LEVEL: 'warn',
+    // As `npm start` sets it.
+    MALLOC_ARENA_MAX: '2',
     // Pictures come again and again, and each is to be run.
     FOVEA_CACHE_BYTES: '0',
     ...environment,
