@@ -56,8 +56,8 @@ export function createHttpApp(
   app.set('trust proxy', options.trustProxy ?? false);
   app.use(securityHeaders);
 
-  // First what is asked most: the router tries one after the other.
-  // A page of another origin asks first whether it may send at all.
+  // What is asked most stands first, since the router tries one after the other; before it a page of another origin may ask whether
+  // it may send at all.
   app.use(['/graphql', '/uploads'], answerPreflights(services.origins));
   app.use('/uploads', letAnyTenantsPagesRead(services.origins));
   app.put('/uploads/:id', receiveUpload(services, options.logger));

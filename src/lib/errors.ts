@@ -65,8 +65,11 @@ abstract class RetryLaterError extends FoveaError {
   constructor(message: string, extensions: { retryAfterMs: number }) {
     const { stackTraceLimit } = Error;
     Error.stackTraceLimit = 0;
-    super(message, extensions);
-    Error.stackTraceLimit = stackTraceLimit;
+    try {
+      super(message, extensions);
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
+    }
   }
 }
 
