@@ -4,8 +4,8 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { Ledger } from '../../src/metering/ledger.ts';
 import { expectBooked, nothing } from '../support/booked.ts';
 import { GraphqlClient } from '../support/graphql-client.ts';
+import { openServer } from '../support/open-server.ts';
 import { examplePicture, startServer, type TestServer, type TestTenant } from '../support/server.ts';
-import { startBeside } from '../support/server-beside.ts';
 
 let server: TestServer;
 /** Turned ahead by a test that has something expire. */
@@ -272,7 +272,7 @@ it('two processes admit exactly maxUnits units of 32 clients at once, and both h
   const { createClientToken } = await tenant.client.data<{ createClientToken: { token: string } }>(mutation, {
     input: { maxUnits: 20 },
   });
-  const beside = await startBeside(server);
+  const beside = await openServer(server);
   onTestFinished(() => beside.close());
   const urls = [server.url, beside.url];
   const clients = urls.map((url) => new GraphqlClient(url, createClientToken.token));

@@ -6,8 +6,8 @@ import { createSafeFetch } from '../../src/lib/safe-fetch.ts';
 import { startWorker, untilPending } from '../inference/worker/in-process-worker.ts';
 import { GraphqlClient, type ReceiptData } from '../support/graphql-client.ts';
 import { heldEngine } from '../support/held-engine.ts';
+import { openServer } from '../support/open-server.ts';
 import { examplePicture, startServer, type TestServer } from '../support/server.ts';
-import { startBeside } from '../support/server-beside.ts';
 import { stopWorker, untilImages } from '../support/stopped-worker.ts';
 
 let server: TestServer;
@@ -120,7 +120,7 @@ describe('a worker that several servers share', () => {
     const { worker } = await startWorker({}, { engines });
     const here = await startServer({ FOVEA_WORKERS: worker.address });
     onTestFinished(() => here.close());
-    const beside = await startBeside(here, { FOVEA_WORKERS: worker.address });
+    const beside = await openServer(here, { FOVEA_WORKERS: worker.address });
     onTestFinished(() => beside.close());
     const [first, second] = await Promise.all([here.createTenant(), here.createTenant()]);
 

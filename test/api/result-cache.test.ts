@@ -7,9 +7,9 @@ import { expectBooked } from '../support/booked.ts';
 import { GraphqlClient, type ReceiptData } from '../support/graphql-client.ts';
 import { importManifest, importMarker } from '../support/imported-models.ts';
 import { unreadableOnDarkModel } from '../support/onnx-fixture.ts';
+import { openServer } from '../support/open-server.ts';
 import { plainPicture } from '../support/plain-picture.ts';
 import { examplePicture, startServer, type TestServer } from '../support/server.ts';
-import { startBeside } from '../support/server-beside.ts';
 import { silentHost } from '../support/silent-host.ts';
 
 /** Room for some thousand results. */
@@ -239,7 +239,7 @@ describe('what a hit costs', () => {
   it.each(settings)(
     'with FOVEA_CACHED_UNITS=$setting is $price of 3 units, in every place',
     async ({ setting, price }) => {
-      const beside = await startBeside(server, {
+      const beside = await openServer(server, {
         FOVEA_CACHE_BYTES: CACHE_BYTES,
         FOVEA_CACHED_UNITS: setting,
       });
@@ -301,7 +301,7 @@ describe('the room for results', () => {
 
   it('is bounded, and one tenant has at most half of it', async () => {
     const bytes = 40_000;
-    const beside = await startBeside(server, { FOVEA_CACHE_BYTES: `${bytes}` });
+    const beside = await openServer(server, { FOVEA_CACHE_BYTES: `${bytes}` });
     onTestFinished(() => beside.close());
     const metric = async (name: string) => {
       const text = await (await fetch(`${beside.url}/metrics`)).text();
@@ -327,7 +327,7 @@ describe('the room for results', () => {
   });
 
   it('is none where the setting is 0: every image is run, and /metrics tells of no cache', async () => {
-    const beside = await startBeside(server, { FOVEA_CACHE_BYTES: '0' });
+    const beside = await openServer(server, { FOVEA_CACHE_BYTES: '0' });
     onTestFinished(() => beside.close());
     const tenant = await server.createTenant();
     const client = new GraphqlClient(beside.url, tenant.key);

@@ -5,8 +5,8 @@ import { runCommand } from '../support/command-line.ts';
 import { FoveaWorker } from '../support/fovea-worker.ts';
 import { GraphqlClient } from '../support/graphql-client.ts';
 import { steadyModel } from '../support/onnx-fixture.ts';
+import { openServer } from '../support/open-server.ts';
 import { examplePicture, startServer } from '../support/server.ts';
-import { startBeside } from '../support/server-beside.ts';
 import { startTritonLike } from '../support/triton-like.ts';
 import { startWorkerCommand } from '../support/worker-command.ts';
 
@@ -23,7 +23,7 @@ async function startWith(address: string) {
 it('gives a tenant its share by plan of a worker that another floods through another API process', async () => {
   const worker = await FoveaWorker.start();
   const server = await startWith(worker.address);
-  const beside = await startBeside(server, { FOVEA_WORKERS: worker.address });
+  const beside = await openServer(server, { FOVEA_WORKERS: worker.address });
   onTestFinished(() => beside.close());
   const manifest = modelFolder({
     file: steadyModel(2, 25_000),

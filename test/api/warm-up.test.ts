@@ -2,8 +2,8 @@ import { expect, it, onTestFinished, vi } from 'vitest';
 import { modelFolder } from '../models/model-folder.ts';
 import { runCommand } from '../support/command-line.ts';
 import { heavyModel } from '../support/onnx-fixture.ts';
+import { openServer } from '../support/open-server.ts';
 import { startServer } from '../support/server.ts';
-import { startBeside } from '../support/server-beside.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -14,7 +14,7 @@ it('a model that finds no room at the start keeps none of those after it from be
   const manifest = { name: 'a-large-one', version: 1, input: { width: 2, height: 2 } };
   const folder = modelFolder({ file: heavyModel(2, 300), labels: 'red\ngreen\nblue\n', manifest });
   expect(await runCommand(server, 'models', 'import', folder)).toMatchObject({ exitCode: 0 });
-  const small = await startBeside(server, { FOVEA_WORKER_MEMORY: '320MiB' });
+  const small = await openServer(server, { FOVEA_WORKER_MEMORY: '320MiB' });
   onTestFinished(() => small.close());
   const { pool } = small.context;
   expect(pool.demand.lately.map(({ title }) => title)).toEqual([

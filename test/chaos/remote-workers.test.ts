@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { expectBookedOnce } from '../support/booked.ts';
 import { FoveaWorker } from '../support/fovea-worker.ts';
 import { GraphqlClient, type ReceiptData } from '../support/graphql-client.ts';
+import { openServer } from '../support/open-server.ts';
 import { examplePicture, startServer, type TestServer, type TestTenant } from '../support/server.ts';
-import { startBeside } from '../support/server-beside.ts';
 
 /** How often each disturbance comes to each worker. */
 const rounds = Number(process.env.FOVEA_TEST_CHAOS_ROUNDS ?? 1);
@@ -16,7 +16,7 @@ vi.setConfig({ testTimeout: 120_000 * rounds, hookTimeout: 120_000 });
 const cleanUps: (() => void)[] = [];
 let workers: FoveaWorker[];
 let first: TestServer;
-let second: Awaited<ReturnType<typeof startBeside>>;
+let second: Awaited<ReturnType<typeof openServer>>;
 let tenant: TestTenant;
 
 beforeAll(async () => {
@@ -28,7 +28,7 @@ beforeAll(async () => {
     FOVEA_WORKER_TOKEN: token,
   };
   first = await startServer(environment);
-  second = await startBeside(first, environment);
+  second = await openServer(first, environment);
   tenant = await first.createTenant();
 });
 afterAll(async () => {

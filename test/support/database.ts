@@ -14,6 +14,11 @@ export function createTestDatabase(): Promise<TestDatabase> {
   return cloneOf(inject('testServer').template);
 }
 
+/** As `createTestDatabase`, of an installation that has started before. */
+export function cloneInstalledDatabase(): Promise<TestDatabase> {
+  return cloneOf(inject('testServer').installed.template);
+}
+
 /** A database without any table, for what is tested about migrating. */
 export function createEmptyDatabase(): Promise<TestDatabase> {
   return cloneOf('template0');

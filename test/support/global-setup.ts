@@ -6,6 +6,7 @@ import type { TestProject } from 'vitest/node';
 import { startEmbeddedPostgres } from '../../src/db/embedded.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { createLogger } from '../../src/lib/logger.ts';
+import { openServer } from './open-server.ts';
 
 /** The PostgreSQL of a test run, with one migrated database that `createTestDatabase` clones. */
 export interface TestServer {
@@ -13,6 +14,15 @@ export interface TestServer {
   readonly adminUrl: string;
   readonly ownerUrl: string;
   readonly template: string;
+  /** What a first start leaves behind, so that not every test's server has to be a first one: what `startServer` clones. */
+  readonly installed: Installed;
+}
+
+interface Installed {
+  readonly template: string;
+  readonly dataDir: string;
+  /** Of the operator's key, with every scope. */
+  readonly operatorKey: string;
 }
 
 declare module 'vitest' {
@@ -31,11 +41,34 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const template = `fovea_template_${process.pid}`;
   await administer(server.adminUrl, `CREATE DATABASE ${template} OWNER ${new URL(server.ownerUrl).username}`);
   await migrate(databaseUrl(server.ownerUrl, template));
-  project.provide('testServer', { adminUrl: server.adminUrl, ownerUrl: server.ownerUrl, template });
+  const installed = await install(server, template);
+  project.provide('testServer', {
+    adminUrl: server.adminUrl,
+    ownerUrl: server.ownerUrl,
+    template,
+    installed,
+  });
   return async () => {
-    await administer(server.adminUrl, `DROP DATABASE ${template} WITH (FORCE)`);
+    for (const each of [template, installed.template])
+      await administer(server.adminUrl, `DROP DATABASE ${each} WITH (FORCE)`);
+    rmSync(installed.dataDir, { recursive: true, force: true });
     await server.stop();
   };
+}
+
+async function install(
+  { adminUrl, ownerUrl }: Pick<TestServer, 'adminUrl' | 'ownerUrl'>,
+  migrated: string,
+): Promise<Installed> {
+  const template = `fovea_installed_${process.pid}`;
+  await administer(
+    adminUrl,
+    `CREATE DATABASE ${template} TEMPLATE ${migrated} OWNER ${new URL(ownerUrl).username}`,
+  );
+  const dataDir = mkdtempSync(join(tmpdir(), 'fovea-test-installed-'));
+  const { created, close } = await openServer({ databaseUrl: databaseUrl(ownerUrl, template), dataDir });
+  await close();
+  return { template, dataDir, operatorKey: created!.apiKey };
 }
 
 async function startServer(): Promise<{ adminUrl: string; ownerUrl: string; stop: () => Promise<void> }> {

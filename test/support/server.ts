@@ -1,17 +1,17 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { readEnvironment } from '../../src/config/environment.ts';
-import { type Context, createContext, type Surroundings } from '../../src/context.ts';
+import { inject } from 'vitest';
+import type { Context, Surroundings } from '../../src/context.ts';
 import { openNotifications } from '../../src/db/notifications.ts';
-import { Lifetime } from '../../src/lib/lifetime.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { checkLedger } from '../../src/metering/check.ts';
 import { grantable } from '../../src/tenants/permissions.ts';
 import { createTenancy } from '../../src/tenants/tenancy.ts';
 import { SCOPES, type Scope } from '../../src/tenants/types.ts';
-import { createTestDatabase } from './database.ts';
+import { cloneInstalledDatabase } from './database.ts';
 import { GraphqlClient } from './graphql-client.ts';
+import { openServer } from './open-server.ts';
 
 export interface TestServer {
   readonly url: string;
@@ -47,45 +47,38 @@ export interface TestTenant {
 /** Every scope that a tenant other than the operator's can hold. */
 const tenantScopes = grantable(SCOPES, false);
 
-/** The real server: a real PostgreSQL, a real worker, on a free port. One a test file; a fresh tenant a test. */
+/** The real server on an installation of its own: a real PostgreSQL, a real worker. One a test file; a fresh tenant a test. */
 export async function startServer(
   environment: Record<string, string> = {},
   overrides: Partial<Surroundings> = {},
 ): Promise<TestServer> {
-  const testDatabase = await createTestDatabase();
+  const installed = inject('testServer').installed;
+  const testDatabase = await cloneInstalledDatabase();
+  const databaseUrl = testDatabase.url;
   const dataDir = mkdtempSync(join(tmpdir(), 'fovea-test-'));
+  cpSync(installed.dataDir, dataDir, { recursive: true });
   const logger = overrides.logger ?? createLogger(process.env.FOVEA_LOG_LEVEL ?? 'fatal');
-  const { config, secrets } = readEnvironment({
-    PORT: '0',
-    FOVEA_DATA_DIR: dataDir,
-    // One worker, which a test can single out.
-    FOVEA_WORKERS_PER_DEVICE: '1',
-    FOVEA_WORKER_THREADS: '1',
-    DATABASE_URL: testDatabase.url,
-    // Most tests count what is run, and send one picture again and again.
-    FOVEA_CACHE_BYTES: '0',
-    ...environment,
+  const { url, context, close } = await openServer({ databaseUrl, dataDir }, environment, {
+    ...overrides,
+    logger,
   });
-  const lifetime = new Lifetime(logger);
-  const context = await createContext(config, secrets, { ...overrides, logger, lifetime });
-  const { url, created } = await context.listen();
 
   const { database } = context;
-  const notifications = await openNotifications(testDatabase.url, logger);
+  const notifications = await openNotifications(databaseUrl, logger);
   const tenancy = createTenancy({ database, notifications, logger });
   let tenants = 0;
 
   return {
     url,
     context,
-    databaseUrl: testDatabase.url,
+    databaseUrl,
     dataDir,
-    operator: new GraphqlClient(url, created!.apiKey),
+    operator: new GraphqlClient(url, installed.operatorKey),
     async createTenant({ plan = 'Scale', scopes = tenantScopes, unitLimit } = {}) {
       tenants += 1;
       const name = `tenant ${tenants}`;
       const email = `owner${tenants}@example.test`;
-      const planName = unitLimit === undefined ? plan : await createPlan(testDatabase.url, unitLimit);
+      const planName = unitLimit === undefined ? plan : await createPlan(databaseUrl, unitLimit);
       const { tenant, password } = await tenancy.tenants.create({ name, plan: planName, email });
       const { secret } = await tenancy.apiKeys.createForTenant(tenant.id, { name: 'test', scopes });
       const client = new GraphqlClient(url, secret);
@@ -110,7 +103,7 @@ export async function startServer(
     async close() {
       await tenancy.close();
       await notifications.close();
-      await lifetime.close();
+      await close();
       await testDatabase.drop();
       rmSync(dataDir, { recursive: true, force: true });
     },

@@ -1,0 +1,39 @@
+import { readEnvironment } from '../../src/config/environment.ts';
+import { type Context, createContext, type Listening, type Surroundings } from '../../src/context.ts';
+import { Lifetime } from '../../src/lib/lifetime.ts';
+import { createLogger } from '../../src/lib/logger.ts';
+
+/** Where a server keeps what it knows. */
+export interface Installation {
+  readonly databaseUrl: string;
+  readonly dataDir: string;
+}
+
+export interface OpenServer extends Listening {
+  readonly context: Context;
+  close(): Promise<void>;
+}
+
+/** The real server on an installation: a real worker, on a free port. */
+export async function openServer(
+  { databaseUrl, dataDir }: Installation,
+  environment: Record<string, string> = {},
+  overrides: Partial<Surroundings> = {},
+): Promise<OpenServer> {
+  const logger = overrides.logger ?? createLogger(process.env.FOVEA_LOG_LEVEL ?? 'fatal');
+  const { config, secrets } = readEnvironment({
+    PORT: '0',
+    FOVEA_DATA_DIR: dataDir,
+    // One worker, which a test can single out.
+    FOVEA_WORKERS_PER_DEVICE: '1',
+    FOVEA_WORKER_THREADS: '1',
+    DATABASE_URL: databaseUrl,
+    // Most tests count what is run, and send one picture again and again.
+    FOVEA_CACHE_BYTES: '0',
+    ...environment,
+  });
+  const lifetime = new Lifetime(logger);
+  const context = await createContext(config, secrets, { ...overrides, logger, lifetime });
+  const { url, created } = await context.listen();
+  return { url, created, context, close: async () => void (await lifetime.close()) };
+}
