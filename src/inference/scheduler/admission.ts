@@ -1,26 +1,24 @@
 import type { Clock } from '../../lib/clock.ts';
 import { OverloadedError } from '../../lib/errors.ts';
-import { MAX_IMAGES } from '../validate.ts';
 import type { Variant } from '../variant.ts';
 import { Backlog } from './backlog.ts';
 import { DrainRate } from './drain-rate.ts';
+import { type Party, Places, placesOf, type Shortage } from './places.ts';
 import type { BatchCosts } from './work.ts';
 
-/** `full`: all places are taken · `share`: the tenant has its share of them · `late`: it would wait for longer than it may. */
-export type ShedReason = 'full' | 'share' | 'late';
+/** `late`: it would wait for longer than it may. */
+export type ShedReason = Shortage['reason'] | 'late';
 
 /** A request that wants to be decoded. */
 export interface Applicant {
   readonly tenant: string;
   readonly weight: number;
-  readonly variant: Pick<Variant, 'key' | 'maxBatch'>;
+  readonly variant: Pick<Variant, 'key' | 'maxBatch' | 'input'>;
   readonly images: number;
   /** Of these so many have yet to be fetched from somewhere: until they have come they keep nobody waiting. */
   readonly fetched: number;
   readonly timeoutMs: number;
 }
-
-type Asked = Pick<Applicant, 'tenant' | 'weight' | 'images'>;
 
 /** What an admitted request has taken up. */
 export interface Place {
@@ -31,7 +29,7 @@ export interface Place {
 }
 
 export interface AdmissionOptions {
-  /** Places for images. */
+  /** Places for images: see `Places`. */
   readonly most: number;
   readonly costs: BatchCosts;
   /** Workers that share the work; each is taken to keep its pace until it is known. */
@@ -51,14 +49,13 @@ const LATE_FOR_MS = 250;
  * Decides before anything is decoded what is served and what is not: what is admitted and then dropped costs as much as what is
  * answered.
  *
- * - By places, of which a tenant may have as many as are still free (dynamic thresholds: Choudhury, Hahne, IEEE/ACM
- *   Transactions on Networking 1998): one tenant can take half of them, and n floods leave 1/(n+1) for whoever comes.
+ * - By `Places`, so that what waits takes bounded memory, however large the pictures are.
  * - By time: what would be answered after its deadline, because of what is before it, is refused. That is reckoned by the rate at
  *   which answers are given and the tenant's share in it, so a flood is refused while others are not.
  */
 export class Admission {
   readonly #options: AdmissionOptions;
-  readonly #placesOf = new Map<string, number>();
+  readonly #places: Places;
   /** Of tenants with images here: the most time that one of their requests had lately. */
   readonly #longestMsOf = new Map<string, number>();
   readonly #backlog = new Backlog();
@@ -66,15 +63,15 @@ export class Admission {
   readonly #shed = new Map<ShedReason, number>();
   /** Of tenants with images here of whom even one more would have been late a moment ago: until when it would be. */
   readonly #lateUntil = new Map<string, number>();
-  #admitted = 0;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
+    this.#places = new Places(options.most);
   }
 
   /** Images admitted and not yet answered. */
   get admitted(): number {
-    return this.#admitted;
+    return this.#places.images;
   }
 
   /** Images refused so far, by reason. */
@@ -86,7 +83,8 @@ export class Admission {
   admit(applicant: Applicant): Place {
     const { tenant, weight, images, fetched } = applicant;
     const imageMs = this.#imageMs(applicant);
-    this.#requirePlaces(applicant, imageMs);
+    const party = { tenant, images, places: placesOf(applicant.variant) };
+    this.#requirePlaces(party, weight, imageMs);
     this.#requireTime(applicant, imageMs);
     let [workMs, hasLeft] = [0, false];
     const take = (moreMs: number) => {
@@ -95,7 +93,7 @@ export class Admission {
       const enoughMs = ENOUGH_MS * this.#workers;
       this.#drain.enough(this.#backlog.workMs >= enoughMs, this.#options.clock.elapsed());
     };
-    this.#take(tenant, images);
+    const giveBack = this.#places.take(party);
     this.#longestMsOf.set(tenant, Math.max(applicant.timeoutMs, this.#longestMsOf.get(tenant) ?? 0));
     take((images - fetched) * imageMs);
     return {
@@ -107,7 +105,8 @@ export class Admission {
         hasLeft = true;
         // Others that have as much time set it anew.
         if (this.#longestMsOf.get(tenant) === applicant.timeoutMs) this.#longestMsOf.delete(tenant);
-        this.#take(tenant, -images);
+        giveBack();
+        if (this.#places.imagesOf(tenant) === 0) this.#forget(tenant);
         if (ran > 0) this.#drain.drained(ran * imageMs, this.#options.clock.elapsed());
         take(-workMs);
       },
@@ -119,11 +118,14 @@ export class Admission {
    * so a flood is refused before it is parsed. One with more time than any that the tenant has here may be refused with the others.
    */
   requireRoom({ tenant, weight }: Pick<Applicant, 'tenant' | 'weight'>): void {
-    const anyRequest = { tenant, weight, images: 1 };
-    this.#requirePlaces(anyRequest, this.#backlog.workMs / Math.max(1, this.#admitted));
+    this.#requirePlaces(
+      { tenant, images: 1, places: 1 },
+      weight,
+      this.#backlog.workMs / Math.max(1, this.admitted),
+    );
     const waitMs = (this.#lateUntil.get(tenant) ?? 0) - this.#options.clock.elapsed();
     if (waitMs <= 0) this.#lateUntil.delete(tenant);
-    else throw this.#refusal('late', anyRequest, 'A request of yours would just have been late.', waitMs);
+    else throw this.#refusal('late', 1, 'A request of yours would just have been late.', waitMs);
   }
 
   get #workers(): number {
@@ -141,22 +143,20 @@ export class Admission {
     return costs.batchMs(key, images) / images;
   }
 
-  #requirePlaces(asked: Asked, imageMs: number): void {
-    const { tenant, weight, images } = asked;
-    const own = this.#placesOf.get(tenant) ?? 0;
-    const free = this.#options.most - this.#admitted;
-    if (images > free) {
-      // How full it is for others is nobody's business.
-      throw this.#refusal('full', asked, 'The queue is full.', ((images - free) * imageMs) / this.#rate);
-    }
-    const ownLimit = Math.max(MAX_IMAGES, free - images);
-    if (own + images <= ownLimit) return;
-    const share = this.#backlog.shareOf(tenant, weight);
+  #requirePlaces(party: Party, weight: number, imageMs: number): void {
+    const shortage = this.#places.shortageFor(party);
+    if (shortage === null) return;
+    const { tenant, images } = party;
+    const { reason } = shortage;
+    const waitMs = (shortage.images * imageMs) / this.#rate;
+    // How full it is for others is nobody's business.
+    if (reason === 'full') throw this.#refusal(reason, images, 'The queue is full.', waitMs);
+    const own = this.#places.imagesOf(tenant);
     throw this.#refusal(
-      'share',
-      asked,
-      `You have ${own} images waiting or running, and ${ownLimit} are the most now.`,
-      ((own + images - ownLimit) * imageMs) / (share * this.#rate),
+      reason,
+      images,
+      `You have ${own} images waiting or running, and there is no room for ${images} more of yours now.`,
+      waitMs / this.#backlog.shareOf(tenant, weight),
     );
   }
 
@@ -172,28 +172,23 @@ export class Admission {
     // What has little time is late where others of the tenant's are not.
     const longestMs = Math.max(timeoutMs, this.#longestMsOf.get(tenant) ?? 0) / HEADROOM;
     const oneLateMs = Math.min(waitMs(imageMs) - longestMs, LATE_FOR_MS);
-    if (oneLateMs > 0 && this.#placesOf.has(tenant))
+    if (oneLateMs > 0 && this.#places.imagesOf(tenant) > 0)
       this.#lateUntil.set(tenant, this.#options.clock.elapsed() + oneLateMs);
     throw this.#refusal(
       'late',
-      applicant,
+      images,
       `It would take about ${Math.ceil(waitMs(workMs))} ms to answer this, more than the ${timeoutMs} ms that it may.`,
       lateMs,
     );
   }
 
-  #refusal(reason: ShedReason, { images }: Asked, message: string, waitMs: number): OverloadedError {
+  #refusal(reason: ShedReason, images: number, message: string, waitMs: number): OverloadedError {
     this.#shed.set(reason, (this.#shed.get(reason) ?? 0) + images);
     const retryAfterMs = Math.min(LONGEST_RETRY_MS, Math.max(1, Math.ceil(waitMs)));
     return new OverloadedError(`${message} Try again later.`, { retryAfterMs });
   }
 
-  #take(tenant: string, places: number): void {
-    this.#admitted += places;
-    const own = (this.#placesOf.get(tenant) ?? 0) + places;
-    this.#placesOf.set(tenant, own);
-    if (own > 0) return;
-    this.#placesOf.delete(tenant);
+  #forget(tenant: string): void {
     this.#longestMsOf.delete(tenant);
     this.#lateUntil.delete(tenant);
   }

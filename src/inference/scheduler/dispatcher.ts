@@ -29,7 +29,7 @@ import type { Work } from './work.ts';
 import type { Moment } from './worker-speed.ts';
 
 export interface DispatcherOptions {
-  /** Images admitted and not yet answered, at most. */
+  /** Places for images admitted and not yet answered: see `Places`. */
   readonly maxAdmitted: number;
   /** Told why models fail. */
   readonly health: ModelHealth;

@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { Admission, type Applicant, type Place } from '../../../src/inference/scheduler/admission.ts';
+import type { Variant } from '../../../src/inference/variant.ts';
 import { OverloadedError } from '../../../src/lib/errors.ts';
 import { paperCosts } from './paper-costs.ts';
+
+/** Takes one place. */
+const input: Variant['input'] = {
+  ...{ width: 224, height: 224, fit: 'fill', resizeShort: null, align: 'center', pad: 0, tensor: 'pixels' },
+};
 
 /** An image takes 10 ms of device time, and one worker is there. */
 function admissionOf(most: number) {
@@ -10,7 +16,7 @@ function admissionOf(most: number) {
   const admission = new Admission({ most, costs, workers: () => 1, clock });
   const admit = (tenant: string, images: number, overrides: Partial<Applicant> = {}) =>
     admission.admit({
-      ...{ tenant, weight: 1, variant: { key: 'v', maxBatch: 8 }, images, fetched: 0 },
+      ...{ tenant, weight: 1, variant: { key: 'v', maxBatch: 8, input }, images, fetched: 0 },
       timeoutMs: Number.POSITIVE_INFINITY,
       ...overrides,
     });
@@ -71,13 +77,50 @@ describe('places', () => {
     const { admission, admit } = admissionOf(100);
     const place = admit('a', 50);
     expect(refusal(() => admit('a', 2))).toEqual({
-      message: 'You have 50 images waiting or running, and 48 are the most now. Try again later.',
+      message:
+        'You have 50 images waiting or running, and there is no room for 2 more of yours now. Try again later.',
       retryAfterMs: 40,
     });
     place.leave(50);
     admit('a', 50);
     expect(admission.admitted).toBe(50);
     expect([...admission.shed]).toEqual([['share', 2]]);
+  });
+
+  describe('of large pictures, which take several', () => {
+    /** Of 1.2 MB: five places. */
+    const variant = { key: 'large', maxBatch: 8, input: { ...input, width: 640, height: 640 } };
+
+    it('are taken by their size, and given back', () => {
+      const { admission, admit } = admissionOf(1_000);
+      expect(flood((tenant) => admit(tenant, 1, { variant }), 'flood')).toBe(100);
+      const place = admit('visitor', 32, { variant });
+      // Once all of its own but those of one request have left: 100 images, at half of the device.
+      expect(refusal(() => admit('flood', 32)).retryAfterMs).toBe(2_000);
+      place.leave(32);
+      expect(flood(admit, 'visitor')).toBe(250);
+      expect(admission.admitted).toBe(350);
+    });
+
+    it('are at least one request for everybody, too, while there are so many', () => {
+      const { admission, admit } = admissionOf(320);
+      admit('a', 32, { variant });
+      admit('b', 32, { variant });
+      expect(refusal(() => admit('c', 1, { variant })).message).toMatch(/^The queue is full/);
+      expect(admission.admitted).toBe(64);
+    });
+
+    it('are all there are for a request that would take more', () => {
+      const { admit } = admissionOf(64);
+      const place = admit('a', 32, { variant });
+      expect(refusal(() => admit('b', 1)).message).toMatch(/^The queue is full/);
+      place.leave(32);
+      admit('b', 1);
+      expect(refusal(() => admit('a', 32, { variant }))).toEqual({
+        message: 'The queue is full. Try again later.',
+        retryAfterMs: 2,
+      });
+    });
   });
 });
 
