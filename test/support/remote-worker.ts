@@ -19,7 +19,8 @@ export function connectTo(
       ...{ artifacts: store, threads, logger: logger.child({ worker: baseUrl }) },
     },
   );
-  const worker = new RemoteWorker({ name: baseUrl, server, pollMs: 20, ...rest }, logger);
+  const settings = { name: baseUrl, server, pollMs: 20, loadTimeoutMs: async () => 60_000 };
+  const worker = new RemoteWorker({ ...settings, ...rest }, logger);
   onTestFinished(() => worker.close());
   return worker;
 }

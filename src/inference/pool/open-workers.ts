@@ -7,7 +7,9 @@ import { GrpcServingClient } from '../foreign/tensorflow-serving/grpc-client.ts'
 import { RestServingClient } from '../foreign/tensorflow-serving/rest-client.ts';
 import { ServingModelServer } from '../foreign/tensorflow-serving/serving-model-server.ts';
 import type { RemoteTarget } from '../oip/http.ts';
+import type { Variant } from '../variant.ts';
 import { DnsWorkers, type Resolve } from './dns-workers.ts';
+import { loadTimeoutMs } from './load-timeout.ts';
 import type { ModelServer } from './model-server.ts';
 import { OipModelServer } from './oip-model-server.ts';
 import type { WorkerPool } from './pool.ts';
@@ -32,7 +34,8 @@ export function openWorkers(pool: WorkerPool, entry: string, options: OpenWorker
   const { protocol, url: baseUrl, everyAddress } = found;
   const open = (target: RemoteTarget, name: string) => {
     const server = serverAt(protocol, target, { ...options, logger: logger.child({ worker: name }) });
-    return new RemoteWorker({ name, server, host: pool }, logger);
+    const timeoutMs = (variant: Variant) => loadTimeoutMs(variant, null, options.artifacts);
+    return new RemoteWorker({ name, server, host: pool, loadTimeoutMs: timeoutMs }, logger);
   };
   if (everyAddress) {
     // An address may stand there as well, in brackets where it is of IPv6.

@@ -27,6 +27,8 @@ export interface RemoteWorkerOptions {
   readonly host?: WorkerHost;
   /** A batch that takes longer is given up. 60 s. */
   readonly inferTimeoutMs?: number;
+  /** A load that takes longer has hung. */
+  readonly loadTimeoutMs: (variant: Variant) => Promise<number>;
   /** Between two looks at whether it is ready. 1 s. */
   readonly pollMs?: number;
   /** How long it is given no work once it is ejected: at first, and at most. 1 s and 30 s. */
@@ -35,7 +37,6 @@ export interface RemoteWorkerOptions {
 
 /** A look waits behind the batch that another client runs or the large model that it loads: far longer than an answer takes. */
 const pollTimeoutMs = 30_000;
-const loadTimeoutMs = 120_000;
 const closeGraceMs = 5_000;
 /** Loading what is wanted may keep it from being ready for so long, and for one variant. */
 const PREPARE_MS = 2_000;
@@ -311,8 +312,9 @@ export class RemoteWorker implements InferenceWorker {
 
   async #open(variant: Variant, onlyIfRoom: boolean): Promise<OpenVariant> {
     try {
-      const open = await this.#bounded({ variant, pixels: null }, patience(loadTimeoutMs), (bound) =>
-        this.#server.open(variant, bound, onlyIfRoom),
+      const bound = patience(await this.#options.loadTimeoutMs(variant));
+      const open = await this.#bounded({ variant, pixels: null }, bound, (patience) =>
+        this.#server.open(variant, patience, onlyIfRoom),
       );
       this.#refused.delete(variant.key);
       return open;

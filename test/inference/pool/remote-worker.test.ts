@@ -126,6 +126,25 @@ it('loses the batch where its server goes away or does not answer', async () => 
   await waiting;
 });
 
+it('gives a load up that takes longer than its variant may', async () => {
+  const server = createServer((request, response) => {
+    if (request.url!.endsWith('/ready') && request.url!.includes('/endless/')) response.writeHead(404);
+    if (!request.url!.endsWith('/endless/load')) response.end('{}');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const loadTimeoutMs = async ({ key }: Variant) => (key === 'endless' ? 100 : 60_000);
+  const worker = connectTo(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, { loadTimeoutMs });
+  await expect(worker.ensureLoaded(variantOf('endless', 'a'.repeat(64)))).rejects.toMatchObject({
+    name: 'WorkerLostError',
+    message: expect.stringContaining('within 100 ms'),
+  });
+  await worker.ensureLoaded(variantOf('harmless', 'a'.repeat(64)));
+});
+
 it('is patient with a server that answers nobody while it loads', async () => {
   const inferTimeoutMs = 1_500;
   let loaded: () => void;
