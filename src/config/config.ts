@@ -30,7 +30,7 @@ export interface Config {
   readonly workerMemory: number | null;
   /** Which TensorFlow runs models of its formats. auto: native where it is installed, else WebAssembly. */
   readonly tensorFlow: TensorFlowChoice;
-  /** Images admitted and not yet answered, at most, half of them of one tenant, large ones for several; one more is OVERLOADED. */
+  /** Images admitted and not yet answered, at most, half of them of one tenant, large ones counted as several; one more is OVERLOADED. */
   readonly maxQueuedImages: number;
   /** Results kept, bytes at most; 0: none, and every image is run. */
   readonly cacheBytes: number;

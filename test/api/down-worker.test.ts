@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, inject, it, onTestFinished } from 'vitest';
 import { runWorker } from '../../src/inference/worker/worker.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { modelFolder } from '../models/model-folder.ts';
@@ -12,6 +12,7 @@ import { examplePicture, startServer } from '../support/server.ts';
 it('one remote worker of two that is down keeps the API neither from serving nor from taking new models', async () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'fovea-test-'));
   onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }));
+  cpSync(inject('installed').dataDir, dataDir, { recursive: true });
   const start = () =>
     runWorker(
       { listen: '127.0.0.1:0', artifacts: join(dataDir, 'artifacts'), threads: 1 },

@@ -8,7 +8,7 @@ import { openDatabase } from '../../src/db/database.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { createEmptyDatabase, type TestDatabase } from '../support/database.ts';
-import { administer } from '../support/global-setup.ts';
+import { administer } from '../support/postgres.ts';
 
 let database: TestDatabase;
 let folder: string;
@@ -145,7 +145,7 @@ describe('migrate', () => {
 
   it('lets another login serve that is named, and no login that is not', async () => {
     const login = `fovea_login_${process.pid}`;
-    const { adminUrl } = inject('testServer');
+    const { adminUrl } = inject('postgres');
     await administer(adminUrl, `CREATE ROLE ${login} LOGIN PASSWORD 'serving'`);
     const url = new URL(database.url);
     url.username = login;

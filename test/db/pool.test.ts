@@ -5,8 +5,8 @@ import { type Database, type DatabaseOptions, openDatabase } from '../../src/db/
 import { openPool } from '../../src/db/pool.ts';
 import { isUnavailable } from '../../src/db/unavailable.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { administer, databaseUrl } from '../support/global-setup.ts';
 import { type LossyProxy, openLossyProxy } from '../support/lossy-proxy.ts';
+import { administer, databaseUrl } from '../support/postgres.ts';
 
 let database: TestDatabase;
 /** The same database as a superuser, whom no policy holds unless it takes a role. */
@@ -16,7 +16,7 @@ let opened: Database | null = null;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  superuserUrl = databaseUrl(inject('testServer').adminUrl, new URL(database.url).pathname.slice(1));
+  superuserUrl = databaseUrl(inject('postgres').adminUrl, new URL(database.url).pathname.slice(1));
 });
 afterAll(() => database.drop());
 beforeEach(async () => {
@@ -76,7 +76,7 @@ describe('a connection', () => {
 
   it.each(['SUPERUSER', 'BYPASSRLS'])('is refused where its role is %s', async (attribute) => {
     const role = `fovea_test_${randomBytes(6).toString('hex')}`;
-    const { adminUrl } = inject('testServer');
+    const { adminUrl } = inject('postgres');
     await administer(adminUrl, `CREATE ROLE ${role} ${attribute}`);
     const pool = openPool(superuserUrl, role, { max: 1, answerWithinMs: 5_000, statementTimeoutMs: null });
     try {

@@ -2,7 +2,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { type Database, openDatabase } from '../../src/db/database.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { databaseUrl } from '../support/global-setup.ts';
+import { databaseUrl } from '../support/postgres.ts';
 
 const rows = 20_000;
 const id = (n: number) => `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
@@ -13,7 +13,7 @@ beforeAll(async () => {
   testDatabase = await createTestDatabase();
   database = openDatabase(testDatabase.url);
   const name = new URL(testDatabase.url).pathname.slice(1);
-  const admin = new pg.Client({ connectionString: databaseUrl(inject('testServer').adminUrl, name) });
+  const admin = new pg.Client({ connectionString: databaseUrl(inject('postgres').adminUrl, name) });
   await admin.connect();
   try {
     const uuid = `('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid`;

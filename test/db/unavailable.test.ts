@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { type Database, openDatabase } from '../../src/db/database.ts';
 import { isUnavailable } from '../../src/db/unavailable.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { databaseUrl } from '../support/global-setup.ts';
+import { databaseUrl } from '../support/postgres.ts';
 
 const tenant = '01890000-0000-7000-8000-000000000001';
 
@@ -16,7 +16,7 @@ beforeAll(async () => {
   ({ url, drop } = await createTestDatabase());
   database = openDatabase(url, { poolSize: 1 });
   const name = new URL(url).pathname.slice(1);
-  superuser = new pg.Pool({ connectionString: databaseUrl(inject('testServer').adminUrl, name), max: 1 });
+  superuser = new pg.Pool({ connectionString: databaseUrl(inject('postgres').adminUrl, name), max: 1 });
 });
 afterAll(async () => {
   await database.close();

@@ -6,7 +6,7 @@ import { type Database, openDatabase } from '../../src/db/database.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { type Booking, Ledger, type Reservation } from '../../src/metering/ledger.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { databaseUrl } from '../support/global-setup.ts';
+import { databaseUrl } from '../support/postgres.ts';
 
 /** A database of its own, with any number of ledgers on it, each with a pool of its own as in a process of its own. */
 export interface LedgerFixture {
@@ -23,7 +23,7 @@ export async function createLedgerFixture(): Promise<LedgerFixture> {
   const { url, drop } = await createTestDatabase();
   const database = openDatabase(url);
   const name = new URL(url).pathname.slice(1);
-  const admin = new pg.Pool({ connectionString: databaseUrl(inject('testServer').adminUrl, name) });
+  const admin = new pg.Pool({ connectionString: databaseUrl(inject('postgres').adminUrl, name) });
   // Dropping the database ends connections that are still saying goodbye.
   admin.on('error', () => {});
   const opened: { ledger: Ledger; database: Database }[] = [];

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { inject } from 'vitest';
-import { administer, databaseUrl } from './global-setup.ts';
+import { administer, databaseUrl } from './postgres.ts';
 
 export interface TestDatabase {
   /** Connection string, as the login that owns the database. */
@@ -11,12 +11,12 @@ export interface TestDatabase {
 
 /** A migrated database of its own for a test file: a clone of the run's template, some 50 ms. */
 export function createTestDatabase(): Promise<TestDatabase> {
-  return cloneOf(inject('testServer').template);
+  return cloneOf(inject('postgres').template);
 }
 
 /** As `createTestDatabase`, of an installation that has started before. */
 export function cloneInstalledDatabase(): Promise<TestDatabase> {
-  return cloneOf(inject('testServer').installed.template);
+  return cloneOf(inject('installed').template);
 }
 
 /** A database without any table, for what is tested about migrating. */
@@ -25,7 +25,7 @@ export function createEmptyDatabase(): Promise<TestDatabase> {
 }
 
 async function cloneOf(template: string): Promise<TestDatabase> {
-  const { adminUrl, ownerUrl } = inject('testServer');
+  const { adminUrl, ownerUrl } = inject('postgres');
   const name = `fovea_test_${randomBytes(6).toString('hex')}`;
   await administer(
     adminUrl,

@@ -11,10 +11,14 @@ export interface Installation {
 
 export interface OpenServer extends Listening {
   readonly context: Context;
+  /** Throws where it does not end in order. */
   close(): Promise<void>;
 }
 
-/** The real server on an installation: a real worker, on a free port. */
+/**
+ * The real server on an installation: a real worker, on a free port. Beside another one on the same, it has to be closed before the
+ * one whose installation it is.
+ */
 export async function openServer(
   { databaseUrl, dataDir }: Installation,
   environment: Record<string, string> = {},
@@ -33,7 +37,15 @@ export async function openServer(
     ...environment,
   });
   const lifetime = new Lifetime(logger);
-  const context = await createContext(config, secrets, { ...overrides, logger, lifetime });
-  const { url, created } = await context.listen();
-  return { url, created, context, close: async () => void (await lifetime.close()) };
+  try {
+    const context = await createContext(config, secrets, { ...overrides, logger, lifetime });
+    const { url, created } = await context.listen();
+    const close = async () => {
+      if (!(await lifetime.close())) throw new Error('the server did not end in order: its log says why');
+    };
+    return { url, created, context, close };
+  } catch (error) {
+    await lifetime.close();
+    throw error;
+  }
 }

@@ -52,7 +52,7 @@ export async function startServer(
   environment: Record<string, string> = {},
   overrides: Partial<Surroundings> = {},
 ): Promise<TestServer> {
-  const installed = inject('testServer').installed;
+  const installed = inject('installed');
   const testDatabase = await cloneInstalledDatabase();
   const databaseUrl = testDatabase.url;
   const dataDir = mkdtempSync(join(tmpdir(), 'fovea-test-'));

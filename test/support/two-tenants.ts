@@ -8,9 +8,9 @@ import { createLogger } from '../../src/lib/logger.ts';
 import { Ledger } from '../../src/metering/ledger.ts';
 import { tiny } from '../models/model-folder.ts';
 import { tinyClassifier } from '../models/tiny-classifier.ts';
-import { databaseUrl } from './global-setup.ts';
 import type { GraphqlClient } from './graphql-client.ts';
 import { importManifest, importMarker } from './imported-models.ts';
+import { databaseUrl } from './postgres.ts';
 import { examplePicture, startServer, type TestServer, type TestTenant } from './server.ts';
 import { upload } from './uploaded.ts';
 
@@ -51,7 +51,7 @@ export interface TwoTenants {
 export async function openTwoTenants(): Promise<TwoTenants> {
   const server = await startServer();
   const superuser = new pg.Client(
-    databaseUrl(inject('testServer').adminUrl, new URL(server.databaseUrl).pathname.slice(1)),
+    databaseUrl(inject('postgres').adminUrl, new URL(server.databaseUrl).pathname.slice(1)),
   );
   await superuser.connect();
   return {

@@ -17,7 +17,7 @@ import { MemoryRateLimiter, type RateLimiter } from '../../src/tenants/rate-limi
 import { createTenancy, type Tenancy } from '../../src/tenants/tenancy.ts';
 import { type Principal, SCOPES, type Scope } from '../../src/tenants/types.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { databaseUrl } from '../support/global-setup.ts';
+import { databaseUrl } from '../support/postgres.ts';
 
 /** Time that passes when a test says so, from the real present on. */
 export class ManualClock implements Clock {
@@ -58,7 +58,7 @@ export async function openInstallation(): Promise<Installation> {
   const { url, drop } = await createTestDatabase();
   const clock = new ManualClock();
   const superuser = new pg.Pool({
-    connectionString: databaseUrl(inject('testServer').adminUrl, new URL(url).pathname.slice(1)),
+    connectionString: databaseUrl(inject('postgres').adminUrl, new URL(url).pathname.slice(1)),
     max: 2,
   });
   superuser.on('error', () => {});

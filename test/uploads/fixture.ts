@@ -12,7 +12,7 @@ import type { BodyTimes } from '../../src/uploads/receive-body.ts';
 import { type CreatedUpload, type Uploader, Uploads } from '../../src/uploads/uploads.ts';
 import { startTransport } from '../graphql/transport-server.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { databaseUrl } from '../support/global-setup.ts';
+import { databaseUrl } from '../support/postgres.ts';
 import { type PutAnswer, picture, put } from '../support/uploaded.ts';
 import { ManualClock } from '../tenants/fixture.ts';
 
@@ -40,7 +40,7 @@ export async function openScene(): Promise<Scene> {
   const testDatabase = await createTestDatabase();
   const database = openDatabase(testDatabase.url);
   const name = new URL(testDatabase.url).pathname.slice(1);
-  const superuser = new pg.Client(databaseUrl(inject('testServer').adminUrl, name));
+  const superuser = new pg.Client(databaseUrl(inject('postgres').adminUrl, name));
   await superuser.connect();
   const clock = new ManualClock();
   const folder = mkdtempSync(join(tmpdir(), 'fovea-uploads-'));

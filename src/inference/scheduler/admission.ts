@@ -3,7 +3,7 @@ import { OverloadedError } from '../../lib/errors.ts';
 import type { Variant } from '../variant.ts';
 import { Backlog } from './backlog.ts';
 import { DrainRate } from './drain-rate.ts';
-import { type Party, Places, placesOf, type Shortage } from './places.ts';
+import { type Demand, Places, placesEach, type Shortage } from './places.ts';
 import type { BatchCosts } from './work.ts';
 
 /** `late`: it would wait for longer than it may. */
@@ -49,7 +49,7 @@ const LATE_FOR_MS = 250;
  * Decides before anything is decoded what is served and what is not: what is admitted and then dropped costs as much as what is
  * answered.
  *
- * - By `Places`, so that what waits takes bounded memory, however large the pictures are.
+ * - By `Places`, so that the decoded pixels of what waits take bounded memory.
  * - By time: what would be answered after its deadline, because of what is before it, is refused. That is reckoned by the rate at
  *   which answers are given and the tenant's share in it, so a flood is refused while others are not.
  */
@@ -83,8 +83,8 @@ export class Admission {
   admit(applicant: Applicant): Place {
     const { tenant, weight, images, fetched } = applicant;
     const imageMs = this.#imageMs(applicant);
-    const party = { tenant, images, places: placesOf(applicant.variant) };
-    this.#requirePlaces(party, weight, imageMs);
+    const demand = { tenant, images, placesEach: placesEach(applicant.variant) };
+    this.#requirePlaces(demand, weight, imageMs);
     this.#requireTime(applicant, imageMs);
     let [workMs, hasLeft] = [0, false];
     const take = (moreMs: number) => {
@@ -93,7 +93,7 @@ export class Admission {
       const enoughMs = ENOUGH_MS * this.#workers;
       this.#drain.enough(this.#backlog.workMs >= enoughMs, this.#options.clock.elapsed());
     };
-    const giveBack = this.#places.take(party);
+    const giveBack = this.#places.take(demand);
     this.#longestMsOf.set(tenant, Math.max(applicant.timeoutMs, this.#longestMsOf.get(tenant) ?? 0));
     take((images - fetched) * imageMs);
     return {
@@ -119,7 +119,7 @@ export class Admission {
    */
   requireRoom({ tenant, weight }: Pick<Applicant, 'tenant' | 'weight'>): void {
     this.#requirePlaces(
-      { tenant, images: 1, places: 1 },
+      { tenant, images: 1, placesEach: 1 },
       weight,
       this.#backlog.workMs / Math.max(1, this.admitted),
     );
@@ -143,10 +143,10 @@ export class Admission {
     return costs.batchMs(key, images) / images;
   }
 
-  #requirePlaces(party: Party, weight: number, imageMs: number): void {
-    const shortage = this.#places.shortageFor(party);
+  #requirePlaces(demand: Demand, weight: number, imageMs: number): void {
+    const shortage = this.#places.shortageFor(demand);
     if (shortage === null) return;
-    const { tenant, images } = party;
+    const { tenant, images } = demand;
     const { reason } = shortage;
     const waitMs = (shortage.images * imageMs) / this.#rate;
     // How full it is for others is nobody's business.

@@ -4,75 +4,101 @@ import type { Variant } from '../variant.ts';
 /** Pixels that one place has room for: those of 295 × 295. */
 const PLACE_BYTES = 256 * 2 ** 10;
 
-/** What an image of a variant takes, once it is decoded. */
-export function placesOf({ input: { width, height } }: Pick<Variant, 'input'>): number {
+/** Places that one image of a variant takes once it is decoded. */
+export function placesEach({ input: { width, height } }: Pick<Variant, 'input'>): number {
   return Math.ceil((width * height * 3) / PLACE_BYTES);
 }
 
 /** Images of one size that want in. */
-export interface Party {
+export interface Demand {
   readonly tenant: string;
   readonly images: number;
-  /** Of each. */
-  readonly places: number;
+  readonly placesEach: number;
 }
 
 export interface Shortage {
   /** `full`: all places are taken · `share`: the tenant has its share of them. */
   readonly reason: 'full' | 'share';
-  /** So many images of the size that is wanted have to leave first. */
+  /** So many of the images that are there, or of the tenant's own, have to leave first. */
   readonly images: number;
 }
 
+interface Held {
+  readonly images: number;
+  readonly places: number;
+}
+
+const nothing: Held = { images: 0, places: 0 };
+
 /**
- * Who has how much of the memory that waiting images may take. A tenant may have as many places as are still free (dynamic
+ * Who has how much of the memory that decoded images may take. A tenant may have as many places as are still free (dynamic
  * thresholds: Choudhury, Hahne, IEEE/ACM Transactions on Networking 1998): one can take half of them, and n that flood leave
- * 1/(n+1) for whoever comes. As many images as one request may have are nobody's too many while there is room, and what takes more
- * than all places has them for itself.
+ * 1/(n+1) for whoever comes; but always, while they are free, those of one request. No request counts for more than half of all, so
+ * one of very large images is not kept waiting until there is nothing else.
  */
 export class Places {
-  readonly #most: number;
-  readonly #of = new Map<string, { images: number; places: number }>();
-  #images = 0;
-  #taken = 0;
+  readonly #capacity: number;
+  readonly #held = new Map<string, Held>();
+  #all = nothing;
 
-  constructor(most: number) {
-    this.#most = most;
+  constructor(capacity: number) {
+    this.#capacity = capacity;
   }
 
   get images(): number {
-    return this.#images;
+    return this.#all.images;
   }
 
   imagesOf(tenant: string): number {
-    return this.#of.get(tenant)?.images ?? 0;
+    return this.#heldBy(tenant).images;
   }
 
   /** null: there is room. */
-  shortageFor({ tenant, images, places }: Party): Shortage | null {
-    const wanted = Math.min(images * places, this.#most);
-    const free = this.#most - this.#taken;
-    if (wanted > free) return { reason: 'full', images: (wanted - free) / places };
-    const own = this.#of.get(tenant) ?? { images: 0, places: 0 };
-    const beyondShare = (own.places + wanted - (free - wanted)) / places;
-    const tooMany = Math.min(own.images + images - MAX_IMAGES, beyondShare);
-    return tooMany > 0 ? { reason: 'share', images: tooMany } : null;
+  shortageFor(demand: Demand): Shortage | null {
+    const wanted = this.#wanted(demand);
+    const free = this.#capacity - this.#all.places;
+    if (wanted > free)
+      return { reason: 'full', images: ((wanted - free) * this.#all.images) / this.#all.places };
+    const own = this.#heldBy(demand.tenant);
+    const imagesPerPlace = own.places === 0 ? 1 : own.images / own.places;
+    const beyondOneRequest = Math.max(
+      own.images + demand.images - MAX_IMAGES,
+      (own.places + wanted - this.#largest) * imagesPerPlace,
+    );
+    const shareLimit = free - wanted;
+    const beyondShare = (own.places + wanted - shareLimit) * imagesPerPlace;
+    const images = Math.min(beyondOneRequest, beyondShare);
+    return images > 0 ? { reason: 'share', images } : null;
   }
 
   /** Answers what gives them back. */
-  take({ tenant, images, places }: Party): () => void {
-    const taken = Math.min(images * places, this.#most);
-    this.#add(tenant, images, taken);
-    return () => this.#add(tenant, -images, -taken);
+  take(demand: Demand): () => void {
+    const { tenant, images } = demand;
+    const places = this.#wanted(demand);
+    this.#add(tenant, { images, places });
+    return () => this.#add(tenant, { images: -images, places: -places });
   }
 
-  #add(tenant: string, images: number, places: number): void {
-    this.#images += images;
-    this.#taken += places;
-    const own = this.#of.get(tenant) ?? { images: 0, places: 0 };
-    own.images += images;
-    own.places += places;
-    if (own.images > 0) this.#of.set(tenant, own);
-    else this.#of.delete(tenant);
+  get #largest(): number {
+    return Math.max(MAX_IMAGES, Math.floor(this.#capacity / 2));
   }
+
+  #wanted({ images, placesEach }: Demand): number {
+    return Math.min(images * placesEach, this.#largest);
+  }
+
+  #heldBy(tenant: string): Held {
+    return this.#held.get(tenant) ?? nothing;
+  }
+
+  #add(tenant: string, more: Held): void {
+    this.#all = sum(this.#all, more);
+    const own = sum(this.#heldBy(tenant), more);
+    if (own.images > 0) this.#held.set(tenant, own);
+    else this.#held.delete(tenant);
+  }
+}
+
+function sum(a: Held, b: Held): Held {
+  return { images: a.images + b.images, places: a.places + b.places };
 }

@@ -95,8 +95,8 @@ describe('places', () => {
       const { admission, admit } = admissionOf(1_000);
       expect(flood((tenant) => admit(tenant, 1, { variant }), 'flood')).toBe(100);
       const place = admit('visitor', 32, { variant });
-      // Once all of its own but those of one request have left: 100 images, at half of the device.
-      expect(refusal(() => admit('flood', 32)).retryAfterMs).toBe(2_000);
+      // 500 places are its own and 340 free, of which it wants 32: 224 places or 45 images too many, at half of the device.
+      expect(refusal(() => admit('flood', 32)).retryAfterMs).toBeCloseTo(896, -1);
       place.leave(32);
       expect(flood(admit, 'visitor')).toBe(250);
       expect(admission.admitted).toBe(350);
@@ -110,16 +110,31 @@ describe('places', () => {
       expect(admission.admitted).toBe(64);
     });
 
-    it('are all there are for a request that would take more', () => {
-      const { admit } = admissionOf(64);
+    it('are half of all at most for one request, however much it takes', () => {
+      const { admit } = admissionOf(200);
       const place = admit('a', 32, { variant });
-      expect(refusal(() => admit('b', 1)).message).toMatch(/^The queue is full/);
-      place.leave(32);
-      admit('b', 1);
-      expect(refusal(() => admit('a', 32, { variant }))).toEqual({
+      expect(refusal(() => admit('a', 1)).message).toMatch(/no room for 1 more of yours/);
+      admit('b', 32, { variant });
+      // One of theirs takes three places, as it is counted.
+      expect(refusal(() => admit('c', 1, { variant }))).toEqual({
         message: 'The queue is full. Try again later.',
-        retryAfterMs: 2,
+        retryAfterMs: 16,
       });
+      place.leave(32);
+      admit('c', 1, { variant });
+    });
+
+    it('are wanting before it is known for what only where they are for any request', () => {
+      const { admission, admit } = admissionOf(400);
+      for (let image = 0; image < 31; image += 1) admit('a', 1, { variant });
+      admit('b', 32, { variant });
+      // Its share is used up, but not what one request may have.
+      admission.requireRoom({ tenant: 'a', weight: 1 });
+      admit('a', 1, { variant });
+      expect(refusal(() => admission.requireRoom({ tenant: 'a', weight: 1 })).message).toMatch(
+        /^You have 32/,
+      );
+      expect(refusal(() => admit('a', 1)).message).toMatch(/^You have 32/);
     });
   });
 });
