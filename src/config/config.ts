@@ -18,7 +18,7 @@ export interface Config {
   readonly uploadsDir: string;
   /** Where clients reach this service, without a slash at its end; null: where each request says it came to. */
   readonly publicUrl: string | null;
-  /** Workers' addresses, as `parseWorkerAddress` reads them; none: one local worker. */
+  /** Workers' addresses, as `parseWorkerAddress` reads them; none: local workers. */
   readonly workers: readonly string[];
   /** What local workers compute with, the most wanted first. */
   readonly providers: readonly Provider[];
