@@ -1,10 +1,11 @@
 import { type Figures, figuresOf, median } from './load/figures.ts';
 import { foveaStream, requestsAbout } from './load/fovea-requests.ts';
-import { percentileOfStages, type Stages } from './load/stages.ts';
+import { percentileOfStages, type Stages, withReceipt } from './load/stages.ts';
 import type { Generator } from './load/start-generator.ts';
 import type { Sample, Stream } from './load/stream.ts';
 import { chooseModel, mobileNetV2 } from './models.ts';
 import { COMMON_OPTIONS, readOptions } from './options.ts';
+import { paperRatio } from './paper-neighbour.ts';
 import type { Started } from './processes.ts';
 import { columns, figure, outcomesText, tell } from './report.ts';
 import { closed, open, SATURATING_CLIENTS, saturate } from './saturation.ts';
@@ -17,7 +18,8 @@ const USAGE = `npm run bench -- noisy-neighbour [options]
 A tenant's 99th percentile while another of the same weight offers ten times its share, over the same tenant's alone. Both
 come at random moments (open loop); latency counts from when a request was due. The victim offers half of its share, and the
 shares are halves of what the service answers when it is saturated. Beside it means: once the neighbour has been there for --settle
-seconds; what they were like is told as well, as the onset.
+seconds; what they were like is told as well, as the onset. Beside the ratio stands the scheduler's own, simulated on a device that takes
+its time for images alone, with batches as large as the victim's were.
 
 ${COMMON_OPTIONS}  --times n            what the neighbour offers, in its shares (10)
   --load n             what the victim offers, in its shares (0.5)
@@ -100,6 +102,11 @@ export async function run(args: string[]): Promise<void> {
       onset: { p50: medianOf(onset, 'p50'), p99: medianOf(onset, 'p99') },
       beside: { p50: medianOf(beside, 'p50'), p99: medianOf(beside, 'p99') },
       ratio: medianOf(beside, 'p99') / medianOf(alone, 'p99'),
+      paperRatio: paperRatio({
+        imageMs: 1000 / saturation,
+        batchSize: median(withReceipt(besideSamples).map(({ receipt }) => receipt.batchSize)),
+        load: options.load / 2,
+      }),
       besideStagesMs: {
         p50: percentileOfStages(besideSamples, 50),
         p99: percentileOfStages(besideSamples, 99),
@@ -131,12 +138,13 @@ interface Result {
   readonly processes: number;
   readonly saturation: number;
   readonly ratio: number;
+  readonly paperRatio: number;
   readonly besideStagesMs: { readonly p50: Stages; readonly p99: Stages };
   readonly rounds: Readonly<Record<'alone' | 'onset' | 'beside' | 'neighbour', readonly Figures[]>>;
 }
 
 function inWords(
-  { model, processes, saturation, ratio, besideStagesMs, rounds }: Result,
+  { model, processes, saturation, ratio, paperRatio, besideStagesMs, rounds }: Result,
   { times, load, settle, concurrency }: typeof DEFAULTS,
 ): string {
   const row = (name: string, figures: readonly Figures[]) => [
@@ -167,6 +175,6 @@ function inWords(
         besideStagesMs.p99[stage],
       ]),
     ),
-    `p99 beside / alone: ${figure(ratio)}`,
+    `p99 beside / alone: ${figure(ratio)}; of the scheduler by itself, on paper: ${figure(paperRatio)}`,
   ].join('\n');
 }
