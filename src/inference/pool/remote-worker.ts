@@ -312,9 +312,9 @@ export class RemoteWorker implements InferenceWorker {
 
   async #open(variant: Variant, onlyIfRoom: boolean): Promise<OpenVariant> {
     try {
-      const bound = patience(await this.#options.loadTimeoutMs(variant));
-      const open = await this.#bounded({ variant, pixels: null }, bound, (patience) =>
-        this.#server.open(variant, patience, onlyIfRoom),
+      const allowed = patience(await this.#options.loadTimeoutMs(variant));
+      const open = await this.#bounded({ variant, pixels: null }, allowed, (bound) =>
+        this.#server.open(variant, bound, onlyIfRoom),
       );
       this.#refused.delete(variant.key);
       return open;
