@@ -8,6 +8,7 @@ const benches: Record<string, () => Promise<{ run(args: string[]): Promise<void>
   engines: () => import('./engines.ts'),
   fairness: () => import('./fairness.ts'),
   gpu: () => import('./gpu/bench.ts'),
+  metering: () => import('./metering.ts'),
   'noisy-neighbour': () => import('./noisy-neighbour.ts'),
   overhead: () => import('./overhead.ts'),
   overload: () => import('./overload.ts'),

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { periodAfter, periodOf } from '../lib/period.ts';
-import { bucketCount, bucketOf } from './latency-histogram.ts';
+import { bucketOf } from './latency-histogram.ts';
 import { occurredAt } from './occurred-at.ts';
 import type { Booking, CommitOutcome, Reservation, ReserveOutcome } from './reservation.ts';
 
@@ -53,7 +53,6 @@ export function bookingRow(booking: Booking): LedgerRow {
     units: booking.units,
     latency_ms: booking.latencyMs,
     latency_bucket: bucketOf(booking.latencyMs),
-    latency_buckets: bucketCount,
     answer: idempotency?.answer ?? null,
   });
   return { requestId, tenantId, idempotencyKey: idempotency?.key ?? null, json };
