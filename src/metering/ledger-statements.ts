@@ -65,7 +65,7 @@ export async function reserveAll(pool: pg.Pool, rows: readonly LedgerRow[]): Pro
     outcome: ReserveOutcome['kind'];
     remaining: string;
     answer: unknown;
-  }>(pool, 'SELECT * FROM fovea_reserve($1)', [batchOf(rows)]);
+  }>(pool, { name: 'reserve', text: 'SELECT * FROM fovea_reserve($1)', values: [batchOf(rows)] });
   const byRequest = new Map(answers.map((answer) => [answer.request_id, answer]));
   return rows.map(({ requestId }): ReserveOutcome => {
     const answer = byRequest.get(requestId.toLowerCase());
@@ -104,7 +104,11 @@ export async function commitAll(
   rows: readonly LedgerRow[],
   again: boolean,
 ): Promise<CommitOutcome[]> {
-  const booked = await ask<BookedRow>(pool, 'SELECT * FROM fovea_commit($1)', [batchOf(rows)]);
+  const booked = await ask<BookedRow>(pool, {
+    name: 'commit',
+    text: 'SELECT * FROM fovea_commit($1)',
+    values: [batchOf(rows)],
+  });
   const byRequest = new Map(booked.map((row) => [row.request_id, row]));
   const unbooked = again ? rows.filter(({ requestId }) => !byRequest.has(requestId.toLowerCase())) : [];
   if (unbooked.length > 0) {
@@ -119,15 +123,12 @@ export async function commitAll(
 }
 
 function bookedBefore(pool: pg.Pool, rows: readonly LedgerRow[]): Promise<BookedRow[]> {
-  return ask<BookedRow>(
-    pool,
-    `SELECT e.request_id, c.period, c.used, c.reserved
+  const text = `SELECT e.request_id, c.period, c.used, c.reserved
        FROM unnest($1::uuid[], $2::uuid[]) r (request_id, tenant_id)
        JOIN usage_event e USING (request_id, tenant_id)
        JOIN quota_counter c ON c.tenant_id = e.tenant_id AND c.meter = 'units'
-        AND c.period = date_trunc('month', e.occurred_at, 'UTC')`,
-    [rows.map(({ requestId }) => requestId), rows.map(({ tenantId }) => tenantId)],
-  );
+        AND c.period = date_trunc('month', e.occurred_at, 'UTC')`;
+  return ask<BookedRow>(pool, { name: 'booked before', text, values: keysOf(rows) });
 }
 
 /** Ends the holds of all rows in one transaction; one that is gone already is no error. */
@@ -135,10 +136,7 @@ export async function releaseAll(
   pool: pg.Pool,
   rows: readonly { requestId: string; tenantId: string }[],
 ): Promise<undefined[]> {
-  await ask(pool, 'SELECT fovea_release($1, $2)', [
-    rows.map(({ requestId }) => requestId),
-    rows.map(({ tenantId }) => tenantId),
-  ]);
+  await ask(pool, { name: 'release', text: 'SELECT fovea_release($1, $2)', values: keysOf(rows) });
   return rows.map(() => undefined);
 }
 
@@ -148,11 +146,12 @@ export async function readCounter(
   tenantId: string,
   period: Date,
 ): Promise<{ used: number; reserved: number }> {
-  const [row] = await ask<{ used: string; reserved: string }>(
-    pool,
-    `SELECT used, reserved FROM quota_counter WHERE tenant_id = $1 AND meter = 'units' AND period = $2`,
-    [tenantId, period],
-  );
+  const text = `SELECT used, reserved FROM quota_counter WHERE tenant_id = $1 AND meter = 'units' AND period = $2`;
+  const [row] = await ask<{ used: string; reserved: string }>(pool, {
+    name: 'counter',
+    text,
+    values: [tenantId, period],
+  });
   return { used: Number(row?.used ?? 0), reserved: Number(row?.reserved ?? 0) };
 }
 
@@ -160,12 +159,16 @@ function batchOf(rows: readonly LedgerRow[]): string {
   return `[${rows.map(({ json }) => json).join(',')}]`;
 }
 
+function keysOf(rows: readonly { requestId: string; tenantId: string }[]): [string[], string[]] {
+  return [rows.map(({ requestId }) => requestId), rows.map(({ tenantId }) => tenantId)];
+}
+
+/** By its name a statement is parsed once a connection. */
 async function ask<Row extends pg.QueryResultRow>(
   pool: pg.Pool,
-  text: string,
-  values: unknown[],
+  statement: { readonly name: string; readonly text: string; readonly values: unknown[] },
 ): Promise<Row[]> {
-  const config: pg.QueryConfig & { query_timeout: number } = { text, values, query_timeout: answerWithinMs };
+  const config: pg.QueryConfig & { query_timeout: number } = { ...statement, query_timeout: answerWithinMs };
   const { rows } = await pool.query<Row>(config);
   return rows;
 }
