@@ -91,13 +91,24 @@ program
   .option('--json', 'print JSON')
   .action(async (options) => (await import('./commands/keys.ts')).createKey(options));
 
-program
-  .command('ledger')
-  .description('The ledger: what was booked.')
+const ledger = program.command('ledger').description('The ledger: what was booked.');
+ledger
   .command('check')
   .description('Compare events with counters, roll-ups and holds; exit 1 where they differ.')
   .option('--json', 'print JSON')
   .action(async (options) => (await import('./commands/ledger.ts')).checkTheLedger(options));
+ledger
+  .command('correct')
+  .description('Give units of a billed request back, by an event that says why and by whom.')
+  .argument('<request>', "the request's id, as its receipt tells it")
+  .requiredOption('--tenant <name>', "the tenant's name")
+  .requiredOption('--units <n>', 'how many')
+  .requiredOption('--reason <text>', 'why')
+  .requiredOption('--author <name>', 'who answers for it')
+  .option('--json', 'print JSON')
+  .action(async (request, options) =>
+    (await import('./commands/ledger.ts')).correctRequest(request, options),
+  );
 
 const models = program.command('models').description('Models: what is served.');
 models

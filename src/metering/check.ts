@@ -44,7 +44,8 @@ export async function checkLedger(ledger: Pick<pg.Pool, 'query'>): Promise<Drift
 
 const comparison = `
   WITH entry (source, tenant_id, period, units, requests, images, errors) AS (
-    SELECT 'events', tenant_id, date_trunc('month', occurred_at, 'UTC'), units, 1, images, errors FROM usage_event
+    SELECT 'events', tenant_id, date_trunc('month', occurred_at, 'UTC'), units, (corrects IS NULL)::int, images, errors
+      FROM usage_event
     UNION ALL SELECT 'hourly', tenant_id, date_trunc('month', start, 'UTC'), units, requests, images, errors FROM usage_hourly
     UNION ALL SELECT 'daily', tenant_id, date_trunc('month', start, 'UTC'), units, requests, images, errors FROM usage_daily
     UNION ALL SELECT 'used', tenant_id, period, used, 0, 0, 0 FROM quota_counter WHERE meter = 'units'

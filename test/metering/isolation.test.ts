@@ -49,6 +49,7 @@ test("the application's role books nothing and makes no partitions", async () =>
     `fovea_commit('[]')`,
     `fovea_release('{}', '{}')`,
     'fovea_sweep_holds(1)',
+    "fovea_correct(gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), now(), 1, 'a', 'a')",
     'fovea_sweep_answers(1)',
     'fovea_make_usage_partitions(1)',
   ]) {

@@ -1545,7 +1545,10 @@ export const UsageEventScalarFieldEnum = {
   errors: 'errors',
   cachedImages: 'cachedImages',
   units: 'units',
-  latencyMs: 'latencyMs'
+  latencyMs: 'latencyMs',
+  corrects: 'corrects',
+  reason: 'reason',
+  author: 'author'
 } as const
 
 export type UsageEventScalarFieldEnum = (typeof UsageEventScalarFieldEnum)[keyof typeof UsageEventScalarFieldEnum]

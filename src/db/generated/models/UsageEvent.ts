@@ -59,6 +59,9 @@ export type UsageEventMinAggregateOutputType = {
   cachedImages: number | null
   units: bigint | null
   latencyMs: number | null
+  corrects: string | null
+  reason: string | null
+  author: string | null
 }
 
 export type UsageEventMaxAggregateOutputType = {
@@ -76,6 +79,9 @@ export type UsageEventMaxAggregateOutputType = {
   cachedImages: number | null
   units: bigint | null
   latencyMs: number | null
+  corrects: string | null
+  reason: string | null
+  author: string | null
 }
 
 export type UsageEventCountAggregateOutputType = {
@@ -93,6 +99,9 @@ export type UsageEventCountAggregateOutputType = {
   cachedImages: number
   units: number
   latencyMs: number
+  corrects: number
+  reason: number
+  author: number
   _all: number
 }
 
@@ -130,6 +139,9 @@ export type UsageEventMinAggregateInputType = {
   cachedImages?: true
   units?: true
   latencyMs?: true
+  corrects?: true
+  reason?: true
+  author?: true
 }
 
 export type UsageEventMaxAggregateInputType = {
@@ -147,6 +159,9 @@ export type UsageEventMaxAggregateInputType = {
   cachedImages?: true
   units?: true
   latencyMs?: true
+  corrects?: true
+  reason?: true
+  author?: true
 }
 
 export type UsageEventCountAggregateInputType = {
@@ -164,6 +179,9 @@ export type UsageEventCountAggregateInputType = {
   cachedImages?: true
   units?: true
   latencyMs?: true
+  corrects?: true
+  reason?: true
+  author?: true
   _all?: true
 }
 
@@ -268,6 +286,9 @@ export type UsageEventGroupByOutputType = {
   cachedImages: number
   units: bigint
   latencyMs: number
+  corrects: string | null
+  reason: string | null
+  author: string | null
   _count: UsageEventCountAggregateOutputType | null
   _avg: UsageEventAvgAggregateOutputType | null
   _sum: UsageEventSumAggregateOutputType | null
@@ -308,6 +329,9 @@ export type UsageEventWhereInput = {
   cachedImages?: Prisma.IntFilter<"UsageEvent"> | number
   units?: Prisma.BigIntFilter<"UsageEvent"> | bigint | number
   latencyMs?: Prisma.FloatFilter<"UsageEvent"> | number
+  corrects?: Prisma.UuidNullableFilter<"UsageEvent"> | string | null
+  reason?: Prisma.StringNullableFilter<"UsageEvent"> | string | null
+  author?: Prisma.StringNullableFilter<"UsageEvent"> | string | null
 }
 
 export type UsageEventOrderByWithRelationInput = {
@@ -325,6 +349,9 @@ export type UsageEventOrderByWithRelationInput = {
   cachedImages?: Prisma.SortOrder
   units?: Prisma.SortOrder
   latencyMs?: Prisma.SortOrder
+  corrects?: Prisma.SortOrderInput | Prisma.SortOrder
+  reason?: Prisma.SortOrderInput | Prisma.SortOrder
+  author?: Prisma.SortOrderInput | Prisma.SortOrder
 }
 
 export type UsageEventWhereUniqueInput = Prisma.AtLeast<{
@@ -346,6 +373,9 @@ export type UsageEventWhereUniqueInput = Prisma.AtLeast<{
   cachedImages?: Prisma.IntFilter<"UsageEvent"> | number
   units?: Prisma.BigIntFilter<"UsageEvent"> | bigint | number
   latencyMs?: Prisma.FloatFilter<"UsageEvent"> | number
+  corrects?: Prisma.UuidNullableFilter<"UsageEvent"> | string | null
+  reason?: Prisma.StringNullableFilter<"UsageEvent"> | string | null
+  author?: Prisma.StringNullableFilter<"UsageEvent"> | string | null
 }, "tenantId_requestId_occurredAt">
 
 export type UsageEventOrderByWithAggregationInput = {
@@ -363,6 +393,9 @@ export type UsageEventOrderByWithAggregationInput = {
   cachedImages?: Prisma.SortOrder
   units?: Prisma.SortOrder
   latencyMs?: Prisma.SortOrder
+  corrects?: Prisma.SortOrderInput | Prisma.SortOrder
+  reason?: Prisma.SortOrderInput | Prisma.SortOrder
+  author?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.UsageEventCountOrderByAggregateInput
   _avg?: Prisma.UsageEventAvgOrderByAggregateInput
   _max?: Prisma.UsageEventMaxOrderByAggregateInput
@@ -388,6 +421,9 @@ export type UsageEventScalarWhereWithAggregatesInput = {
   cachedImages?: Prisma.IntWithAggregatesFilter<"UsageEvent"> | number
   units?: Prisma.BigIntWithAggregatesFilter<"UsageEvent"> | bigint | number
   latencyMs?: Prisma.FloatWithAggregatesFilter<"UsageEvent"> | number
+  corrects?: Prisma.UuidNullableWithAggregatesFilter<"UsageEvent"> | string | null
+  reason?: Prisma.StringNullableWithAggregatesFilter<"UsageEvent"> | string | null
+  author?: Prisma.StringNullableWithAggregatesFilter<"UsageEvent"> | string | null
 }
 
 export type UsageEventCreateInput = {
@@ -405,6 +441,9 @@ export type UsageEventCreateInput = {
   cachedImages: number
   units: bigint | number
   latencyMs: number
+  corrects?: string | null
+  reason?: string | null
+  author?: string | null
 }
 
 export type UsageEventUncheckedCreateInput = {
@@ -422,6 +461,9 @@ export type UsageEventUncheckedCreateInput = {
   cachedImages: number
   units: bigint | number
   latencyMs: number
+  corrects?: string | null
+  reason?: string | null
+  author?: string | null
 }
 
 export type UsageEventUpdateInput = {
@@ -439,6 +481,9 @@ export type UsageEventUpdateInput = {
   cachedImages?: Prisma.IntFieldUpdateOperationsInput | number
   units?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   latencyMs?: Prisma.FloatFieldUpdateOperationsInput | number
+  corrects?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  author?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type UsageEventUncheckedUpdateInput = {
@@ -456,6 +501,9 @@ export type UsageEventUncheckedUpdateInput = {
   cachedImages?: Prisma.IntFieldUpdateOperationsInput | number
   units?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   latencyMs?: Prisma.FloatFieldUpdateOperationsInput | number
+  corrects?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  author?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type UsageEventCreateManyInput = {
@@ -473,6 +521,9 @@ export type UsageEventCreateManyInput = {
   cachedImages: number
   units: bigint | number
   latencyMs: number
+  corrects?: string | null
+  reason?: string | null
+  author?: string | null
 }
 
 export type UsageEventUpdateManyMutationInput = {
@@ -490,6 +541,9 @@ export type UsageEventUpdateManyMutationInput = {
   cachedImages?: Prisma.IntFieldUpdateOperationsInput | number
   units?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   latencyMs?: Prisma.FloatFieldUpdateOperationsInput | number
+  corrects?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  author?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type UsageEventUncheckedUpdateManyInput = {
@@ -507,6 +561,9 @@ export type UsageEventUncheckedUpdateManyInput = {
   cachedImages?: Prisma.IntFieldUpdateOperationsInput | number
   units?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   latencyMs?: Prisma.FloatFieldUpdateOperationsInput | number
+  corrects?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  author?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type UsageEventTenantIdRequestIdOccurredAtCompoundUniqueInput = {
@@ -530,6 +587,9 @@ export type UsageEventCountOrderByAggregateInput = {
   cachedImages?: Prisma.SortOrder
   units?: Prisma.SortOrder
   latencyMs?: Prisma.SortOrder
+  corrects?: Prisma.SortOrder
+  reason?: Prisma.SortOrder
+  author?: Prisma.SortOrder
 }
 
 export type UsageEventAvgOrderByAggregateInput = {
@@ -556,6 +616,9 @@ export type UsageEventMaxOrderByAggregateInput = {
   cachedImages?: Prisma.SortOrder
   units?: Prisma.SortOrder
   latencyMs?: Prisma.SortOrder
+  corrects?: Prisma.SortOrder
+  reason?: Prisma.SortOrder
+  author?: Prisma.SortOrder
 }
 
 export type UsageEventMinOrderByAggregateInput = {
@@ -573,6 +636,9 @@ export type UsageEventMinOrderByAggregateInput = {
   cachedImages?: Prisma.SortOrder
   units?: Prisma.SortOrder
   latencyMs?: Prisma.SortOrder
+  corrects?: Prisma.SortOrder
+  reason?: Prisma.SortOrder
+  author?: Prisma.SortOrder
 }
 
 export type UsageEventSumOrderByAggregateInput = {
@@ -617,6 +683,9 @@ export type UsageEventSelect<ExtArgs extends runtime.Types.Extensions.InternalAr
   cachedImages?: boolean
   units?: boolean
   latencyMs?: boolean
+  corrects?: boolean
+  reason?: boolean
+  author?: boolean
 }, ExtArgs["result"]["usageEvent"]>
 
 export type UsageEventSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -634,6 +703,9 @@ export type UsageEventSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Ex
   cachedImages?: boolean
   units?: boolean
   latencyMs?: boolean
+  corrects?: boolean
+  reason?: boolean
+  author?: boolean
 }, ExtArgs["result"]["usageEvent"]>
 
 export type UsageEventSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -651,6 +723,9 @@ export type UsageEventSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Ex
   cachedImages?: boolean
   units?: boolean
   latencyMs?: boolean
+  corrects?: boolean
+  reason?: boolean
+  author?: boolean
 }, ExtArgs["result"]["usageEvent"]>
 
 export type UsageEventSelectScalar = {
@@ -668,9 +743,12 @@ export type UsageEventSelectScalar = {
   cachedImages?: boolean
   units?: boolean
   latencyMs?: boolean
+  corrects?: boolean
+  reason?: boolean
+  author?: boolean
 }
 
-export type UsageEventOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"tenantId" | "requestId" | "occurredAt" | "apiKeyId" | "memberId" | "operation" | "model" | "version" | "compression" | "images" | "errors" | "cachedImages" | "units" | "latencyMs", ExtArgs["result"]["usageEvent"]>
+export type UsageEventOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"tenantId" | "requestId" | "occurredAt" | "apiKeyId" | "memberId" | "operation" | "model" | "version" | "compression" | "images" | "errors" | "cachedImages" | "units" | "latencyMs" | "corrects" | "reason" | "author", ExtArgs["result"]["usageEvent"]>
 
 export type $UsageEventPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "UsageEvent"
@@ -690,6 +768,9 @@ export type $UsageEventPayload<ExtArgs extends runtime.Types.Extensions.Internal
     cachedImages: number
     units: bigint
     latencyMs: number
+    corrects: string | null
+    reason: string | null
+    author: string | null
   }, ExtArgs["result"]["usageEvent"]>
   composites: {}
 }
@@ -1127,6 +1208,9 @@ export interface UsageEventFieldRefs {
   readonly cachedImages: Prisma.FieldRef<"UsageEvent", 'Int'>
   readonly units: Prisma.FieldRef<"UsageEvent", 'BigInt'>
   readonly latencyMs: Prisma.FieldRef<"UsageEvent", 'Float'>
+  readonly corrects: Prisma.FieldRef<"UsageEvent", 'String'>
+  readonly reason: Prisma.FieldRef<"UsageEvent", 'String'>
+  readonly author: Prisma.FieldRef<"UsageEvent", 'String'>
 }
     
 
