@@ -30,6 +30,7 @@ import { createSafeFetch, type SafeFetch } from './lib/safe-fetch.ts';
 import { openTracer } from './lib/tracing/tracer.ts';
 import { Ledger } from './metering/ledger.ts';
 import { UsageReader } from './metering/usage.ts';
+import { UsageExport } from './metering/usage-export.ts';
 import { createMetrics } from './metrics.ts';
 import { importModel } from './models/import.ts';
 import { ModelRegistry, type ServedModel } from './models/registry.ts';
@@ -205,6 +206,7 @@ export async function createContext(
       origins: tenancy.origins,
       ledger,
       usage: new UsageReader(database),
+      usageExport: new UsageExport(database),
       invoices: new Invoices(database),
       models: registry,
       inference,

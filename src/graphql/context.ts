@@ -4,6 +4,7 @@ import type { Logger } from '../lib/logger.ts';
 import type { Span } from '../lib/tracing/span.ts';
 import type { Ledger } from '../metering/ledger.ts';
 import type { UsageReader } from '../metering/usage.ts';
+import type { UsageExport } from '../metering/usage-export.ts';
 import type { ModelRegistry } from '../models/registry.ts';
 import type { AllowedOrigins } from '../tenants/allowed-origins.ts';
 import type { ApiKeys } from '../tenants/api-keys.ts';
@@ -23,6 +24,7 @@ export interface Services {
   readonly sessions: Pick<Sessions, 'signIn' | 'refresh' | 'signOut'>;
   readonly ledger: Pick<Ledger, 'quota'>;
   readonly usage: Pick<UsageReader, 'usage' | 'ofApiKey'>;
+  readonly usageExport: Pick<UsageExport, 'pages'>;
   readonly invoices: Pick<Invoices, 'preview'>;
   readonly models: Pick<ModelRegistry, 'resolve' | 'list' | 'get'>;
   readonly inference: Pick<InferenceService, 'classify' | 'detect' | 'segment' | 'maskPng' | 'requireRoom'>;

@@ -29,6 +29,7 @@ import {
 } from './request-body.ts';
 import type { RequestMetrics } from './request-metrics.ts';
 import { receiveUpload } from './uploads-route.ts';
+import { exportUsage } from './usage-route.ts';
 
 export interface HttpAppOptions {
   readonly logger: Logger;
@@ -58,11 +59,12 @@ export function createHttpApp(
 
   // What is asked most stands first, since the router tries one after the other; before it a page of another origin may ask whether
   // it may send at all.
-  app.use(['/graphql', '/uploads'], answerPreflights(services.origins));
+  app.use(['/graphql', '/uploads', '/usage'], answerPreflights(services.origins));
   app.use('/uploads', letAnyTenantsPagesRead(services.origins));
   app.put('/uploads/:id', receiveUpload(services, options.logger));
   app.use('/graphql', openBooks(services, options), identifyAndRead(options), serve(apollo));
 
+  app.get('/usage/events.:format', exportUsage(services, options.logger));
   app.get('/', (request, response) => {
     const origin = publicUrlOf(request, options.publicUrl ?? null) ?? '';
     response.type('html').send(landingPage.replaceAll('{{origin}}', origin));

@@ -8,3 +8,9 @@ export function occurredAt(requestId: string): Date {
   }
   return new Date(Number.parseInt(requestId.slice(0, 8) + requestId.slice(9, 13), 16));
 }
+
+/** A UUID before every request's id of `time` and later, and after every earlier one's. */
+export function firstRequestId(time: Date): string {
+  const ms = Math.max(0, time.getTime()).toString(16).padStart(12, '0');
+  return `${ms.slice(0, 8)}-${ms.slice(8)}-7000-8000-000000000000`;
+}

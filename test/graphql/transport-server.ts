@@ -152,6 +152,7 @@ export const minimalServices: Omit<Services, 'rateLimiter'> = {
   origins: { allows: async () => false },
   sessions: { signIn: notHere, refresh: notHere, signOut: notHere },
   usage: { usage: notHere, ofApiKey: notHere },
+  usageExport: { pages: notHere },
   invoices: { preview: notHere },
   uploads: { create: notHere, present: async () => null, receive: notHere },
   inference: {

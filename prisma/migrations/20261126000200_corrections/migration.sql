@@ -8,7 +8,7 @@ ALTER TABLE usage_event
   ADD CONSTRAINT usage_event_kind CHECK (
     CASE WHEN corrects IS NULL THEN units >= 0 AND reason IS NULL AND author IS NULL
          ELSE units < 0 AND images = 0 AND errors = 0 AND cached_images = 0 AND reason IS NOT NULL AND author IS NOT NULL END);
-CREATE INDEX usage_event_corrections ON usage_event (corrects) WHERE corrects IS NOT NULL;
+CREATE INDEX usage_event_corrections ON usage_event (tenant_id, request_id) WHERE corrects IS NOT NULL;
 
 -- Gives `given_back` units of a billed request back. Outcomes: 'corrected', also where this very correction was made before;
 -- 'no-event' where nothing was booked of that request; 'too-much' where less of it is still billed. `billed` is what is left of it.
