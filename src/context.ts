@@ -36,9 +36,8 @@ import { importModel } from './models/import.ts';
 import { ModelRegistry, type ServedModel } from './models/registry.ts';
 import { answerRollouts, SERVER_CONNECTION } from './models/rollout.ts';
 import { RegistrySelection } from './models/selection.ts';
-import { MemoryConcurrencyLimiter } from './tenants/concurrency-limiter.ts';
 import type { FirstBoot } from './tenants/first-boot.ts';
-import { MemoryRateLimiter } from './tenants/rate-limiter.ts';
+import { openLimits } from './tenants/limits.ts';
 import { createTenancy } from './tenants/tenancy.ts';
 import { Uploads } from './uploads/uploads.ts';
 
@@ -94,7 +93,14 @@ export async function createContext(
   const notifications = await openNotifications(url, logger, SERVER_CONNECTION);
   lifetime.own({ name: 'notifications', close: () => notifications.close() });
 
-  const rateLimiter = new MemoryRateLimiter(clock);
+  const limits = await openLimits({
+    redisUrl: secrets.redisUrl,
+    withoutRedis: config.withoutRedis,
+    logger,
+    clock,
+  });
+  lifetime.own({ name: 'limits', close: () => limits.close() });
+  const { rateLimiter, concurrency } = limits;
   const tenancy = createTenancy({ database, notifications, rateLimiter, logger, clock });
   lifetime.own({ name: 'tenancy', close: () => tenancy.close() });
 
@@ -167,7 +173,7 @@ export async function createContext(
     ledger,
     dispatcher,
     health,
-    concurrency: new MemoryConcurrencyLimiter(),
+    concurrency,
     fetch,
     uploads,
     cache,
@@ -216,7 +222,7 @@ export async function createContext(
     {
       logger,
       tracer,
-      metrics: createMetrics({ inference, dispatcher, pool, health, cache, tracer }),
+      metrics: createMetrics({ inference, dispatcher, pool, health, cache, tracer, limits }),
       introspection: config.introspection,
       trustProxy: config.trustProxy,
       publicUrl: config.publicUrl,

@@ -10,6 +10,7 @@ import { registerQueueMetrics } from './inference/scheduler/metrics.ts';
 import type { InferenceService } from './inference/service.ts';
 import { registerStageMetrics } from './inference/stage-metrics.ts';
 import type { Tracer } from './lib/tracing/tracer.ts';
+import type { Limits } from './tenants/limits.ts';
 
 /** `suspect`: it is silent for far longer than its batch should take, or lives and answers nothing. */
 const workerStates = ['starting', 'ready', 'suspect', 'ejected', 'closed'] as const;
@@ -24,14 +25,33 @@ export interface Metered {
   /** null: there is none. */
   readonly cache: ResultCache | null;
   readonly tracer: Tracer;
+  readonly limits: Pick<Limits, 'areShared'>;
 }
 
 /** What `/metrics` tells of this process and the pool, read when it is asked for. The transport adds its own. */
-export function createMetrics({ inference, dispatcher, pool, health, cache, tracer }: Metered): Registry {
+export function createMetrics({
+  inference,
+  dispatcher,
+  pool,
+  health,
+  cache,
+  tracer,
+  limits,
+}: Metered): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
 
+  if (limits.areShared !== null) {
+    new Gauge({
+      name: 'fovea_limits_shared',
+      help: '1 where limits are shared with other processes, 0 while Redis is away.',
+      registers,
+      collect() {
+        this.set(Number(limits.areShared));
+      },
+    });
+  }
   registerQueueMetrics(registry, dispatcher);
   registerStageMetrics(registry, inference);
   const perWorker = (name: string, help: string, read: (worker: InferenceWorker) => number | null) =>

@@ -36,6 +36,8 @@ export interface Config {
   readonly cacheBytes: number;
   /** What of the price an image costs that was not run for its request, 0..1, at most six decimals. */
   readonly cachedShare: number;
+  /** While Redis is away: each process keeps limits by itself, or nothing is admitted. */
+  readonly withoutRedis: 'local' | 'refuse';
   readonly introspection: boolean;
   /** Whose `X-Forwarded-For` is believed: how many proxies stand in front, or their addresses. 0: nobody's. */
   readonly trustProxy: number | string;
@@ -53,6 +55,8 @@ export interface Secrets {
   readonly databaseUrl: string | null;
   /** A login of its own for migrations; null: `databaseUrl`'s. */
   readonly migrateUrl: string | null;
+  /** Shares limits between API processes; null: each has its own. */
+  readonly redisUrl: string | null;
   /** What a worker asks of whoever calls it; null: nothing. */
   readonly workerToken: string | null;
   /** What the server before which a worker stands asks of it; null: nothing. */

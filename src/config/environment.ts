@@ -31,6 +31,7 @@ const isBaseUrl = (value: string) => {
   const url = URL.parse(value);
   return url !== null && httpUrl(value) && `${url.search}${url.hash}${url.username}${url.password}` === '';
 };
+const redisUrl = (value: string) => /^rediss?:$/.test(URL.parse(value)?.protocol ?? '');
 const postgresUrl = (value: string) => /^postgres(ql)?:$/.test(URL.parse(value)?.protocol ?? '');
 
 const settings = {
@@ -39,6 +40,11 @@ const settings = {
   FOVEA_DATA_DIR: setting(z.string(), 'a directory'),
   DATABASE_URL: secret(z.string().refine(postgresUrl), 'postgresql://user:password@host:port/database'),
   FOVEA_MIGRATE_URL: secret(z.string().refine(postgresUrl), 'postgresql://user:password@host:port/database'),
+  REDIS_URL: secret(
+    z.string().refine(redisUrl),
+    'redis://user:password@host:port/number, or rediss:// for TLS',
+  ),
+  FOVEA_WITHOUT_REDIS: setting(z.enum(['local', 'refuse']), 'local or refuse'),
   FOVEA_WORKERS: setting(
     z
       .string()
@@ -138,6 +144,7 @@ export function readEnvironment(env: Record<string, string | undefined>): Enviro
       tensorFlow: read.FOVEA_TENSORFLOW ?? 'auto',
       maxQueuedImages: read.FOVEA_MAX_QUEUED_IMAGES ?? 1_024,
       cacheBytes: read.FOVEA_CACHE_BYTES ?? 64 * 2 ** 20,
+      withoutRedis: read.FOVEA_WITHOUT_REDIS ?? 'local',
       cachedShare: read.FOVEA_CACHED_UNITS ?? 0,
       introspection: read.FOVEA_INTROSPECTION ?? true,
       trustProxy: read.FOVEA_TRUST_PROXY ?? 0,
@@ -149,17 +156,20 @@ export function readEnvironment(env: Record<string, string | undefined>): Enviro
         email: read.FOVEA_INIT_EMAIL ?? 'owner@fovea.localhost',
       },
     },
-    secrets: {
-      databaseUrl: read.DATABASE_URL ?? null,
-      migrateUrl: read.FOVEA_MIGRATE_URL ?? null,
-      workerToken: read.FOVEA_WORKER_TOKEN ?? null,
-      upstreamToken: read.FOVEA_UPSTREAM_TOKEN ?? null,
-      initPassword: read.FOVEA_INIT_PASSWORD ?? null,
-      initApiKey: read.FOVEA_INIT_API_KEY ?? null,
-    },
-    unknown: Object.keys(env).filter(
-      (name) => /^(FOVEA_|STRIPE_|REDIS_URL$)/.test(name) && !(name in settings),
-    ),
+    secrets: secretsOf(read),
+    unknown: Object.keys(env).filter((name) => /^(FOVEA_|STRIPE_)/.test(name) && !(name in settings)),
+  };
+}
+
+function secretsOf(read: Values): Secrets {
+  return {
+    databaseUrl: read.DATABASE_URL ?? null,
+    migrateUrl: read.FOVEA_MIGRATE_URL ?? null,
+    redisUrl: read.REDIS_URL ?? null,
+    workerToken: read.FOVEA_WORKER_TOKEN ?? null,
+    upstreamToken: read.FOVEA_UPSTREAM_TOKEN ?? null,
+    initPassword: read.FOVEA_INIT_PASSWORD ?? null,
+    initApiKey: read.FOVEA_INIT_API_KEY ?? null,
   };
 }
 

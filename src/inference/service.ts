@@ -24,7 +24,7 @@ export interface InferenceDependencies extends Omit<ServingDependencies, 'margin
   readonly selection: ModelSelection;
   /** Inference requests in flight by tenant; null: one more is too many. */
   readonly concurrency: {
-    enter(tenantId: string, limit: number): (() => void) | null;
+    enter(tenantId: string, limit: number): (() => void) | null | Promise<(() => void) | null>;
     isFull(tenantId: string, limit: number): boolean;
   };
 }
@@ -114,7 +114,7 @@ export class InferenceService {
     readingOf: ReadingOf<T>,
   ): Promise<Answer<Results[T]>> {
     const { selection, concurrency, dispatcher } = this.#dependencies;
-    const leave = concurrency.enter(caller.tenantId, caller.concurrency);
+    const leave = await concurrency.enter(caller.tenantId, caller.concurrency);
     if (!leave) throw tooManyInFlight(caller);
     try {
       const chosen = await selection.choose(caller.tenantId, {

@@ -1,7 +1,7 @@
 export interface ConcurrencyLimiter {
   /** Answers what to call when the work is done, or null where `limit` of `key`'s are under way. */
-  enter(key: string, limit: number): (() => void) | null;
-  /** Whether `enter` would answer null. */
+  enter(key: string, limit: number): (() => void) | null | Promise<(() => void) | null>;
+  /** Whether `enter` would answer null, so far as that is known without asking anybody. */
   isFull(key: string, limit: number): boolean;
 }
 

@@ -20,6 +20,7 @@ describe('environment', () => {
     expect(secrets).toEqual({
       databaseUrl: null,
       migrateUrl: null,
+      redisUrl: null,
       workerToken: null,
       upstreamToken: null,
       initPassword: null,
@@ -46,6 +47,17 @@ describe('environment', () => {
       introspection: false,
     });
     expect(secrets.databaseUrl).toBe('postgres://user:pass@host/db');
+  });
+
+  it('takes a Redis by its URL, which it does not show', () => {
+    const { config, secrets } = readEnvironment({ REDIS_URL: 'rediss://user:pass@host:6380/2' });
+    expect(secrets.redisUrl).toBe('rediss://user:pass@host:6380/2');
+    expect(config.withoutRedis).toBe('local');
+    expect(readEnvironment({ FOVEA_WITHOUT_REDIS: 'refuse' }).config.withoutRedis).toBe('refuse');
+    expect(faultOf({ REDIS_URL: 'http://:pass@host' }).message).toContain(
+      'REDIS_URL: found (not shown), wanted redis://user:password@host:port/number',
+    );
+    expect(faultOf({ FOVEA_WITHOUT_REDIS: 'open' }).message).toContain('wanted local or refuse');
   });
 
   it('takes a base URL with a path, and no more of a URL', () => {
@@ -148,8 +160,8 @@ describe('environment', () => {
   });
 
   it('names variables of ours that no setting has', () => {
-    const env = { FOVEA_INTROSPECTON: 'off', REDIS_URL: 'redis://host', STRIPE_SECRET_KEY: 'sk', HOME: '/' };
-    expect(readEnvironment(env).unknown).toEqual(['FOVEA_INTROSPECTON', 'REDIS_URL', 'STRIPE_SECRET_KEY']);
+    const env = { FOVEA_INTROSPECTON: 'off', STRIPE_SECRET_KEY: 'sk', HOME: '/' };
+    expect(readEnvironment(env).unknown).toEqual(['FOVEA_INTROSPECTON', 'STRIPE_SECRET_KEY']);
   });
 
   it.each([

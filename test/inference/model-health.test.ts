@@ -15,7 +15,15 @@ it('a flagged variant is not hidden by another of the same name, of another tena
   const pool = new WorkerPool(logger);
   const dispatcher = new Dispatcher(pool, systemClock, { maxAdmitted: 1, health, logger });
   const inference = { onAnswered: () => {} };
-  const metrics = createMetrics({ inference, dispatcher, pool, health, cache: null, tracer: noTracer });
+  const metrics = createMetrics({
+    inference,
+    dispatcher,
+    pool,
+    health,
+    cache: null,
+    tracer: noTracer,
+    limits: { areShared: null },
+  });
   const privateModel = (key: string) => ({
     model: 'own',
     version: 1,

@@ -1,28 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { findProgram } from './find-program.ts';
 
 /** Where a Chromium is, or null: what needs one is skipped and says so in its name. */
-export const chromium = find(['chromium', 'chromium-browser', 'google-chrome']);
-
-function find(names: readonly string[]): string | null {
-  const folders = (process.env.PATH ?? '').split(delimiter);
-  return names.flatMap((name) => folders.map((folder) => join(folder, name))).find(isExecutable) ?? null;
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
+export const chromium = findProgram(['chromium', 'chromium-browser', 'google-chrome']);
 
 export interface Site {
   /** As a browser sends it. */

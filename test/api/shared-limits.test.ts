@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { GraphqlClient } from '../support/graphql-client.ts';
+import { type OpenServer, openServer } from '../support/open-server.ts';
+import { needsRedis, redisServer, TestRedis } from '../support/redis.ts';
+import { examplePicture, startServer, type TestServer, type TestTenant } from '../support/server.ts';
+
+describe.skipIf(redisServer === null)(`two servers on one Redis (${needsRedis})`, () => {
+  let redis: TestRedis;
+  let server: TestServer;
+  let beside: OpenServer;
+  beforeAll(async () => {
+    redis = await TestRedis.start();
+    const environment = { REDIS_URL: redis.url, FOVEA_WITHOUT_REDIS: 'refuse' };
+    server = await startServer(environment);
+    beside = await openServer(server, environment);
+  }, 60_000);
+  afterAll(async () => {
+    await beside?.close();
+    await server?.close();
+    await redis?.kill();
+  });
+
+  const clientsOf = ({ key }: TestTenant) => [server, beside].map(({ url }) => new GraphqlClient(url, key));
+  const image = { base64: examplePicture() };
+
+  it("admit a plan's points once, not each", async () => {
+    const clients = clientsOf(await server.createTenant({ plan: 'Free' })); // 64 points, 20 a second
+    const started = performance.now();
+    const codes = await Promise.all(
+      Array.from({ length: 150 }, async (_, n) => {
+        const { data, errors } = await clients[n % 2]!.send<{ quota: object }>('{ quota { used } }');
+        return data ? 'answered' : errors[0]!.extensions.code;
+      }),
+    );
+    const seconds = (performance.now() - started) / 1_000;
+    const answered = codes.filter((code) => code === 'answered').length;
+    expect(answered).toBeGreaterThan(0);
+    // Each costs a point at least.
+    expect(answered).toBeLessThanOrEqual(64 + Math.ceil(20 * seconds));
+    expect(codes.filter((code) => code !== 'answered')).toEqual(Array(150 - answered).fill('RATE_LIMITED'));
+  });
+
+  it('let a plan’s requests in flight in once, not each, and book what they answered', async () => {
+    const tenant = await server.createTenant({ plan: 'Pro' }); // 32 in flight
+    const clients = clientsOf(tenant);
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, n) => clients[n % 2]!.classify({ images: [image, image] })),
+    );
+    const answered = answers.filter(({ data }) => data !== null);
+    const codes = new Set(answers.flatMap(({ errors }) => errors.map(({ extensions }) => extensions.code)));
+    expect(answered.length).toBeGreaterThanOrEqual(32);
+    expect([...codes]).toEqual(['CONCURRENCY_LIMITED']);
+    const { quota } = await tenant.client.data<{ quota: object }>('{ quota { used reserved } }');
+    expect(quota).toEqual({ used: 2 * answered.length, reserved: 0 });
+  });
+
+  it('say what they do without it, and go on once it is back', async () => {
+    const { client } = await server.createTenant();
+    expect(await server.metric('fovea_limits_shared')).toBe(1);
+    await redis.kill();
+    await expect.poll(() => server.metric('fovea_limits_shared'), { timeout: 5_000 }).toBe(0);
+    const refused = await client.classify({ images: image });
+    expect(refused).toMatchObject({
+      status: 503,
+      errors: [
+        {
+          message: 'Limits cannot be checked now: try again.',
+          extensions: { code: 'OVERLOADED', retryAfterMs: 1_000 },
+        },
+      ],
+    });
+    await redis.restart();
+    await expect.poll(() => server.metric('fovea_limits_shared'), { timeout: 10_000 }).toBe(1);
+    expect((await client.classify({ images: image })).data).not.toBeNull();
+    await server.expectExactLedger();
+  }, 30_000);
+});
