@@ -1,0 +1,148 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { randomFrom } from '../../models/shapes/generator/random.ts';
+import { checkLedger } from '../../src/metering/check.ts';
+import { type CrashPoint, instrument } from './crash-points.ts';
+import { CrashStage, type RunningServer } from './crash-stage.ts';
+import { type Wish, WishfulClients } from './wishes.ts';
+
+/** Servers killed, in all: `FOVEA_TEST_CHAOS_KILLS=1000` is the long run, in which holds are left to expire by themselves. */
+const KILLS = Number(process.env.FOVEA_TEST_CHAOS_KILLS || 50);
+const isLong = KILLS >= 1_000;
+const SERVERS = 3;
+const CLIENTS = 12;
+const TIMEOUT_MS = 1_000;
+/** A hold's: its request's time and HOLD_OUTLIVES_DEADLINE_MS. */
+const TTL_MS = TIMEOUT_MS + 30_000;
+/** A server that has not come by its point by then is killed wherever it is. */
+const LIVES_MS = 3_000;
+/** So many kills of servers to one of the worker, and to one immediate stop of PostgreSQL. */
+const KILLS_A_WORKER = 12;
+const KILLS_A_DATABASE = 20;
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 240_000 + KILLS * 20_000 });
+
+/** All that runs from the reservation of a request to its answer. */
+const modules = instrument([
+  ...['flusher', 'ledger', 'ledger-statements', 'persist'].map((name) => `src/metering/${name}.ts`),
+  ...['service', 'serving', 'booking', 'second-opinion', 'gate'].map((name) => `src/inference/${name}.ts`),
+  ...['cache', 'images', 'scheduler', 'tasks'].map((name) => `src/inference/${name}`),
+  'src/graphql/plugins',
+  'src/graphql/modules/inference',
+  'src/graphql/http-app.ts',
+  'src/lib/or-aborted.ts',
+  'src/lib/tracing/span.ts',
+]);
+const points = modules.flatMap((module) => module.points);
+
+describe(`${KILLS} servers killed at whatever they were waiting for, under load`, () => {
+  let stage: CrashStage;
+  let database: pg.Pool;
+  let clients: WishfulClients;
+  const deaths = { 'at its point': 0, anywhere: 0, 'did not start': 0 };
+  const diedAt = new Set<CrashPoint>();
+  let databaseStops = 0;
+  let workerKills = 0;
+
+  beforeAll(async () => {
+    stage = await CrashStage.open(SERVERS, modules);
+    database = stage.superuser();
+    // Installs itself, and shows which points requests come by.
+    const first = await startAll();
+    clients = new WishfulClients(stage.urls, stage.key, CLIENTS, TIMEOUT_MS);
+    await delay(3_000);
+    for (const server of first) server.kill();
+    await Promise.all(first.map(({ ended }) => ended));
+
+    const random = randomFrom(KILLS);
+    let queue: CrashPoint[] = [];
+    const nextPoint = (): CrashPoint => {
+      if (queue.length === 0) queue = Array.from(stage.reached);
+      const [point] = queue.splice(random.below(queue.length), 1);
+      return point!;
+    };
+    let begun = 0;
+    let disturbances = Promise.resolve();
+    await Promise.all(
+      Array.from({ length: SERVERS }, async (_, index) => {
+        while (begun < KILLS) {
+          begun += 1;
+          const point = nextPoint();
+          const death = await stage.runToDeath(index, point, 1 + random.below(8), LIVES_MS);
+          deaths[death] += 1;
+          if (death === 'did not start') begun -= 1;
+          if (death === 'at its point') diedAt.add(point);
+          if (begun % KILLS_A_WORKER === 0) {
+            workerKills += 1;
+            disturbances = disturbances.then(() => stage.worker.restart());
+          }
+          if (begun % KILLS_A_DATABASE === 0) {
+            databaseStops += 1;
+            stage.stopDatabaseNow();
+          }
+        }
+      }),
+    );
+    await disturbances;
+    await clients.stop();
+  });
+  afterAll(async () => {
+    await database?.end();
+    await stage?.close();
+  });
+
+  async function startAll(): Promise<RunningServer[]> {
+    const [first, ...others] = Array.from({ length: SERVERS }, (_, index) => index);
+    // The first one alone, where there is nothing yet.
+    const servers = [await stage.start(first!)];
+    servers.push(...(await Promise.all(others.map((index) => stage.start(index)))));
+    return servers;
+  }
+
+  it('was what it says', () => {
+    process.stdout.write(
+      `${JSON.stringify({ deaths, points: diedAt.size, of: points.length, workerKills, databaseStops, wishes: clients.wishes.length })}\n`,
+    );
+    expect(deaths['at its point'] + deaths.anywhere).toBeGreaterThanOrEqual(KILLS);
+    expect(deaths['at its point']).toBeGreaterThanOrEqual(KILLS / 2);
+    expect(databaseStops).toBeGreaterThanOrEqual(Math.floor(KILLS / KILLS_A_DATABASE));
+  });
+
+  it('left holds that are gone when their time is over, and five seconds', async () => {
+    const survivors = await startAll();
+    if (isLong) await delay(TTL_MS + 5_000);
+    else await database.query('UPDATE quota_hold SET expires_at = now()');
+    await expect
+      .poll(async () => (await database.query('SELECT FROM quota_hold')).rows.length, { timeout: 10_000 })
+      .toBe(0);
+    // Whoever was not answered asks until it is.
+    await clients.askForTheRest();
+    for (const server of survivors) server.kill('SIGTERM');
+    await Promise.all(survivors.map(({ ended }) => ended));
+  });
+
+  it('left events, counters, roll-ups and holds that agree', async () => {
+    expect(await checkLedger(database)).toEqual([]);
+  });
+
+  it('lost nothing that was answered, and booked nothing twice that has a key', async () => {
+    const { rows } = await database.query<{ requestId: string; units: string; images: number }>(
+      'SELECT request_id AS "requestId", units, images FROM usage_event',
+    );
+    const events = new Map(rows.map((row) => [row.requestId, row]));
+    const answered = clients.wishes.map(({ answer, images }) => ({ ...answer!, images: images.length }));
+    expect(new Set(answered.map(({ requestId }) => requestId)).size).toBe(answered.length);
+    const missing = answered.filter(({ requestId, images }) => events.get(requestId)?.images !== images);
+    expect(missing).toEqual([]);
+
+    const acknowledged = new Set(answered.map(({ requestId }) => requestId));
+    const unknown = rows.filter(({ requestId }) => !acknowledged.has(requestId));
+    // Without a key, what was booked and not heard of is no more than what got lost, by how many images it had.
+    const lost = (images: number) =>
+      clients.wishes
+        .filter((wish: Wish) => wish.key === null && wish.images.length === images)
+        .reduce((sum, wish) => sum + wish.lost, 0);
+    for (const images of new Set(unknown.map((event) => event.images)))
+      expect(unknown.filter((event) => event.images === images).length).toBeLessThanOrEqual(lost(images));
+  });
+});

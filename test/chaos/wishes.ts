@@ -1,0 +1,115 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Random, randomFrom } from '../../models/shapes/generator/random.ts';
+import { GraphqlClient } from '../support/graphql-client.ts';
+import { examplePicture } from '../support/server.ts';
+
+/** What a client wants to know, over all the times that it asks for it. */
+export interface Wish {
+  /** null: whenever it asks again, that is another request. */
+  readonly key: string | null;
+  readonly images: readonly { readonly base64: string }[];
+  /** What it was answered in the end. */
+  answer: { readonly requestId: string; readonly units: number } | null;
+  /** How often it asked without learning what became of it. */
+  lost: number;
+}
+
+const pictures = ['red-circle', 'blue-star', 'green-triangle', 'orange-square'].map((name) => ({
+  base64: examplePicture(name),
+}));
+
+/** What became of one attempt. `lost`: nobody knows. `unsent`: nobody listened. */
+type Fate = 'answered' | 'refused' | 'lost' | 'unsent';
+
+/** By how many images they have, requests with a key can be told from those without in the ledger. */
+const IMAGES = { keyed: [4, 5], unkeyed: [1, 2, 3] };
+
+/** Clients that ask whichever server there is, and ask again where they were not answered, until `stop`. */
+export class WishfulClients {
+  readonly wishes: Wish[] = [];
+  readonly #clients: readonly GraphqlClient[];
+  readonly #timeoutMs: number;
+  readonly #loops: Promise<void>[];
+  #isOver = false;
+
+  constructor(urls: readonly string[], key: string, count: number, timeoutMs: number) {
+    this.#clients = urls.map((url) => new GraphqlClient(url, key));
+    this.#timeoutMs = timeoutMs;
+    this.#loops = Array.from({ length: count }, (_, n) => this.#ask(randomFrom(n)));
+    this.#loops.push(this.#askAgain(randomFrom(count)));
+  }
+
+  get unanswered(): Wish[] {
+    return this.wishes.filter(({ answer }) => answer === null);
+  }
+
+  /** Resolves when everybody has heard what became of what is under way. */
+  async stop(): Promise<void> {
+    this.#isOver = true;
+    await Promise.all(this.#loops);
+  }
+
+  /** Asks for all that has no answer yet until it has: somebody has to serve. */
+  async askForTheRest(): Promise<void> {
+    const random = randomFrom(0);
+    while (this.unanswered.length > 0)
+      await Promise.all(this.unanswered.slice(0, 16).map((wish) => this.#try(wish, random)));
+  }
+
+  async #ask(random: Random): Promise<void> {
+    while (!this.#isOver) {
+      const keyed = random.chance(0.5);
+      const [least = 1, ...others] = keyed ? IMAGES.keyed : IMAGES.unkeyed;
+      const wish: Wish = {
+        key: keyed ? `wish ${this.wishes.length}` : null,
+        images: Array.from(
+          { length: least + random.below(others.length + 1) },
+          () => pictures[random.below(pictures.length)]!,
+        ),
+        answer: null,
+        lost: 0,
+      };
+      this.wishes.push(wish);
+      let fate: Fate;
+      do fate = await this.#try(wish, random);
+      while (!this.#isOver && (fate === 'unsent' || (wish.key === null && fate !== 'answered')));
+    }
+  }
+
+  /** What has a key is asked again now and then, beside others: a hold may have to expire first. */
+  async #askAgain(random: Random): Promise<void> {
+    while (!this.#isOver) {
+      await delay(200);
+      const wish = this.unanswered[random.below(Math.max(1, this.unanswered.length))];
+      if (wish) await this.#try(wish, random);
+    }
+  }
+
+  async #try(wish: Wish, random: Random): Promise<Fate> {
+    const fate = await this.#fateOf(wish, this.#clients[random.below(this.#clients.length)]!);
+    if (fate === 'lost') wish.lost += 1;
+    if (fate !== 'answered') await delay(20);
+    return fate;
+  }
+
+  async #fateOf(wish: Wish, client: GraphqlClient): Promise<Fate> {
+    const key = wish.key === null ? {} : { idempotencyKey: wish.key };
+    try {
+      const { data, errors } = await client.classify({
+        images: wish.images,
+        timeoutMs: this.#timeoutMs,
+        ...key,
+      });
+      if (data) {
+        wish.answer = data.classify.receipt;
+        return 'answered';
+      }
+      // Whether that was booked whose commit was not answered is open, as the message says.
+      const isOpen = errors.some(({ message }) => message.startsWith('The database does not answer'));
+      return isOpen ? 'lost' : 'refused';
+    } catch (error) {
+      const { cause } = error as { cause?: { code?: string } };
+      return cause?.code === 'ECONNREFUSED' ? 'unsent' : 'lost';
+    }
+  }
+}
