@@ -1,11 +1,10 @@
 import { v7 as uuidv7 } from 'uuid';
-import { type Database, openDatabase } from '../src/db/database.ts';
-import { openNotifications } from '../src/db/notifications.ts';
+import { openDatabase } from '../src/db/database.ts';
 import { createLogger } from '../src/lib/logger.ts';
 import { checkLedger } from '../src/metering/check.ts';
 import { Ledger } from '../src/metering/ledger.ts';
-import { createTenancy } from '../src/tenants/tenancy.ts';
 import { fsyncMs } from './fsync.ts';
+import { addTenants } from './ledger-tenants.ts';
 import { median, percentile } from './load/figures.ts';
 import { readOptions } from './options.ts';
 import { columns, figure, tell } from './report.ts';
@@ -44,7 +43,6 @@ export async function run(args: string[]): Promise<void> {
     const database = openDatabase(databaseUrl);
     const ledger = new Ledger(database.ledger, createLogger('warn'));
     try {
-      progress(`making ${options.tenants} tenants`);
       const tenants = await addTenants(database, options.tenants);
       await ledger.start();
       const of: Record<Load, readonly string[]> = { hot: tenants.slice(0, 1), spread: tenants };
@@ -84,23 +82,6 @@ export async function run(args: string[]): Promise<void> {
       await database.close();
     }
   });
-}
-
-async function addTenants(database: Database, count: number): Promise<string[]> {
-  const logger = createLogger('warn');
-  const notifications = await openNotifications(database.url, logger);
-  const tenancy = createTenancy({ database, notifications, logger });
-  const ids: string[] = [];
-  try {
-    for (let n = 0; n < count; n++) {
-      const { tenant } = await tenancy.tenants.create({ name: `tenant ${n}`, plan: 'Scale' });
-      ids.push(tenant.id);
-    }
-  } finally {
-    await tenancy.close();
-    await notifications.close();
-  }
-  return ids;
 }
 
 /** Has `callers` work at once for `ms`; what is under way then is finished, and not counted. */

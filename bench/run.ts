@@ -12,8 +12,10 @@ const benches: Record<string, () => Promise<{ run(args: string[]): Promise<void>
   'noisy-neighbour': () => import('./noisy-neighbour.ts'),
   overhead: () => import('./overhead.ts'),
   overload: () => import('./overload.ts'),
+  revocation: () => import('./revocation.ts'),
   'served-ratio': () => import('./served-ratio.ts'),
   soak: () => import('./soak/soak.ts'),
+  'usage-queries': () => import('./usage-queries.ts'),
 };
 
 const [name, ...args] = process.argv.slice(2);
