@@ -44,7 +44,7 @@ export async function run(args: string[]): Promise<void> {
     const ledger = new Ledger(database.ledger, createLogger('warn'));
     try {
       const tenants = await addTenants(database, options.tenants);
-      await ledger.start();
+      await ledger.makePartitions();
       const of: Record<Load, readonly string[]> = { hot: tenants.slice(0, 1), spread: tenants };
       for (const load of LOADS) await measure(ledger, of[load], 40, WARM_UP_MS);
       const rounds: Record<Load, Measured[]>[] = [];

@@ -58,7 +58,7 @@ export async function run(args: string[]): Promise<void> {
     const database = openDatabase(databaseUrl);
     const ledger = new Ledger(database.ledger, createLogger('warn'));
     try {
-      await ledger.start();
+      await ledger.makePartitions();
       const tenants = await addTenants(database, options.tenants);
       // There are partitions from this month on: the next one is taken to be over.
       const month = periodAfter(new Date());

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { collectDefaultMetrics, Registry } from 'prom-client';
 import { Invoices } from './billing/invoices.ts';
 import type { Config, Secrets } from './config/config.ts';
 import { tracingEnvironment } from './config/tracing.ts';
@@ -22,6 +23,8 @@ import { Dispatcher } from './inference/scheduler/dispatcher.ts';
 import { InferenceService } from './inference/service.ts';
 import { OutputReader } from './inference/tasks/output-reader.ts';
 import { defaultBudget } from './inference/worker/memory-budget.ts';
+import { createHealthServer } from './jobs/health-server.ts';
+import { Jobs } from './jobs/jobs.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
 import { OperatorError } from './lib/errors.ts';
 import type { Lifetime } from './lib/lifetime.ts';
@@ -86,11 +89,8 @@ export async function createContext(
   const tracer = await openTracer(config.tracing, { service: 'fovea', logger });
   lifetime.own({ name: 'tracer', close: () => tracer.close() });
   lifetime.own({ name: 'fetch', close: () => fetch.close() });
-  const url = secrets.databaseUrl ?? (await embeddedUrl());
-  await migrateInstallation(url, secrets.migrateUrl);
-  const database = openDatabase(url);
-  lifetime.own({ name: 'database', close: () => database.close() });
-  const notifications = await openNotifications(url, logger, SERVER_CONNECTION);
+  const database = await openMigratedDatabase(config, secrets, { logger, lifetime });
+  const notifications = await openNotifications(database.url, logger, SERVER_CONNECTION);
   lifetime.own({ name: 'notifications', close: () => notifications.close() });
 
   const limits = await openLimits({
@@ -104,9 +104,8 @@ export async function createContext(
   const tenancy = createTenancy({ database, notifications, rateLimiter, logger, clock });
   lifetime.own({ name: 'tenancy', close: () => tenancy.close() });
 
-  const ledger = new Ledger(database.ledger, logger);
-  lifetime.own({ name: 'ledger', close: () => ledger.close() });
-  await ledger.start();
+  const ledger = await openLedger(database, { logger, lifetime });
+  const jobs = config.role === 'all' ? openJobs(database, ledger, { logger, lifetime }) : null;
 
   const uploads = new Uploads({ database, dir: config.uploadsDir, logger, clock });
   lifetime.own({ name: 'uploads', close: () => uploads.close() });
@@ -202,6 +201,9 @@ export async function createContext(
   };
   const warming = warmUp(await registry.livePublic());
 
+  const metrics = createMetrics({ inference, dispatcher, pool, health, cache, tracer, limits });
+  jobs?.registerMetrics(metrics);
+
   let isOpen = false;
   const server = await createGraphqlServer(
     {
@@ -222,17 +224,14 @@ export async function createContext(
     {
       logger,
       tracer,
-      metrics: createMetrics({ inference, dispatcher, pool, health, cache, tracer, limits }),
+      metrics,
       introspection: config.introspection,
       trustProxy: config.trustProxy,
       publicUrl: config.publicUrl,
       ready: async () => {
         if (!isOpen) return 'it is starting: models are being loaded';
         if (!dispatcher.ready) return 'no inference worker is ready';
-        return database.app.query('SELECT 1').then(
-          () => true,
-          () => 'the database does not answer',
-        );
+        return isAnswering(database);
       },
     },
   );
@@ -255,6 +254,39 @@ export async function createContext(
       return { url: baseUrl, created };
     },
   };
+}
+
+/** Of a process that serves nobody, but does what is due (`FOVEA_ROLE=jobs`). */
+export async function createJobsContext(
+  config: Config,
+  secrets: Secrets,
+  surroundings: Pick<Surroundings, 'logger' | 'lifetime'>,
+): Promise<Pick<Context, 'database' | 'listen'>> {
+  const { lifetime } = surroundings;
+  const database = await openMigratedDatabase(config, secrets, surroundings);
+  const ledger = await openLedger(database, surroundings);
+  const jobs = openJobs(database, ledger, surroundings);
+  const metrics = new Registry();
+  collectDefaultMetrics({ register: metrics });
+  jobs.registerMetrics(metrics);
+  const server = createHealthServer({ metrics, ready: () => isAnswering(database) });
+  lifetime.own({ name: 'server', close: () => server.close() });
+  return {
+    database,
+    listen: async () => ({ url: await listen(server, config), created: null }),
+  };
+}
+
+async function openMigratedDatabase(
+  config: Config,
+  secrets: Secrets,
+  { logger, lifetime }: Pick<Surroundings, 'logger' | 'lifetime'>,
+): Promise<Database> {
+  const url = secrets.databaseUrl ?? (await embeddedUrl());
+  await migrateInstallation(url, secrets.migrateUrl);
+  const database = openDatabase(url);
+  lifetime.own({ name: 'database', close: () => database.close() });
+  return database;
 
   async function embeddedUrl(): Promise<string> {
     const { signal } = lifetime;
@@ -268,7 +300,34 @@ export async function createContext(
   }
 }
 
-async function listen(server: GraphqlServer, { port, host }: Config): Promise<string> {
+async function openLedger(
+  database: Database,
+  { logger, lifetime }: Pick<Surroundings, 'logger' | 'lifetime'>,
+): Promise<Ledger> {
+  const ledger = new Ledger(database.ledger, logger);
+  lifetime.own({ name: 'ledger', close: () => ledger.close() });
+  await ledger.makePartitions();
+  return ledger;
+}
+
+function openJobs(
+  database: Database,
+  ledger: Ledger,
+  { logger, lifetime }: Pick<Surroundings, 'logger' | 'lifetime'>,
+): Jobs {
+  const jobs = new Jobs({ database, ledger, logger });
+  lifetime.own({ name: 'jobs', close: () => jobs.close() });
+  return jobs;
+}
+
+function isAnswering(database: Database): Promise<true | string> {
+  return database.app.query('SELECT 1').then(
+    () => true,
+    () => 'the database does not answer',
+  );
+}
+
+async function listen(server: Pick<GraphqlServer, 'listen'>, { port, host }: Config): Promise<string> {
   const wanted = port ?? FIRST_PORT;
   const last = port === null ? FIRST_PORT + PORTS_TRIED - 1 : wanted;
   for (let candidate = wanted; candidate <= last; candidate++) {

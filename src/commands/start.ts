@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { readEnvironment } from '../config/environment.ts';
-import { createContext, type Listening } from '../context.ts';
+import { createContext, createJobsContext, type Listening } from '../context.ts';
 import { Lifetime } from '../lib/lifetime.ts';
 import { createLogger } from '../lib/logger.ts';
 import { endable } from './ending.ts';
@@ -15,8 +15,11 @@ export async function start(options: OutputOptions): Promise<void> {
   const lifetime = new Lifetime(logger);
   await endable(lifetime, { logger, exitCode: 0 }, async () => {
     try {
-      const context = await createContext(config, secrets, { logger, lifetime });
-      greet(options, await context.listen());
+      const create = config.role === 'jobs' ? createJobsContext : createContext;
+      const context = await create(config, secrets, { logger, lifetime });
+      const listening = await context.listen();
+      if (config.role !== 'jobs') greet(options, listening);
+      print(options, `fovea ready ${listening.url}`, { event: 'ready', url: listening.url });
     } catch (error) {
       await lifetime.close();
       throw error;
@@ -39,7 +42,6 @@ function greet(options: OutputOptions, { url, created }: Listening): void {
   lines.push('', 'Ask a model about a picture:', '', firstCall(url, key), '');
   if (!options.json) print(options, lines.join('\n'), null);
   else if (created) print(options, '', { event: 'created', ...created });
-  print(options, `fovea ready ${url}`, { event: 'ready', url });
 }
 
 /** A command for a POSIX shell that can be pasted anywhere on this machine. */

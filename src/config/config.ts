@@ -10,6 +10,8 @@ export interface Config {
   /** null: 4000, or the next free port above it. 0: any free one. */
   readonly port: number | null;
   readonly host: string;
+  /** api: it serves, and leaves what is due without being asked to processes of the role jobs, which do that alone. */
+  readonly role: 'all' | 'api' | 'jobs';
   /** Absolute. Holds the embedded database and the artefacts. */
   readonly dataDir: string;
   /** The artefact store, within `dataDir`. */

@@ -40,6 +40,7 @@ const settings = {
   FOVEA_DATA_DIR: setting(z.string(), 'a directory'),
   DATABASE_URL: secret(z.string().refine(postgresUrl), 'postgresql://user:password@host:port/database'),
   FOVEA_MIGRATE_URL: secret(z.string().refine(postgresUrl), 'postgresql://user:password@host:port/database'),
+  FOVEA_ROLE: setting(z.enum(['all', 'api', 'jobs']), 'all, api or jobs'),
   REDIS_URL: secret(
     z.string().refine(redisUrl),
     'redis://user:password@host:port/number, or rediss:// for TLS',
@@ -132,6 +133,7 @@ export function readEnvironment(env: Record<string, string | undefined>): Enviro
     config: {
       port: read.PORT ?? null,
       host: read.FOVEA_HOST ?? '127.0.0.1',
+      role: read.FOVEA_ROLE ?? 'all',
       dataDir,
       artifactsDir: join(dataDir, 'artifacts'),
       uploadsDir: join(dataDir, 'uploads'),

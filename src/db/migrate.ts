@@ -11,8 +11,8 @@ const migrationsFolder = fileURLToPath(new URL('../../prisma/migrations/', impor
 const prismaLock = 72_707_369;
 /** PostgreSQL 15 brought NULLS NOT DISTINCT, on which unique keys with an absent tenant rely. */
 const oldestVersion = 150_000;
-/** What the serving login takes, one a connection pool; the first migration makes them. */
-const servingRoles = ['fovea_app', 'fovea_ledger'];
+/** What the serving login takes, one a connection pool; migrations make them. */
+const servingRoles = ['fovea_app', 'fovea_ledger', 'fovea_jobs'];
 
 export interface MigrateOptions {
   /** The login that serves, where it is not the one that migrates: it is granted the two serving roles. */
@@ -45,6 +45,7 @@ export async function migrate(url: string, options: MigrateOptions = {}): Promis
     const pending = migrations.filter(({ name }) => !applied.has(name));
     for (const migration of pending) await apply(client, migration);
     await grantServingRoles(client, options.appLogin);
+    await ensureQueueSchema(client);
     return pending.map(({ name }) => name);
   } finally {
     await client.end();
@@ -178,6 +179,26 @@ async function grantServingRoles(client: pg.Client, appLogin: string | undefined
       );
     }
   }
+}
+
+/**
+ * The schema of the queue, which is its role's own: graphile-worker makes what is in it, but does not look for a schema where it
+ * finds no table of migrations, and may not make one.
+ */
+async function ensureQueueSchema(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ missing: boolean }>(
+    `SELECT to_regclass('graphile_worker.migrations') IS NULL AS missing`,
+  );
+  if (!rows[0]!.missing) return;
+  // To make it another's the login must be able to be that other, also where it is not the one that serves.
+  await grantServingRoles(client, undefined);
+  await client.query(`
+    BEGIN;
+    CREATE SCHEMA IF NOT EXISTS graphile_worker AUTHORIZATION fovea_jobs;
+    SET LOCAL ROLE fovea_jobs;
+    CREATE TABLE graphile_worker.migrations (
+      id int PRIMARY KEY, ts timestamptz NOT NULL DEFAULT now(), breaking boolean NOT NULL DEFAULT false);
+    COMMIT`);
 }
 
 async function rolesOutOfReach(client: pg.Client, login: string): Promise<string[]> {

@@ -29,7 +29,6 @@ const readPatienceMs = 1_000;
 
 const sweepEveryMs = 1_000;
 const sweepAtOnce = 500;
-const partitionsEveryMs = 24 * 3_600_000;
 const partitionsAhead = 2;
 
 /**
@@ -44,7 +43,7 @@ export class Ledger {
   readonly #reservations: Flusher<LedgerRow, ReserveOutcome>;
   readonly #commits: Flusher<LedgerRow, CommitOutcome>;
   readonly #releases: Flusher<{ requestId: string; tenantId: string }, undefined>;
-  #upkeep: Repeating[] = [];
+  #sweeping: Repeating | null = null;
 
   /** `pool` connects as fovea_ledger, and stays the caller's to end. */
   constructor(pool: pg.Pool, logger: Logger) {
@@ -98,21 +97,20 @@ export class Ledger {
     return { meter: 'units', limit, used, reserved, remaining, resetsAt: periodAfter(period) };
   }
 
-  /** Makes room for the months ahead, then keeps at it, and clears expired holds and answers, until `close`. */
-  async start(): Promise<void> {
-    await this.#makePartitions();
-    this.#upkeep = [
-      repeat(
-        'Making partitions for usage events',
-        partitionsEveryMs,
-        () => this.#makePartitions(),
-        this.#logger,
-      ),
-      repeat('Sweeping expired holds', sweepEveryMs, () => this.sweep(), this.#logger),
-    ];
+  /** Makes room for this month and those ahead. */
+  async makePartitions(): Promise<void> {
+    await this.#pool.query('SELECT fovea_make_usage_partitions($1)', [partitionsAhead]);
   }
 
-  /** Ends expired holds and forgets expired answers. `start` does it every second; any number of processes may. */
+  /**
+   * Ends expired holds and forgets expired answers every second, until `close`. Any number of processes may, and each that runs jobs
+   * does: a queue would leave it undone for hours where whoever was at it was killed.
+   */
+  startSweeping(): void {
+    this.#sweeping = repeat('Sweeping expired holds', sweepEveryMs, () => this.sweep(), this.#logger);
+  }
+
+  /** Ends expired holds and forgets expired answers. */
   async sweep(): Promise<void> {
     // In batches: a long transaction would keep the counters it holds from those who serve.
     for (const statement of [
@@ -127,17 +125,13 @@ export class Ledger {
     }
   }
 
-  /** Answers everyone who waits, refuses who comes later, and stops the upkeep. */
+  /** Answers everyone who waits, refuses who comes later, and stops sweeping. */
   async close(): Promise<void> {
     await Promise.all([
       this.#reservations.close(),
       this.#commits.close(),
       this.#releases.close(),
-      ...this.#upkeep.map((repeating) => repeating.stop()),
+      this.#sweeping?.stop(),
     ]);
-  }
-
-  async #makePartitions(): Promise<void> {
-    await this.#pool.query('SELECT fovea_make_usage_partitions($1)', [partitionsAhead]);
   }
 }

@@ -153,7 +153,7 @@ test('a hold made in one month is booked into that month', async () => {
 test('a closed ledger has answered everyone, and refuses', async () => {
   const tenantId = await fixture.newTenant();
   const closing = fixture.openLedger();
-  await closing.start();
+  closing.startSweeping();
   const held = Array.from({ length: 20 }, () => reservation(tenantId));
   await Promise.all(held.map((each) => closing.reserve(each)));
   const commits = held.map((each) => closing.commit(booking(each)));

@@ -115,7 +115,7 @@ test('statements whose connection falls silent are sent again: held, booked, rea
 
 test('the sweeper and the end get over a connection that falls silent', async () => {
   const ledger = fixture.openLedger(proxy.url);
-  await ledger.start();
+  ledger.startSweeping();
   proxy.muteAt('fovea_sweep_holds');
   await vi.waitUntil(() => proxy.muted === 1, { timeout: 10_000 });
   const tenantId = await fixture.newTenant();

@@ -43,6 +43,8 @@ export interface Installation {
   npmStart(environment?: Record<string, string>): Job;
   /** Starts a server and waits until it is ready. */
   start(environment?: Record<string, string>): Promise<RunningServer>;
+  /** Of the embedded database that runs, for another process. */
+  databaseUrl(): string;
   /** The embedded database that runs, every tenant's rows in sight; ends with the test. */
   superuser(): pg.Pool;
 }
@@ -76,18 +78,22 @@ export function installation(
   const runWith = (environment: Record<string, string>, ...args: string[]) =>
     launch([...fovea, ...args], environment);
 
+  const urlAs = (login: string, passwordOf: (passwords: Record<string, string>) => string | undefined) => {
+    const password = passwordOf(JSON.parse(readFileSync(join(dataDir, 'postgres.json'), 'utf8')));
+    const port = readFileSync(join(dataDir, 'postgres/postmaster.pid'), 'utf8').split('\n')[3];
+    return `postgresql://${login}:${password}@127.0.0.1:${port}/fovea`;
+  };
+
   return {
     dataDir,
     runWith,
     run: (...args) => runWith({}, ...args),
     npmStart: (environment = {}) => launch(['npm', 'start'], environment),
     start: (environment = {}) => ready(runWith(environment, 'start')),
+    databaseUrl: () => urlAs('fovea', ({ password }) => password),
     superuser() {
-      const { superuserPassword } = JSON.parse(readFileSync(join(dataDir, 'postgres.json'), 'utf8'));
-      const port = readFileSync(join(dataDir, 'postgres/postmaster.pid'), 'utf8').split('\n')[3];
-      const pool = new pg.Pool({
-        connectionString: `postgresql://postgres:${superuserPassword}@127.0.0.1:${port}/fovea`,
-      });
+      const connectionString = urlAs('postgres', ({ superuserPassword }) => superuserPassword);
+      const pool = new pg.Pool({ connectionString });
       pool.on('error', () => {}); // The server may be killed under it.
       atEnd(() => pool.end());
       return pool;

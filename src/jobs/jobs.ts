@@ -1,0 +1,66 @@
+import { Gauge, type Registry } from 'prom-client';
+import type { Database } from '../db/database.ts';
+import { openPool } from '../db/pool.ts';
+import type { Logger } from '../lib/logger.ts';
+import { checkLedger } from '../metering/check.ts';
+import type { Ledger } from '../metering/ledger.ts';
+import { JobQueue, type Task } from './queue.ts';
+
+/** A job may wait for another's lock, or read for long through another pool meanwhile. */
+const ANSWER_WITHIN_MS = 60_000;
+const CONNECTIONS = 4;
+
+export interface JobsDependencies {
+  readonly database: Database;
+  readonly ledger: Ledger;
+  readonly logger: Logger;
+}
+
+/** What is done without being asked by a client: by the processes whose role it is, any number of them. */
+export class Jobs {
+  readonly #queue: JobQueue;
+  readonly #pool;
+  #drifts: number | null = null;
+
+  constructor({ database, ledger, logger }: JobsDependencies) {
+    ledger.startSweeping();
+    const tasks: Record<string, Task> = {
+      make_usage_partitions: { cron: '17 3 * * *', run: () => ledger.makePartitions() },
+      check_ledger: {
+        cron: '23 4 * * *',
+        run: async () => {
+          const drifts = await checkLedger(database.ledger);
+          this.#drifts = drifts.length;
+          if (drifts.length > 0)
+            logger.error({ drifts }, 'the ledger drifts: sums are not what its events say');
+        },
+      },
+    };
+    this.#pool = openPool(database.url, 'fovea_jobs', {
+      max: CONNECTIONS,
+      answerWithinMs: ANSWER_WITHIN_MS,
+      statementTimeoutMs: null,
+    });
+    this.#queue = new JobQueue(this.#pool, tasks, logger);
+  }
+
+  /** What `/metrics` tells of them. */
+  registerMetrics(registry: Registry): void {
+    const drifts = () => this.#drifts;
+    new Gauge({
+      name: 'fovea_ledger_drifts',
+      help: 'Sums of the ledger that are not what its events say, as the last daily check of this process found; absent before one.',
+      registers: [registry],
+      collect() {
+        this.reset();
+        const found = drifts();
+        if (found !== null) this.set(found);
+      },
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#queue.close();
+    await this.#pool.end();
+  }
+}
