@@ -25,7 +25,8 @@ export class CrashStage {
   readonly key: string;
   readonly worker: FoveaWorker;
   readonly databaseUrl: string;
-  readonly #folder: string;
+  readonly folder: string;
+  readonly #environment: Record<string, string>;
   readonly #postgres: EmbeddedPostgres;
   readonly #ends: readonly (() => void)[];
 
@@ -35,19 +36,39 @@ export class CrashStage {
     worker: FoveaWorker,
     ports: readonly number[],
     ends: readonly (() => void)[],
+    environment: Record<string, string>,
   ) {
-    this.#folder = folder;
+    this.folder = folder;
     this.#postgres = postgres;
     this.#ends = ends;
     this.worker = worker;
     this.databaseUrl = postgres.url;
+    this.#environment = environment;
     this.urls = ports.map((port) => `http://127.0.0.1:${port}`);
     this.key = generateApiKey().text;
   }
 
-  static async open(servers: number, modules: readonly InstrumentedFile[]): Promise<CrashStage> {
+  /**
+   * `through`: leads the servers to the database at `url` by another way. `prepare`: what the folder needs before. `environment`: of
+   * the servers.
+   */
+  static async open(
+    servers: number,
+    {
+      modules = [],
+      prepare = () => {},
+      through = async (url) => url,
+      environment = {},
+    }: {
+      modules?: readonly InstrumentedFile[];
+      prepare?: (folder: string) => void;
+      through?: (url: string) => Promise<string>;
+      environment?: Record<string, string>;
+    } = {},
+  ): Promise<CrashStage> {
     const folder = mkdtempSync(join(tmpdir(), 'fovea-chaos-'));
     chmodSync(folder, 0o711); // For the user that PostgreSQL runs as where the tests run as root.
+    prepare(folder);
     const sources = Object.fromEntries(modules.map(({ url, source }) => [url, source]));
     writeFileSync(join(folder, 'modules.json'), JSON.stringify(sources));
     // What a commit has answered must survive that its server is ended; that the machine is, nothing here tries.
@@ -59,12 +80,13 @@ export class CrashStage {
     const artifacts = join(folder, 'data/artifacts');
     const worker = await FoveaWorker.start({ artifacts, atEnd: (end) => ends.push(end) });
     const ports = await freePorts(servers);
-    return new CrashStage(folder, postgres, worker, ports, ends);
+    const url = await through(postgres.url);
+    return new CrashStage(folder, postgres, worker, ports, ends, { ...environment, DATABASE_URL: url });
   }
 
   /** Every point that any server has come by so far. */
   get reached(): ReadonlySet<CrashPoint> {
-    const file = join(this.#folder, 'reached');
+    const file = join(this.folder, 'reached');
     const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : [];
     return new Set(lines as CrashPoint[]);
   }
@@ -72,11 +94,11 @@ export class CrashStage {
   /** Starts a server; it dies when it comes by `point` for the `times`-th time. Answers once it serves, or has died of it. */
   async start(index: number, point: CrashPoint | null = null, times = 1): Promise<RunningServer> {
     const environment = {
-      FOVEA_CRASH_MODULES: join(this.#folder, 'modules.json'),
-      FOVEA_CRASH_REACHED: join(this.#folder, 'reached'),
+      FOVEA_CRASH_MODULES: join(this.folder, 'modules.json'),
+      FOVEA_CRASH_REACHED: join(this.folder, 'reached'),
       ...(point && { FOVEA_CRASH_AT: point, FOVEA_CRASH_TIMES: String(times) }),
-      FOVEA_DATA_DIR: join(this.#folder, 'data'),
-      DATABASE_URL: this.databaseUrl,
+      FOVEA_DATA_DIR: join(this.folder, 'data'),
+      ...this.#environment,
       FOVEA_WORKERS: this.worker.address,
       FOVEA_INIT_API_KEY: this.key,
       FOVEA_LOG_LEVEL: 'fatal',
@@ -115,11 +137,14 @@ export class CrashStage {
     return death;
   }
 
-  /** PostgreSQL's immediate stop: no transaction is finished, and it recovers when it starts again, which it does by itself. */
-  stopDatabaseNow(): void {
-    const pidFile = join(this.#folder, 'database/postgres/postmaster.pid');
+  /**
+   * SIGQUIT, PostgreSQL's immediate stop: no transaction is finished, and it recovers when it starts again; SIGINT, its fast one: it
+   * ends in order. It is started again as soon as it has ended.
+   */
+  stopDatabase(signal: 'SIGQUIT' | 'SIGINT'): void {
+    const pidFile = join(this.folder, 'database/postgres/postmaster.pid');
     if (!existsSync(pidFile)) return; // It is starting.
-    process.kill(Number(readFileSync(pidFile, 'utf8').split('\n')[0]), 'SIGQUIT');
+    process.kill(Number(readFileSync(pidFile, 'utf8').split('\n')[0]), signal);
   }
 
   /** Sees every tenant's rows. The caller's to end. */
@@ -127,7 +152,7 @@ export class CrashStage {
     const url = new URL(this.databaseUrl);
     url.username = 'postgres';
     const { superuserPassword } = JSON.parse(
-      readFileSync(join(this.#folder, 'database/postgres.json'), 'utf8'),
+      readFileSync(join(this.folder, 'database/postgres.json'), 'utf8'),
     );
     url.password = superuserPassword;
     const pool = new pg.Pool({ connectionString: url.href });
@@ -138,7 +163,7 @@ export class CrashStage {
   async close(): Promise<void> {
     for (const end of this.#ends) end();
     await this.#postgres.stop();
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 10 });
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 10 });
   }
 }
 

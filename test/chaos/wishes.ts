@@ -1,5 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
+import { expect } from 'vitest';
 import { type Random, randomFrom } from '../../models/shapes/generator/random.ts';
+import { checkLedger } from '../../src/metering/check.ts';
 import { GraphqlClient } from '../support/graphql-client.ts';
 import { examplePicture } from '../support/server.ts';
 
@@ -27,16 +30,30 @@ const IMAGES = { keyed: [4, 5], unkeyed: [1, 2, 3] };
 /** Clients that ask whichever server there is, and ask again where they were not answered, until `stop`. */
 export class WishfulClients {
   readonly wishes: Wish[] = [];
+  /** Codes that requests were refused with. */
+  readonly refusals = new Set<unknown>();
+  #answered = 0;
   readonly #clients: readonly GraphqlClient[];
+  readonly #name: string;
   readonly #timeoutMs: number;
   readonly #loops: Promise<void>[];
   #isOver = false;
 
-  constructor(urls: readonly string[], key: string, count: number, timeoutMs: number) {
+  /** `name`: of their keys. */
+  constructor(
+    { urls, key }: { readonly urls: readonly string[]; readonly key: string },
+    { name, count, timeoutMs }: { readonly name: string; readonly count: number; readonly timeoutMs: number },
+  ) {
     this.#clients = urls.map((url) => new GraphqlClient(url, key));
+    this.#name = name;
     this.#timeoutMs = timeoutMs;
     this.#loops = Array.from({ length: count }, (_, n) => this.#ask(randomFrom(n)));
     this.#loops.push(this.#askAgain(randomFrom(count)));
+  }
+
+  /** Wishes that were answered so far. */
+  get answered(): number {
+    return this.#answered;
   }
 
   get unanswered(): Wish[] {
@@ -61,7 +78,7 @@ export class WishfulClients {
       const keyed = random.chance(0.5);
       const [least = 1, ...others] = keyed ? IMAGES.keyed : IMAGES.unkeyed;
       const wish: Wish = {
-        key: keyed ? `wish ${this.wishes.length}` : null,
+        key: keyed ? `${this.#name} ${this.wishes.length}` : null,
         images: Array.from(
           { length: least + random.below(others.length + 1) },
           () => pictures[random.below(pictures.length)]!,
@@ -102,8 +119,10 @@ export class WishfulClients {
       });
       if (data) {
         wish.answer = data.classify.receipt;
+        this.#answered += 1;
         return 'answered';
       }
+      for (const { extensions } of errors) this.refusals.add(extensions.code);
       // Whether that was booked whose commit was not answered is open, as the message says.
       const isOpen = errors.some(({ message }) => message.startsWith('The database does not answer'));
       return isOpen ? 'lost' : 'refused';
@@ -112,4 +131,36 @@ export class WishfulClients {
       return cause?.code === 'ECONNREFUSED' ? 'unsent' : 'lost';
     }
   }
+}
+
+/** By request: how many of its images were answered. */
+export async function bookedRequests(database: pg.Pool): Promise<Map<string, number>> {
+  const { rows } = await database.query<{ id: string; images: number }>(
+    'SELECT request_id AS id, images FROM usage_event',
+  );
+  return new Map(rows.map(({ id, images }) => [id, images]));
+}
+
+/**
+ * Expects of clients who all have their answers: each is booked, once; beside what was booked `before`, nothing else is that has a
+ * key, and of what has none no more than got lost; and all sums agree. `database` sees every tenant's rows.
+ */
+export async function expectBookedOnce(
+  database: pg.Pool,
+  wishes: readonly Wish[],
+  before: ReadonlyMap<string, number> = new Map(),
+): Promise<void> {
+  const booked = await bookedRequests(database);
+  const answered = new Map(wishes.map(({ answer, images }) => [answer!.requestId, images.length]));
+  expect(answered.size).toBe(wishes.length);
+  expect([...answered].filter(([id, images]) => booked.get(id) !== images)).toEqual([]);
+
+  const unheard = [...booked].filter(([id]) => !answered.has(id) && !before.has(id));
+  for (const count of [...IMAGES.keyed, ...IMAGES.unkeyed]) {
+    const lost = wishes
+      .filter(({ key, images }) => key === null && images.length === count)
+      .reduce((sum, wish) => sum + wish.lost, 0);
+    expect(unheard.filter(([, images]) => images === count).length).toBeLessThanOrEqual(lost);
+  }
+  expect(await checkLedger(database)).toEqual([]);
 }

@@ -16,6 +16,8 @@ export interface LossyProxy {
   muteAt(text: string): void;
   /** Connections that are open and silent. */
   readonly muted: number;
+  /** From now on until `false` nothing passes, either way, nor is a connection made: the cable is out. */
+  cut(isCut: boolean): void;
   /** Whatever clients say says `to` instead of `from` from now on: of one length, as messages carry theirs. */
   rewrite(from: string, to: string): void;
   /** Cuts all connections and takes no more. */
@@ -30,8 +32,11 @@ export async function openLossyProxy(url: string): Promise<LossyProxy> {
   let muteAt: string | null = null;
   let rewriting: { from: string; to: string } | null = null;
   let swallowed = 0;
+  let isCut = false;
 
   const server = createServer((client) => {
+    // Whoever connects meanwhile hears nothing, as of a machine that is not there.
+    if (isCut) silent.add(client);
     const upstream = connect(Number(target.port || 5432), target.hostname);
     let doomed = false;
     const end = () => {
@@ -92,6 +97,12 @@ export async function openLossyProxy(url: string): Promise<LossyProxy> {
     },
     get muted() {
       return silent.size;
+    },
+    cut(is) {
+      isCut = is;
+      // What was said meanwhile is lost, so that no connection of before can be of use.
+      if (is) for (const socket of sockets) silent.add(socket);
+      else for (const socket of silent) socket.destroy();
     },
     rewrite(from, to) {
       if (from.length !== to.length) throw new TypeError(`'${from}' and '${to}' are not of one length`);
