@@ -9,6 +9,7 @@ import {
   type Ended,
   type Installation,
   installation,
+  installed,
   patience,
   processesOf,
 } from './installation.ts';
@@ -162,7 +163,7 @@ it('commands without a server start the database for their own duration; the nex
 
 describe('commands beside a running server', () => {
   it('change what it serves, and it knows at once', async () => {
-    const place = installation();
+    const place = await installed();
     const server = await place.start();
     const { applied, key } = await setUpTenant(place);
     expect(applied).toEqual([]);
@@ -201,7 +202,7 @@ describe('commands beside a running server', () => {
   });
 
   it('say on standard error what they cannot do, and end with 1', async () => {
-    const place = installation();
+    const place = await installed();
     await place.start();
     const wrong = modelFolder({ manifest: { labels: 'nothing.txt' } });
     const faults: [string[], RegExp][] = [

@@ -1,11 +1,11 @@
 import { expect, it, vi } from 'vitest';
-import { clientOf, installation, kill, patience, pidOf, processesOf } from './installation.ts';
+import { clientOf, installed, kill, patience, pidOf, processesOf } from './installation.ts';
 import { expectBookedIsAnswered, startLoad, sweepHolds } from './load.ts';
 
 const withinTenSeconds = 10_000;
 
 it('a server killed under load is replaced by its next start, and no acknowledged answer is lost', async () => {
-  const place = installation();
+  const place = await installed();
   const server = await place.start();
   const load = startLoad(clientOf(server));
   await load.answered(200);
@@ -29,7 +29,7 @@ it('a server killed under load is replaced by its next start, and no acknowledge
 });
 
 it('a server whose worker or database is killed under load serves again by itself, and its books are right', async () => {
-  const place = installation();
+  const place = await installed();
   const server = await place.start();
   const client = clientOf(server);
   const load = startLoad(client);

@@ -1,13 +1,30 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import pg from 'pg';
-import { onTestFinished, vi } from 'vitest';
+import { inject, onTestFinished, vi } from 'vitest';
 import { GraphqlClient } from '../support/graphql-client.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const fovea = [process.execPath, '--disable-warning=ExperimentalWarning', join(root, 'src/main.ts')];
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** A folder for the installation that `installed` copies. */
+    firstStart: string;
+  }
+}
 
 // A start takes two seconds on an idle machine and many on a busy one: what is tested is not how fast it is.
 vi.setConfig({ testTimeout: 120_000 });
@@ -30,12 +47,14 @@ export interface Job {
 
 export interface RunningServer extends Job {
   readonly url: string;
-  /** The key it printed; null where it created none. */
+  /** The key that its first start printed; null where that was another one of a test's. */
   readonly key: string | null;
 }
 
 export interface Installation {
   readonly dataDir: string;
+  /** Of the tenant that its first start has created; null: it has not started before. */
+  readonly key: string | null;
   /** Runs `fovea …` as an operator does. */
   run(...args: string[]): Job;
   /** As `run`, with settings of its own. */
@@ -53,11 +72,45 @@ export interface Installation {
  * A data directory of its own, removed after the test with every process that still uses it; or whenever what `atEnd` was
  * given is called, the last first.
  */
-export function installation(
-  atEnd: (clean: () => void | Promise<void>) => void = onTestFinished,
-): Installation {
+export function installation(atEnd: AtEnd = onTestFinished): Installation {
   const folder = mkdtempSync(join(tmpdir(), 'fovea-process-'));
   chmodSync(folder, 0o711); // For the user that PostgreSQL runs as where the tests run as root.
+  return installationIn(folder, null, atEnd);
+}
+
+/** As `installation`, but it has started before: a first start takes seconds, and most tests are about later ones. */
+export async function installed(atEnd: AtEnd = onTestFinished): Promise<Installation> {
+  const first = inject('firstStart');
+  const key = await firstKey(first);
+  const folder = mkdtempSync(join(tmpdir(), 'fovea-process-'));
+  chmodSync(folder, 0o711);
+  execFileSync('cp', ['-a', join(first, 'data'), folder]); // With their owners, as Node copies no file.
+  return installationIn(folder, key, atEnd);
+}
+
+/** Of the installation in `folder`, which whoever comes first of all test files makes. */
+async function firstKey(folder: string): Promise<string> {
+  const file = join(folder, 'key');
+  try {
+    mkdirSync(join(folder, 'making'));
+  } catch {
+    await vi.waitUntil(() => existsSync(file), patience);
+    return readFileSync(file, 'utf8');
+  }
+  const ends: (() => void | Promise<void>)[] = [];
+  const place = installationIn(folder, null, (end) => ends.push(end));
+  const { child, ended, key } = await place.start();
+  child.kill('SIGTERM');
+  await ended;
+  writeFileSync(join(folder, 'writing'), key!);
+  renameSync(join(folder, 'writing'), file);
+  return key!;
+}
+
+type AtEnd = (clean: () => void | Promise<void>) => void;
+
+/** `key`: of the tenant that its first start, which was before, has created. */
+function installationIn(folder: string, key: string | null, atEnd: AtEnd): Installation {
   const dataDir = join(folder, 'data');
   atEnd(async () => {
     for (const { pid } of processesOf(dataDir)) kill(pid, 'SIGKILL');
@@ -86,10 +139,14 @@ export function installation(
 
   return {
     dataDir,
+    key,
     runWith,
     run: (...args) => runWith({}, ...args),
     npmStart: (environment = {}) => launch(['npm', 'start'], environment),
-    start: (environment = {}) => ready(runWith(environment, 'start')),
+    async start(environment = {}) {
+      const server = await ready(runWith(environment, 'start'));
+      return { ...server, key: server.key ?? key };
+    },
     databaseUrl: () => urlAs('fovea', ({ password }) => password),
     superuser() {
       const connectionString = urlAs('postgres', ({ superuserPassword }) => superuserPassword);

@@ -6,7 +6,7 @@ import type { ClassifyData, GraphqlClient } from '../support/graphql-client.ts';
 import { examplePicture } from '../support/server.ts';
 import { isThorough } from '../support/thorough.ts';
 import { visionTransformers, writeVisionTransformer } from '../support/vision-transformer.ts';
-import { clientOf, type Installation, installation, patience, pidOf } from './installation.ts';
+import { clientOf, type Installation, installed, patience, pidOf } from './installation.ts';
 
 const GIB = 2 ** 30;
 
@@ -113,7 +113,7 @@ const lack = lacking();
 it.skipIf(lack !== null)(
   `a model of ${size.millions} million parameters is imported, served and replaced under load, without a failed request${lack === null ? '' : ` (needs ${lack})`}`,
   async () => {
-    const place = installation();
+    const place = await installed();
     const server = await place.start();
     const client = clientOf(server);
     const variants = await metric(server.url, 'fovea_worker_variants');

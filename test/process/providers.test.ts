@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { expect, it, vi } from 'vitest';
 import { probeProvider } from '../../src/inference/providers/probe.ts';
-import { installation, patience, processesOf } from './installation.ts';
+import { installation, installed, patience, processesOf } from './installation.ts';
 
 const hasCuda = (await probeProvider('cuda')).works;
 const lines =
@@ -62,7 +62,7 @@ it('tells what can compute, and exits with 1 where a named provider cannot', asy
 });
 
 it('as many workers as are asked for share the cores', async () => {
-  const place = installation();
+  const place = await installed();
   const server = await place.start({ FOVEA_WORKERS_PER_DEVICE: '2' });
   const metrics = await (await fetch(`${server.url}/metrics`)).text();
   expect(metrics).toMatch(/^fovea_worker_info\{worker="local-0",device="cpu"\} 1$/m);

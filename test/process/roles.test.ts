@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
 import { examplePicture } from '../support/server.ts';
-import { clientOf, installation, ready } from './installation.ts';
+import { clientOf, installed, ready } from './installation.ts';
 import { heldRequests } from './load.ts';
 
 it('an API that serves, and beside it a process that does what is due', async () => {
-  const place = installation();
+  const place = await installed();
   const api = await place.start({ FOVEA_ROLE: 'api' });
   const database = place.superuser();
   await clientOf(api).classify({ images: { base64: examplePicture() } });

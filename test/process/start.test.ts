@@ -12,6 +12,7 @@ import { examplePicture } from '../support/server.ts';
 import {
   clientOf,
   installation,
+  installed,
   patience,
   pidOf,
   pidsOf,
@@ -86,7 +87,8 @@ describe('the port', () => {
 
   it('that is not set is the next free one from 4000', async () => {
     await takePort(4000);
-    const { url } = await installation().start({ PORT: '' });
+    const place = await installed();
+    const { url } = await place.start({ PORT: '' });
     expect(Number(new URL(url).port)).toBeGreaterThan(4000);
     expect(Number(new URL(url).port)).toBeLessThan(4100);
   });
@@ -211,9 +213,9 @@ it("serves on the operator's own database and worker", async () => {
 it.skipIf(process.platform !== 'linux')(
   'fits into a small machine: what it takes when idle (Linux)',
   async () => {
-    const place = installation();
+    const place = await installed();
     const server = await ready(place.npmStart({ FOVEA_WORKERS_PER_DEVICE: '' }));
-    await expectServing(server);
+    await expectServing(server, place.key);
     const megabytes = (pid: number) => {
       const status = readFileSync(`/proc/${pid}/status`, 'utf8');
       return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) / 1024;

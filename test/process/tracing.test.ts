@@ -3,7 +3,7 @@ import { sentTo, startCollector, treeOf } from '../support/otlp-collector.ts';
 import { examplePicture, startServer } from '../support/server.ts';
 import { startTritonLike } from '../support/triton-like.ts';
 import { startWorkerCommand } from '../support/worker-command.ts';
-import { clientOf, installation, kill } from './installation.ts';
+import { clientOf, installed, kill } from './installation.ts';
 
 const image = { base64: examplePicture() };
 
@@ -15,7 +15,7 @@ async function collecting() {
 
 it('a server and its worker that are told to stop send the spans that they still have', async () => {
   const collector = await collecting();
-  const place = installation();
+  const place = await installed();
   const server = await place.start({ ...sentTo(collector), OTEL_BSP_SCHEDULE_DELAY: '600000' });
   expect((await clientOf(server).classify({ images: image })).errors).toEqual([]);
   expect(collector.requests).toBe(0);
@@ -34,7 +34,7 @@ it('a worker of the same machine is not told what the collector wants to be show
     response.end();
   });
   onTestFinished(() => collector.close());
-  const place = installation();
+  const place = await installed();
   const server = await place.start({ ...sentTo(collector), OTEL_EXPORTER_OTLP_HEADERS: 'x-token=hidden' });
   expect((await clientOf(server).classify({ images: image })).errors).toEqual([]);
   kill(server.child.pid!, 'SIGTERM');

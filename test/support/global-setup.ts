@@ -25,6 +25,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const installed = await install(server, template);
   project.provide('postgres', { ...server, template });
   project.provide('installed', installed);
+  project.provide('firstStart', temporaryFolder('fovea-test-first-start-'));
   return async () => {
     for (const each of [template, installed.template])
       await administer(server.adminUrl, `DROP DATABASE ${each} WITH (FORCE)`);
@@ -35,14 +36,21 @@ export default async function setup(project: TestProject): Promise<() => Promise
 async function install(server: Server, migrated: string): Promise<Installed> {
   const template = `fovea_installed_${process.pid}`;
   await createDatabase(server, template, migrated);
-  const dataDir = mkdtempSync(join(tmpdir(), 'fovea-test-installed-'));
-  process.once('exit', () => rmSync(dataDir, { recursive: true, force: true }));
+  const dataDir = temporaryFolder('fovea-test-installed-');
   const { created, close } = await openServer({
     databaseUrl: databaseUrl(server.ownerUrl, template),
     dataDir,
   });
   await close(); // Whoever were still connected would keep it from being cloned.
   return { template, dataDir, operatorKey: created!.apiKey };
+}
+
+/** Gone when the run ends; PostgreSQL's user may pass through it where the tests run as root. */
+function temporaryFolder(prefix: string): string {
+  const folder = mkdtempSync(join(tmpdir(), prefix));
+  chmodSync(folder, 0o711);
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
+  return folder;
 }
 
 function createDatabase({ adminUrl, ownerUrl }: Server, name: string, template = 'template1'): Promise<void> {
