@@ -231,6 +231,8 @@ export async function createContext(
       ready: async () => {
         if (!isOpen) return 'it is starting: models are being loaded';
         if (!dispatcher.ready) return 'no inference worker is ready';
+        if (limits.areShared === false && config.withoutRedis === 'refuse')
+          return 'Redis does not answer, and without it nothing is admitted';
         return isAnswering(database);
       },
     },
@@ -269,7 +271,10 @@ export async function createJobsContext(
   const metrics = new Registry();
   collectDefaultMetrics({ register: metrics });
   jobs.registerMetrics(metrics);
-  const server = createHealthServer({ metrics, ready: () => isAnswering(database) });
+  const server = createHealthServer({
+    metrics,
+    ready: async () => (jobs.areRunning ? isAnswering(database) : 'the queue of jobs does not run'),
+  });
   lifetime.own({ name: 'server', close: () => server.close() });
   return {
     database,

@@ -40,8 +40,8 @@ export async function correctRequest(
   const units = Number(options.units);
   if (!Number.isSafeInteger(units) || units < 1)
     throw new OperatorError(`--units: found ${options.units}, wanted a whole number above 0.`, 2);
-  requireLength('--reason', reason, 1_000);
-  requireLength('--author', author, 200);
+  requireText('--reason', reason, 1_000);
+  requireText('--author', author, 200);
   await withInstallation(async (installation) => {
     const { id: tenantId, name } = await tenantNamed(installation, options.tenant);
     const correction = { tenantId, requestId, units, reason, author };
@@ -54,7 +54,13 @@ export async function correctRequest(
   });
 }
 
-function requireLength(option: string, text: string, most: number): void {
+function requireText(option: string, text: string, most: number): void {
+  // Tenants open what is exported in spreadsheets, which take this for a formula.
+  if (/^[=+\-@\t\r]/.test(text))
+    throw new OperatorError(
+      `${option}: found ${JSON.stringify(text[0])} at its beginning, wanted a letter or a digit.`,
+      2,
+    );
   if (text.length < 1 || text.length > most)
     throw new OperatorError(`${option}: found ${text.length} characters, wanted 1 to ${most}.`, 2);
 }

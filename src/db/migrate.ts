@@ -15,7 +15,7 @@ const oldestVersion = 150_000;
 const servingRoles = ['fovea_app', 'fovea_ledger', 'fovea_jobs'];
 
 export interface MigrateOptions {
-  /** The login that serves, where it is not the one that migrates: it is granted the two serving roles. */
+  /** The login that serves, where it is not the one that migrates: it is granted the serving roles. */
   appLogin?: string;
   /** Holds one folder a migration, `<timestamp>_<name>/migration.sql`. */
   folder?: string;
@@ -156,7 +156,7 @@ async function apply(client: pg.Client, { name, sql, checksum }: Migration): Pro
 }
 
 /**
- * Lets `login` take the serving roles. From PostgreSQL 16 on, whoever creates a role may grant it but is no member of it,
+ * Lets a login take the serving roles: `appLogin`, or the one that migrates. From PostgreSQL 16 on, whoever creates a role may grant it but is no member of it,
  * so the login that migrates grants itself too.
  */
 async function grantServingRoles(client: pg.Client, appLogin: string | undefined): Promise<void> {
@@ -186,19 +186,29 @@ async function grantServingRoles(client: pg.Client, appLogin: string | undefined
  * finds no table of migrations, and may not make one.
  */
 async function ensureQueueSchema(client: pg.Client): Promise<void> {
-  const { rows } = await client.query<{ missing: boolean }>(
-    `SELECT to_regclass('graphile_worker.migrations') IS NULL AS missing`,
+  // The catalogue alone says so to a login that may become the role, but has not its rights by itself.
+  const { rows } = await client.query(
+    `SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname = 'graphile_worker' AND c.relname = 'migrations'`,
   );
-  if (!rows[0]!.missing) return;
+  if (rows.length > 0) return;
   // To make it another's the login must be able to be that other, also where it is not the one that serves.
   await grantServingRoles(client, undefined);
-  await client.query(`
-    BEGIN;
-    CREATE SCHEMA IF NOT EXISTS graphile_worker AUTHORIZATION fovea_jobs;
-    SET LOCAL ROLE fovea_jobs;
-    CREATE TABLE graphile_worker.migrations (
-      id int PRIMARY KEY, ts timestamptz NOT NULL DEFAULT now(), breaking boolean NOT NULL DEFAULT false);
-    COMMIT`);
+  try {
+    await client.query(`
+      BEGIN;
+      CREATE SCHEMA IF NOT EXISTS graphile_worker AUTHORIZATION fovea_jobs;
+      SET LOCAL ROLE fovea_jobs;
+      CREATE TABLE graphile_worker.migrations (
+        id int PRIMARY KEY, ts timestamptz NOT NULL DEFAULT now(), breaking boolean NOT NULL DEFAULT false);
+      COMMIT`);
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => {});
+    throw new OperatorError(
+      `The schema of the queue cannot be made: ${(error as Error).message}. Let an administrator run in this database: ` +
+        'CREATE SCHEMA graphile_worker AUTHORIZATION fovea_jobs;',
+    );
+  }
 }
 
 async function rolesOutOfReach(client: pg.Client, login: string): Promise<string[]> {

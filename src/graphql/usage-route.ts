@@ -21,6 +21,8 @@ const EXPORT_COST = 50;
 /** Exports of one tenant under way, in this process. */
 const EXPORTS_AT_ONCE = 2;
 
+const READS_WITHIN_MS = 60_000;
+
 /** The columns of an export, in their order. Names and forms are those of the API. */
 const columns: Record<string, (event: ExportedEvent) => string | number | null> = {
   requestId: ({ requestId }) => requestId,
@@ -94,6 +96,8 @@ export function exportUsage(services: Services, logger: Logger): RequestHandler 
       const { tenant } = await identify(request, response, services);
       const span = { from: timeOf(request, 'from'), to: timeOf(request, 'to') };
       requireOrder(span);
+      requireChunks(request);
+      if (request.method === 'HEAD') return void response.set('content-type', format.type).end();
       leave = underWay.enter(tenant.id, EXPORTS_AT_ONCE);
       if (!leave) throw tooManyExports();
       await charge(tenant, services);
@@ -134,6 +138,14 @@ function requireOrder({ from, to }: Span): void {
   throw new BadUserInputError(`"from" is ${from.toISOString()}, not before "to", ${to.toISOString()}.`);
 }
 
+/** Without chunks nobody can tell a file that was broken off from one that ended. */
+function requireChunks({ httpVersion }: Request): void {
+  if (httpVersion !== '1.0') return;
+  throw new BadUserInputError(
+    'An export is sent by HTTP/1.1 or newer: have the proxy in front speak that (nginx: proxy_http_version 1.1).',
+  );
+}
+
 async function charge({ id, plan }: Principal['tenant'], { rateLimiter }: Services): Promise<void> {
   const { admitted, retryAfterMs } = await rateLimiter.take(`tenant:${id}`, EXPORT_COST, plan);
   if (admitted) return;
@@ -160,6 +172,8 @@ async function send(
 ): Promise<void> {
   let { value: page } = await pages.next();
   response.set('content-type', type);
+  // Whoever takes nothing for so long is gone, and keeps a place from others of its tenant.
+  response.setTimeout(READS_WITHIN_MS, () => response.destroy());
   async function* text() {
     yield head;
     for (; page; page = (await pages.next()).value) yield page.map(line).join('');

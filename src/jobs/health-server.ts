@@ -18,8 +18,8 @@ export function createHealthServer({
   /** A text says why not. */
   readonly ready: () => Promise<true | string>;
 }): HealthServer {
-  const server = createServer(async (request, response) => {
-    switch (request.url) {
+  const respond = async (url: string, response: ServerResponse): Promise<void> => {
+    switch (url.split('?')[0]) {
       case '/health/live':
         return answer(response, 200, { status: 'live' });
       case '/health/ready': {
@@ -29,10 +29,16 @@ export function createHealthServer({
       }
       case '/metrics':
         response.setHeader('content-type', metrics.contentType);
-        return void response.end(await metrics.metrics());
+        response.end(await metrics.metrics());
+        return;
       default:
-        return answer(response, 404, { error: 'Nothing is served here: this process has the role jobs.' });
+        answer(response, 404, { error: 'Nothing is served here: this process has the role jobs.' });
     }
+  };
+  const server = createServer((request, response) => {
+    respond(request.url ?? '/', response).catch((error: Error) =>
+      answer(response, 500, { error: error.message }),
+    );
   });
   return {
     async listen(port, host) {

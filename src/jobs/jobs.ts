@@ -1,3 +1,4 @@
+import type pg from 'pg';
 import { Gauge, type Registry } from 'prom-client';
 import type { Database } from '../db/database.ts';
 import { openPool } from '../db/pool.ts';
@@ -6,8 +7,7 @@ import { checkLedger } from '../metering/check.ts';
 import type { Ledger } from '../metering/ledger.ts';
 import { JobQueue, type Task } from './queue.ts';
 
-/** A job may wait for another's lock, or read for long through another pool meanwhile. */
-const ANSWER_WITHIN_MS = 60_000;
+const ANSWER_WITHIN_MS = 5_000;
 const CONNECTIONS = 4;
 
 export interface JobsDependencies {
@@ -28,8 +28,8 @@ export class Jobs {
       make_usage_partitions: { cron: '17 3 * * *', run: () => ledger.makePartitions() },
       check_ledger: {
         cron: '23 4 * * *',
-        run: async () => {
-          const drifts = await checkLedger(database.ledger);
+        run: async (_, signal) => {
+          const drifts = await onOwnConnection(database.ledger, signal, checkLedger);
           this.#drifts = drifts.length;
           if (drifts.length > 0)
             logger.error({ drifts }, 'the ledger drifts: sums are not what its events say');
@@ -41,7 +41,14 @@ export class Jobs {
       answerWithinMs: ANSWER_WITHIN_MS,
       statementTimeoutMs: null,
     });
+    // graphile-worker asks for it; what breaks while it is idle, the pool replaces.
+    this.#pool.on('connect', (client) => client.on('error', () => {}));
     this.#queue = new JobQueue(this.#pool, tasks, logger);
+  }
+
+  /** Whether what is due is done. */
+  get areRunning(): boolean {
+    return this.#queue.isRunning;
   }
 
   /** What `/metrics` tells of them. */
@@ -52,7 +59,7 @@ export class Jobs {
       help: 'Sums of the ledger that are not what its events say, as the last daily check of this process found; absent before one.',
       registers: [registry],
       collect() {
-        this.reset();
+        this.remove();
         const found = drifts();
         if (found !== null) this.set(found);
       },
@@ -62,5 +69,28 @@ export class Jobs {
   async close(): Promise<void> {
     await this.#queue.close();
     await this.#pool.end();
+  }
+}
+
+/** What reads for minutes must not keep a process from ending: its connection goes with `signal`. */
+async function onOwnConnection<T>(
+  pool: pg.Pool,
+  signal: AbortSignal,
+  work: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  signal.throwIfAborted();
+  const client = await pool.connect();
+  let isReleased = false;
+  const release = (destroy: boolean) => {
+    if (!isReleased) client.release(destroy);
+    isReleased = true;
+  };
+  const abort = () => release(true);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await work(client);
+  } finally {
+    signal.removeEventListener('abort', abort);
+    release(false);
   }
 }

@@ -7,14 +7,17 @@ import type { Logger } from '../lib/logger.ts';
 export interface Task {
   /** When it is done without being asked, in UTC, as cron has it: minute, hour, day, month, weekday. null: never. */
   readonly cron: string | null;
-  /** What fails is tried again, later each time. */
-  run(payload: unknown): Promise<void>;
+  /** What fails is tried again, later each time. `signal` aborts when the process ends. */
+  run(payload: unknown, signal: AbortSignal): Promise<void>;
 }
 
 /** One that fails to come up is tried again after so long. */
 const OPEN_AGAIN_MS = 5_000;
 const DAY_MS = 24 * 3_600_000;
 const CONCURRENCY = 2;
+/** Jobs under way may take so long to end once the process does. */
+const GRACE_MS = 2_000;
+const SCHEMA = 'graphile_worker';
 
 /**
  * Jobs that survive whoever was to do them: rows in PostgreSQL, of which each is done by one process at a time (graphile-worker, in a
@@ -37,11 +40,19 @@ export class JobQueue {
     this.#running = this.#keepRunning();
   }
 
-  /** Begins no more jobs, and settles when those under way are done. */
+  /** Whether jobs are begun. */
+  get isRunning(): boolean {
+    return this.#runner !== null;
+  }
+
+  /** Begins no more jobs, and settles when those under way are done, or have been waited for. */
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#runner?.stop().catch(() => {}); // It has stopped by itself.
-    await this.#running;
+    const runner = this.#runner;
+    const stopped = Promise.all([runner?.stop(), this.#running]).catch(() => {}); // It has stopped by itself.
+    const waited = new AbortController();
+    await Promise.race([stopped, delay(GRACE_MS, undefined, { signal: waited.signal }).catch(() => {})]);
+    waited.abort();
   }
 
   /** It ends by itself where the database is away for long. */
@@ -69,11 +80,14 @@ export class JobQueue {
     return run({
       pgPool: this.#pool,
       taskList: Object.fromEntries(
-        tasks.map(([name, task]) => [name, (payload: unknown) => task.run(payload)]),
+        tasks.map(([name, task]) => [name, (payload: unknown) => task.run(payload, this.#closing.signal)]),
       ),
       parsedCronItems: parseCronItems(crons),
       concurrency: CONCURRENCY,
       noHandleSignals: true,
+      schema: SCHEMA,
+      // Told together, what came of jobs has an error handler; told one by one, a database that is away ends the process.
+      preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
       logger: this.#graphileLogger(),
     });
   }

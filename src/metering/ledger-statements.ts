@@ -4,12 +4,20 @@ import { bucketOf } from './latency-histogram.ts';
 import { occurredAt } from './occurred-at.ts';
 import type { Booking, CommitOutcome, Reservation, ReserveOutcome } from './reservation.ts';
 
-/** One row of a batch: serialised when it is handed in, so that what cannot be fails its own sender. */
+/** One row of a batch: written out when it is handed in, so that what cannot be fails its own sender. */
 export interface LedgerRow {
   readonly requestId: string;
   readonly tenantId: string;
   readonly idempotencyKey: string | null;
-  readonly json: string;
+  /** Elements of the columns' array literals, in the order of the function's arguments. */
+  readonly elements: readonly string[];
+  /** JSON to be kept under the key; null: none. */
+  readonly answer: string | null;
+}
+
+/** What a row adds to a statement, in characters. */
+export function sizeOf({ elements, answer }: LedgerRow): number {
+  return elements.reduce((sum, { length }) => sum + length, answer?.length ?? 0);
 }
 
 /**
@@ -18,44 +26,54 @@ export interface LedgerRow {
  */
 const answerWithinMs = 2_000;
 
+/** Which of a reservation's elements is the month that its units count in. */
+const PERIOD = 3;
+
 export function reservationRow(reservation: Reservation): LedgerRow {
   const { requestId, tenantId, units, limit, hardLimit, ttlMs, idempotency } = reservation;
   const time = occurredAt(requestId);
-  const json = JSON.stringify({
-    request_id: requestId,
-    tenant_id: tenantId,
-    occurred_at: time,
-    period: periodOf(time),
+  const hash = idempotency && `\\x${Buffer.from(idempotency.requestHash).toString('hex')}`;
+  const key = idempotency?.key ?? null;
+  const values = [
+    requestId,
+    tenantId,
+    time.toISOString(),
+    periodOf(time).toISOString(),
     units,
-    quota: limit,
-    hard_limit: hardLimit,
-    ttl_ms: ttlMs,
-    idempotency_key: idempotency?.key ?? null,
-    request_hash: idempotency && `\\x${Buffer.from(idempotency.requestHash).toString('hex')}`,
-  });
-  return { requestId, tenantId, idempotencyKey: idempotency?.key ?? null, json };
+    limit,
+    hardLimit,
+    ttlMs,
+    key,
+    hash,
+  ];
+  return { requestId, tenantId, idempotencyKey: key, elements: values.map(element), answer: null };
 }
 
 export function bookingRow(booking: Booking): LedgerRow {
   const { requestId, tenantId, idempotency } = booking;
-  const json = JSON.stringify({
-    request_id: requestId,
-    tenant_id: tenantId,
-    api_key_id: booking.apiKeyId,
-    member_id: booking.memberId,
-    operation: booking.operation,
-    model: booking.model,
-    version: booking.version,
-    compression: booking.compression,
-    images: booking.images,
-    errors: booking.errors,
-    cached_images: booking.cachedImages,
-    units: booking.units,
-    latency_ms: booking.latencyMs,
-    latency_bucket: bucketOf(booking.latencyMs),
-    answer: idempotency?.answer ?? null,
-  });
-  return { requestId, tenantId, idempotencyKey: idempotency?.key ?? null, json };
+  const values = [
+    ...[requestId, tenantId, booking.apiKeyId, booking.memberId],
+    ...[booking.operation, booking.model, booking.version, booking.compression],
+    ...[booking.images, booking.errors, booking.cachedImages, booking.units],
+    ...[booking.latencyMs, bucketOf(booking.latencyMs)],
+  ];
+  return {
+    requestId,
+    tenantId,
+    idempotencyKey: idempotency?.key ?? null,
+    elements: values.map(element),
+    answer: idempotency?.answer == null ? null : JSON.stringify(idempotency.answer),
+  };
+}
+
+/** Of an array literal. */
+function element(value: string | number | boolean | null): string {
+  if (value === null) return 'NULL';
+  return typeof value === 'string' ? `"${value.replace(/["\\]/g, '\\$&')}"` : String(value);
+}
+
+function columnsOf(rows: readonly LedgerRow[]): string[] {
+  return rows[0]!.elements.map((_, column) => `{${rows.map(({ elements }) => elements[column]).join()}}`);
 }
 
 /** Reserves for all rows in one transaction. Asking again for a hold that stands answers 'admitted'. */
@@ -65,7 +83,15 @@ export async function reserveAll(pool: pg.Pool, rows: readonly LedgerRow[]): Pro
     outcome: ReserveOutcome['kind'];
     remaining: string;
     answer: unknown;
-  }>(pool, { name: 'reserve', text: 'SELECT * FROM fovea_reserve($1)', values: [batchOf(rows)] });
+  }>(pool, {
+    name: 'reserve',
+    text: 'SELECT * FROM fovea_reserve($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)',
+    values: [
+      ...columnsOf(rows),
+      `{${[...new Set(rows.map(({ elements }) => elements[PERIOD]))].join()}}`,
+      new Set(rows.map(({ tenantId }) => tenantId)).size,
+    ],
+  });
   const byRequest = new Map(answers.map((answer) => [answer.request_id, answer]));
   return rows.map(({ requestId }): ReserveOutcome => {
     const answer = byRequest.get(requestId.toLowerCase());
@@ -106,8 +132,8 @@ export async function commitAll(
 ): Promise<CommitOutcome[]> {
   const booked = await ask<BookedRow>(pool, {
     name: 'commit',
-    text: 'SELECT * FROM fovea_commit($1)',
-    values: [batchOf(rows)],
+    text: 'SELECT * FROM fovea_commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)',
+    values: [...columnsOf(rows), answersOf(rows)],
   });
   const byRequest = new Map(booked.map((row) => [row.request_id, row]));
   const unbooked = again ? rows.filter(({ requestId }) => !byRequest.has(requestId.toLowerCase())) : [];
@@ -155,8 +181,10 @@ export async function readCounter(
   return { used: Number(row?.used ?? 0), reserved: Number(row?.reserved ?? 0) };
 }
 
-function batchOf(rows: readonly LedgerRow[]): string {
-  return `[${rows.map(({ json }) => json).join(',')}]`;
+/** JSON: what is to be kept, by request. */
+function answersOf(rows: readonly LedgerRow[]): string {
+  const kept = rows.filter(({ answer }) => answer !== null);
+  return `{${kept.map(({ requestId, answer }) => `"${requestId.toLowerCase()}":${answer}`).join()}}`;
 }
 
 function keysOf(rows: readonly { requestId: string; tenantId: string }[]): [string[], string[]] {

@@ -11,6 +11,7 @@ import {
   releaseAll,
   reservationRow,
   reserveAll,
+  sizeOf,
 } from './ledger-statements.ts';
 import { persist } from './persist.ts';
 import type { QuotaState } from './quota.ts';
@@ -53,13 +54,13 @@ export class Ledger {
       flush: (rows) => reserveAll(pool, rows),
       names: ({ requestId, tenantId, idempotencyKey }) =>
         idempotencyKey === null ? [requestId] : [requestId, `${tenantId} ${idempotencyKey}`],
-      sizeOf: ({ json }) => json.length,
+      sizeOf,
       patienceMs: reservePatienceMs,
     });
     this.#commits = new Flusher({
       flush: (rows, again) => commitAll(pool, rows, again),
       names: ({ requestId }) => [requestId],
-      sizeOf: ({ json }) => json.length,
+      sizeOf,
       patienceMs: commitPatienceMs,
     });
     this.#releases = new Flusher({

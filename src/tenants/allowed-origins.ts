@@ -1,7 +1,7 @@
 import { ChangedCache } from '../db/changed-cache.ts';
 import type { Database } from '../db/database.ts';
 import type { Notifications } from '../db/notifications.ts';
-import { RateLimitedError } from '../lib/errors.ts';
+import { OverloadedError, RateLimitedError } from '../lib/errors.ts';
 import { limitFailures, unknownOriginBucket } from './failure-limit.ts';
 import { isOrigin } from './origin.ts';
 import type { RateLimiter } from './rate-limiter.ts';
@@ -31,7 +31,8 @@ export class AllowedOrigins {
     try {
       return (await this.#cache.get(origin, () => this.#lookUp(origin, clientAddress))) === true;
     } catch (error) {
-      if (error instanceof RateLimitedError) return false;
+      // Who may be asked no more, or whose limit cannot be checked, is told no as well.
+      if (error instanceof RateLimitedError || error instanceof OverloadedError) return false;
       throw error;
     }
   }

@@ -34,7 +34,7 @@ export async function openLimits({ redisUrl, withoutRedis, logger, clock }: Limi
   const redis = await RedisLink.open(redisUrl, logger);
   const concurrency = new SharedConcurrencyLimiter(redis, withoutRedis, logger);
   return {
-    rateLimiter: new SharedRateLimiter(redis, withoutRedis),
+    rateLimiter: new SharedRateLimiter(redis, withoutRedis, clock),
     concurrency,
     get areShared() {
       return redis.isUp;

@@ -1,5 +1,6 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createClient, defineScript } from '@redis/client';
-import { errorCode } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { type Repeating, repeat } from '../lib/repeating.ts';
 
@@ -76,40 +77,50 @@ export type RedisScripts = Pick<ReturnType<typeof clientFor>, keyof typeof scrip
 
 /** An answer that takes longer comes too late: every request waits for one. */
 const ANSWER_WITHIN_MS = 250;
-const LOOK_AGAIN_MS = 500;
+const LOOK_EVERY_MS = 500;
+/** So many looks in a row without an answer, and the connection is given up for another: its peer may have vanished without a word. */
+const LOOKS_UNANSWERED = 4;
 const OPEN_WITHIN_MS = 2_000;
+
+type Client = ReturnType<typeof clientFor>;
 
 /**
  * A connection to Redis that says at once when Redis is away: whoever asks then does not wait. Once an answer failed to come, nobody
- * asks until Redis has answered a look, every half second.
+ * asks until Redis has answered a look, every half second, by doing what it will be asked for.
  */
 export class RedisLink {
-  readonly #client: ReturnType<typeof clientFor>;
+  readonly #url: string;
   readonly #logger: Logger;
   readonly #looking: Repeating;
+  readonly #name = randomUUID();
+  #client: Client;
   #isUp = false;
+  #unanswered = 0;
+  /** Why it is away. */
+  #lastError: Error | null = null;
 
   private constructor(url: string, logger: Logger) {
-    this.#client = clientFor(url);
+    this.#url = url;
     this.#logger = logger;
-    // Each failure to connect is told here, and would end the process with nobody listening.
-    this.#client.on('error', (error: Error) => this.#isAway(error));
-    this.#looking = repeat('Looking for Redis', LOOK_AGAIN_MS, () => this.#look(), logger);
+    this.#client = this.#connect();
+    this.#looking = repeat('Looking for Redis', LOOK_EVERY_MS, () => this.#look(), logger);
   }
 
   /** Resolves once Redis answers, or has not for two seconds: it may come later. */
   static async open(url: string, logger: Logger): Promise<RedisLink> {
     const link = new RedisLink(url, logger);
-    const connected = link.#client.connect().then(() => link.#look());
-    const failed = await within(OPEN_WITHIN_MS, connected).then(
-      () => null,
-      (error: Error) => error,
-    );
-    if (!link.#isUp)
+    const giveUpAt = performance.now() + OPEN_WITHIN_MS;
+    while (!link.#isUp && performance.now() < giveUpAt) {
+      await delay(20);
+      await link.#look();
+    }
+    if (!link.#isUp) {
+      const err = link.#lastError;
       logger.error(
-        { err: failed },
+        { err },
         'Redis does not answer: limits are not shared with other processes until it does',
       );
+    }
     return link;
   }
 
@@ -121,7 +132,7 @@ export class RedisLink {
   async ask(command: (redis: RedisScripts) => Promise<number[]>): Promise<number[] | null> {
     if (!this.#isUp) return null;
     try {
-      return await within(ANSWER_WITHIN_MS, command(this.#client));
+      return await inTime(command(this.#client));
     } catch (error) {
       this.#isAway(error as Error);
       return null;
@@ -134,29 +145,51 @@ export class RedisLink {
     this.#client.destroy();
   }
 
+  #connect(): Client {
+    const client = clientFor(this.#url);
+    // Each failure to connect is told here, and would end the process with nobody listening.
+    client.on('error', (error: Error) => this.#isAway(error));
+    // It tries until it is destroyed.
+    client.connect().catch(() => {});
+    return client;
+  }
+
   async #look(): Promise<void> {
     if (this.#isUp || !this.#client.isReady) return;
+    const client = this.#client;
     try {
-      await within(ANSWER_WITHIN_MS, this.#client.ping());
-    } catch {
+      // Not a mere PING: one that is full, or a replica, answers that and does nothing.
+      await inTime(client.enter(`fovea:look:${this.#name}`, this.#name, 2, LOOK_EVERY_MS));
+    } catch (error) {
+      this.#lastError = error as Error;
+      this.#unanswered += 1;
+      if (this.#unanswered < LOOKS_UNANSWERED) return;
+      this.#unanswered = 0;
+      client.destroy();
+      this.#client = this.#connect();
       return;
     }
+    this.#unanswered = 0;
     this.#isUp = true;
     this.#logger.info('Redis answers: limits are shared with other processes');
   }
 
   #isAway(error: Error): void {
+    this.#lastError = error;
     if (!this.#isUp) return;
     this.#isUp = false;
-    this.#logger.error({ err: error, code: errorCode(error) }, 'Redis does not answer any more');
+    this.#logger.error({ err: error }, 'Redis does not answer any more: limits are not shared until it does');
   }
 }
 
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+async function inTime<T>(work: Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`Redis did not answer within ${ms} ms`)), ms);
+  const refuse = () => late.reject(new Error(`Redis did not answer within ${ANSWER_WITHIN_MS} ms`));
+  // A process that was held up for longer has not read yet what lies there: it does so before the next turn.
+  const timer = setTimeout(() => setImmediate(refuse), ANSWER_WITHIN_MS);
   // Whatever comes of it later is of no use to anybody.
   work.catch(() => {});
+  late.promise.catch(() => {});
   try {
     return await Promise.race([work, late.promise]);
   } finally {

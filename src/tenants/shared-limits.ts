@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Clock } from '../lib/clock.ts';
 import { OverloadedError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { type Repeating, repeat } from '../lib/repeating.ts';
@@ -7,8 +8,8 @@ import { MemoryRateLimiter, type RateLimit, type RateLimiter, type RateVerdict }
 import type { RedisLink } from './redis-link.ts';
 
 /**
- * What holds while Redis is away. `local`: each process keeps the limits by itself, so that N processes admit N times of them at
- * most. `refuse`: nothing is admitted.
+ * What holds while Redis is away. `local`: each process keeps the limits by itself, and its bursts are full at first: N processes
+ * admit N times as much at most as one that begins then. `refuse`: nothing is admitted.
  */
 export type WithoutRedis = 'local' | 'refuse';
 
@@ -16,9 +17,10 @@ export type WithoutRedis = 'local' | 'refuse';
 export class SharedRateLimiter implements RateLimiter {
   readonly #redis: RedisLink;
   readonly #withoutRedis: WithoutRedis;
-  readonly #local = new MemoryRateLimiter();
+  readonly #local: MemoryRateLimiter;
 
-  constructor(redis: RedisLink, withoutRedis: WithoutRedis) {
+  constructor(redis: RedisLink, withoutRedis: WithoutRedis, clock: Clock) {
+    this.#local = new MemoryRateLimiter(clock);
     this.#redis = redis;
     this.#withoutRedis = withoutRedis;
   }

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createLogger } from '../../src/lib/logger.ts';
+import { RedisLink } from '../../src/tenants/redis-link.ts';
 import { GraphqlClient } from '../support/graphql-client.ts';
 import { type OpenServer, openServer } from '../support/open-server.ts';
 import { needsRedis, redisServer, TestRedis } from '../support/redis.ts';
@@ -40,18 +42,24 @@ describe.skipIf(redisServer === null)(`two servers on one Redis (${needsRedis})`
     expect(codes.filter((code) => code !== 'answered')).toEqual(Array(150 - answered).fill('RATE_LIMITED'));
   });
 
-  it('let a plan’s requests in flight in once, not each, and book what they answered', async () => {
-    const tenant = await server.createTenant({ plan: 'Pro' }); // 32 in flight
-    const clients = clientsOf(tenant);
-    const answers = await Promise.all(
-      Array.from({ length: 100 }, (_, n) => clients[n % 2]!.classify({ images: [image, image] })),
-    );
-    const answered = answers.filter(({ data }) => data !== null);
-    const codes = new Set(answers.flatMap(({ errors }) => errors.map(({ extensions }) => extensions.code)));
-    expect(answered.length).toBeGreaterThanOrEqual(32);
-    expect([...codes]).toEqual(['CONCURRENCY_LIMITED']);
-    const { quota } = await tenant.client.data<{ quota: object }>('{ quota { used reserved } }');
-    expect(quota).toEqual({ used: 2 * answered.length, reserved: 0 });
+  it("count what other processes have in flight of a plan's places, and refuse what is beyond", async () => {
+    const { id, client } = await server.createTenant({ plan: 'Pro' }); // 32 in flight
+    const clients = clientsOf(await server.createTenant({ plan: 'Pro' }));
+    const elsewhere = await RedisLink.open(redis.url, createLogger('silent'));
+    try {
+      for (let n = 0; n < 32; n++)
+        await elsewhere.ask((link) => link.enter(`fovea:running:${id}`, `elsewhere ${n}`, 32, 60_000));
+      const refused = await client.classify({ images: image });
+      expect(refused.errors[0]?.extensions.code).toBe('CONCURRENCY_LIMITED');
+      // Others have places of their own.
+      for (const other of clients) expect((await other.classify({ images: image })).errors).toEqual([]);
+      await elsewhere.ask((link) => link.leave(`fovea:running:${id}`, 'elsewhere 7'));
+      expect((await client.classify({ images: image })).errors).toEqual([]);
+      // It has left by itself, or the next would find no place.
+      await expect.poll(async () => (await client.classify({ images: image })).errors).toEqual([]);
+    } finally {
+      await elsewhere.close();
+    }
   });
 
   it('say what they do without it, and go on once it is back', async () => {

@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -190,6 +192,27 @@ describe('refuses', () => {
     const answer = await exported(tenant, 'csv', query as Record<string, string>);
     expect(answer.status).toBe(400);
     expect(((await answer.json()) as { error: string }).error).toContain(message);
+  });
+
+  it('HTTP/1.0, in which a file that was broken off looks like a whole one', async () => {
+    const tenant = await server.createTenant();
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+    socket.write(
+      `GET /usage/events.csv?${new URLSearchParams(span)} HTTP/1.0\r\nAuthorization: Bearer ${tenant.key}\r\n\r\n`,
+    );
+    const answer = await text(socket);
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    expect(answer).toContain('An export is sent by HTTP/1.1 or newer');
+  });
+
+  it('nobody who asks for the head alone, and reads nothing for it', async () => {
+    const tenant = await server.createTenant();
+    const answer = await fetch(`${server.url}/usage/events.csv?${new URLSearchParams(span)}`, {
+      method: 'HEAD',
+      headers: { authorization: `Bearer ${tenant.key}` },
+    });
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get('content-type')).toBe('text/csv; charset=utf-8');
   });
 
   it('a form that there is not', async () => {

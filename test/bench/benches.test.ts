@@ -30,7 +30,10 @@ test('overload ends with one line of JSON whose figures fit each other', { timeo
 });
 
 test('each bench says what it measures, and which options are wrong', async () => {
-  const names = ['batching', 'cold-start', 'fairness', 'noisy-neighbour', 'overhead', 'overload', 'soak'];
+  const names = [
+    ...['batching', 'cold-start', 'fairness', 'metering', 'noisy-neighbour', 'overhead', 'overload'],
+    ...['revocation', 'soak', 'usage-queries'],
+  ];
   for (const name of names)
     expect((await bench(name, '--help')).stdout).toContain(`npm run bench -- ${name}`);
   await expect(bench('overload', '--seconds', 'long')).rejects.toMatchObject({

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/db/embedded.ts';
+import { startEmbeddedPostgres } from '../../src/db/embedded.ts';
+import { Lifetime } from '../../src/lib/lifetime.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { generateApiKey } from '../../src/tenants/key-format.ts';
 import { FoveaWorker } from '../support/fovea-worker.ts';
@@ -16,72 +17,78 @@ import type { CrashPoint, InstrumentedFile } from './crash-points.ts';
 const main = resolve(import.meta.dirname, '../../src/main.ts');
 const hook = resolve(import.meta.dirname, 'crash-hook.ts');
 
-/** How a server's life ended: at the point it was to end at, or where it was when its time was over. */
-export type Death = 'at its point' | 'anywhere' | 'did not start';
+/** How a server's life ended: at the point it was to end at, where it was when its time was over, or of a fault of its own. */
+export type Death = 'at its point' | 'anywhere' | 'by itself' | 'did not start';
+
+export interface CrashStageOptions {
+  readonly servers: number;
+  /** What the servers run in the place of the modules themselves. */
+  readonly modules?: readonly InstrumentedFile[];
+  /** What the folder needs beforehand, and how that is undone at the end, once nothing runs any more. */
+  readonly prepare?: (folder: string) => () => void;
+  /** Leads the servers to the database by another way. */
+  readonly through?: (url: string) => Promise<string>;
+  /** Settings of the servers. */
+  readonly environment?: Record<string, string>;
+}
 
 /** One installation with a database and a worker of its own, and several servers on it, each of which can be told where to die. */
 export class CrashStage {
-  readonly urls: readonly string[];
-  readonly key: string;
-  readonly worker: FoveaWorker;
-  readonly databaseUrl: string;
   readonly folder: string;
+  readonly databaseUrl: string;
+  readonly worker: FoveaWorker;
+  readonly urls: readonly string[];
+  readonly key = generateApiKey().text;
   readonly #environment: Record<string, string>;
-  readonly #postgres: EmbeddedPostgres;
-  readonly #ends: readonly (() => void)[];
+  readonly #lifetime: Lifetime;
 
   private constructor(
     folder: string,
-    postgres: EmbeddedPostgres,
+    databaseUrl: string,
     worker: FoveaWorker,
-    ports: readonly number[],
-    ends: readonly (() => void)[],
+    urls: readonly string[],
     environment: Record<string, string>,
+    lifetime: Lifetime,
   ) {
     this.folder = folder;
-    this.#postgres = postgres;
-    this.#ends = ends;
+    this.databaseUrl = databaseUrl;
     this.worker = worker;
-    this.databaseUrl = postgres.url;
+    this.urls = urls;
     this.#environment = environment;
-    this.urls = ports.map((port) => `http://127.0.0.1:${port}`);
-    this.key = generateApiKey().text;
+    this.#lifetime = lifetime;
   }
 
-  /**
-   * `through`: leads the servers to the database at `url` by another way. `prepare`: what the folder needs before. `environment`: of
-   * the servers.
-   */
-  static async open(
-    servers: number,
-    {
-      modules = [],
-      prepare = () => {},
-      through = async (url) => url,
-      environment = {},
-    }: {
-      modules?: readonly InstrumentedFile[];
-      prepare?: (folder: string) => void;
-      through?: (url: string) => Promise<string>;
-      environment?: Record<string, string>;
-    } = {},
-  ): Promise<CrashStage> {
-    const folder = mkdtempSync(join(tmpdir(), 'fovea-chaos-'));
-    chmodSync(folder, 0o711); // For the user that PostgreSQL runs as where the tests run as root.
-    prepare(folder);
-    const sources = Object.fromEntries(modules.map(({ url, source }) => [url, source]));
-    writeFileSync(join(folder, 'modules.json'), JSON.stringify(sources));
-    // What a commit has answered must survive that its server is ended; that the machine is, nothing here tries.
-    const settings = { fsync: 'off', full_page_writes: 'off' };
-    const postgres = await startEmbeddedPostgres(join(folder, 'database'), createLogger('silent'), {
-      settings,
-    });
-    const ends: (() => void)[] = [];
-    const artifacts = join(folder, 'data/artifacts');
-    const worker = await FoveaWorker.start({ artifacts, atEnd: (end) => ends.push(end) });
-    const ports = await freePorts(servers);
-    const url = await through(postgres.url);
-    return new CrashStage(folder, postgres, worker, ports, ends, { ...environment, DATABASE_URL: url });
+  static async open({
+    servers,
+    modules = [],
+    prepare = () => () => {},
+    through = async (url) => url,
+    environment = {},
+  }: CrashStageOptions): Promise<CrashStage> {
+    const logger = createLogger('silent');
+    const lifetime = new Lifetime(logger);
+    const own = (name: string, close: () => unknown) =>
+      lifetime.own({ name, close: async () => void (await close()) });
+    try {
+      const folder = mkdtempSync(join(tmpdir(), 'fovea-chaos-'));
+      own('folder', () => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
+      chmodSync(folder, 0o711); // For the user that PostgreSQL runs as where the tests run as root.
+      own('preparation', prepare(folder));
+      const sources = Object.fromEntries(modules.map(({ url, source }) => [url, source]));
+      writeFileSync(join(folder, 'modules.json'), JSON.stringify(sources));
+      // What a commit has answered must survive that its server is ended; that the machine is, nothing here tries.
+      const settings = { fsync: 'off', full_page_writes: 'off' };
+      const postgres = await startEmbeddedPostgres(join(folder, 'database'), logger, { settings });
+      own('PostgreSQL', () => postgres.stop());
+      const artifacts = join(folder, 'data/artifacts');
+      const worker = await FoveaWorker.start({ artifacts, atEnd: (end) => own('worker', end) });
+      const urls = (await freePorts(servers)).map((port) => `http://127.0.0.1:${port}`);
+      const settled = { ...environment, DATABASE_URL: await through(postgres.url) };
+      return new CrashStage(folder, postgres.url, worker, urls, settled, lifetime);
+    } catch (error) {
+      await lifetime.close();
+      throw error;
+    }
   }
 
   /** Every point that any server has come by so far. */
@@ -110,6 +117,13 @@ export class CrashStage {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     const ended = exited(child);
+    this.#lifetime.own({
+      name: 'server',
+      close: async () => {
+        child.kill('SIGKILL');
+        await ended;
+      },
+    });
     const isUp = await firstLine(child).then(
       () => true,
       () => false,
@@ -126,7 +140,10 @@ export class CrashStage {
     const server = await this.start(index, point, times);
     const timeIsOver = new AbortController();
     const death = await Promise.race([
-      server.ended.then((how): Death => (how === 'SIGKILL' ? 'at its point' : 'did not start')),
+      server.ended.then((how): Death => {
+        if (how === 'SIGKILL') return 'at its point';
+        return server.isUp ? 'by itself' : 'did not start';
+      }),
       delay(withinMs, 'anywhere' as const, { signal: timeIsOver.signal }).catch((): Death => 'anywhere'),
     ]);
     timeIsOver.abort();
@@ -139,12 +156,13 @@ export class CrashStage {
 
   /**
    * SIGQUIT, PostgreSQL's immediate stop: no transaction is finished, and it recovers when it starts again; SIGINT, its fast one: it
-   * ends in order. It is started again as soon as it has ended.
+   * ends in order. It is started again as soon as it has ended. Answers whether there was one.
    */
-  stopDatabase(signal: 'SIGQUIT' | 'SIGINT'): void {
+  stopDatabase(signal: 'SIGQUIT' | 'SIGINT'): boolean {
     const pidFile = join(this.folder, 'database/postgres/postmaster.pid');
-    if (!existsSync(pidFile)) return; // It is starting.
+    if (!existsSync(pidFile)) return false; // It is starting.
     process.kill(Number(readFileSync(pidFile, 'utf8').split('\n')[0]), signal);
+    return true;
   }
 
   /** Sees every tenant's rows. The caller's to end. */
@@ -160,10 +178,9 @@ export class CrashStage {
     return pool;
   }
 
+  /** Ends all that was started. */
   async close(): Promise<void> {
-    for (const end of this.#ends) end();
-    await this.#postgres.stop();
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 10 });
+    await this.#lifetime.close();
   }
 }
 

@@ -7,6 +7,7 @@ import { Jobs } from '../../src/jobs/jobs.ts';
 import { JobQueue, type Task } from '../../src/jobs/queue.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { createLedgerFixture, type LedgerFixture, reservation } from '../metering/ledger-fixture.ts';
+import { openLossyProxy } from '../support/lossy-proxy.ts';
 
 let fixture: LedgerFixture;
 beforeAll(async () => {
@@ -23,9 +24,10 @@ const addJob = (name: string, payload: object = {}) =>
   fixture.admin.query('SELECT graphile_worker.add_job($1, $2)', [name, payload]);
 const patience = { timeout: 20_000 };
 
-function openQueue(tasks: Record<string, Task>): void {
-  const options = { max: 4, answerWithinMs: 10_000, statementTimeoutMs: null };
-  const pool = openPool(fixture.url, 'fovea_jobs', options);
+function openQueue(tasks: Record<string, Task>, url = fixture.url): void {
+  const options = { max: 4, answerWithinMs: 2_000, statementTimeoutMs: null };
+  const pool = openPool(url, 'fovea_jobs', options);
+  pool.on('connect', (client) => client.on('error', () => {}));
   const queue = new JobQueue(pool, tasks, createLogger('silent'));
   ends.push(async () => {
     await queue.close();
@@ -84,6 +86,39 @@ describe('the queue', () => {
     );
     await addJob('count');
     await expect.poll(() => done, patience).toBe(2);
+  }, 60_000);
+
+  it('ends no process where the database goes away under a job, and goes on once it is back', async () => {
+    const proxy = await openLossyProxy(fixture.url);
+    let failed = 0;
+    let done = 0;
+    openQueue(
+      {
+        fail: {
+          cron: null,
+          run: async () => {
+            failed += 1;
+            proxy.cut(true);
+            throw new Error('the database is away');
+          },
+        },
+        done: {
+          cron: null,
+          run: async () => {
+            done += 1;
+          },
+        },
+      },
+      proxy.url,
+    );
+    ends.push(() => proxy.close());
+    await addJob('fail');
+    await expect.poll(() => failed, patience).toBe(1);
+    // What would end the process ends the run of the tests.
+    await delay(3_000);
+    proxy.cut(false);
+    await addJob('done');
+    await expect.poll(() => done, { timeout: 40_000 }).toBe(1);
   }, 60_000);
 });
 

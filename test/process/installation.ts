@@ -93,18 +93,25 @@ async function firstKey(folder: string): Promise<string> {
   const file = join(folder, 'key');
   try {
     mkdirSync(join(folder, 'making'));
-  } catch {
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     await vi.waitUntil(() => existsSync(file), patience);
     return readFileSync(file, 'utf8');
   }
   const ends: (() => void | Promise<void>)[] = [];
   const place = installationIn(folder, null, (end) => ends.push(end));
-  const { child, ended, key } = await place.start();
-  child.kill('SIGTERM');
-  await ended;
-  writeFileSync(join(folder, 'writing'), key!);
-  renameSync(join(folder, 'writing'), file);
-  return key!;
+  try {
+    const { child, ended, key } = await place.start();
+    child.kill('SIGTERM');
+    await ended;
+    writeFileSync(join(folder, 'writing'), key!);
+    renameSync(join(folder, 'writing'), file);
+    return key!;
+  } catch (error) {
+    for (const end of ends.toReversed()) await end();
+    rmSync(join(folder, 'making'), { recursive: true, force: true }); // For whoever comes next.
+    throw error;
+  }
 }
 
 type AtEnd = (clean: () => void | Promise<void>) => void;

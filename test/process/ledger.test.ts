@@ -46,6 +46,10 @@ it('gives units back, which the tenant sees, and the ledger stays exact', async 
     exitCode: 1,
     stderr: expect.stringContaining('1 units are billed, 2 cannot be given back: name 1 at most.'),
   });
+  const formula = ['--reason', '=HYPERLINK("x")', '--author', 'Ada'];
+  expect(
+    await runCommand(server, 'ledger', 'correct', requestId, '--tenant', name, '--units', '1', ...formula),
+  ).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('--reason: found "="') });
   expect(await correct('half')).toMatchObject({
     exitCode: 2,
     stderr: '--units: found half, wanted a whole number above 0.\n',

@@ -2,12 +2,14 @@
 -- the same hour, day and month, another of negative units says why and by whom. When it was made is in its id, a UUIDv7.
 ALTER TABLE usage_event
   ADD COLUMN corrects uuid,                                      -- the request that was billed; null: this is a request
-  ADD COLUMN reason   text CHECK (length(reason) BETWEEN 1 AND 1000),
-  ADD COLUMN author   text CHECK (length(author) BETWEEN 1 AND 200),
+  ADD COLUMN reason   text,
+  ADD COLUMN author   text,
   DROP CONSTRAINT usage_event_units_check,
+  -- What is there already is looked through by the next migration, which keeps nobody from booking meanwhile.
   ADD CONSTRAINT usage_event_kind CHECK (
     CASE WHEN corrects IS NULL THEN units >= 0 AND reason IS NULL AND author IS NULL
-         ELSE units < 0 AND images = 0 AND errors = 0 AND cached_images = 0 AND reason IS NOT NULL AND author IS NOT NULL END);
+         ELSE units < 0 AND images = 0 AND errors = 0 AND cached_images = 0
+           AND coalesce(length(reason) BETWEEN 1 AND 1000 AND length(author) BETWEEN 1 AND 200, false) END) NOT VALID;
 CREATE INDEX usage_event_corrections ON usage_event (tenant_id, request_id) WHERE corrects IS NOT NULL;
 
 -- Gives `given_back` units of a billed request back. Outcomes: 'corrected', also where this very correction was made before;
