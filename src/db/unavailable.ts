@@ -32,13 +32,17 @@ function meansUnavailable(code: unknown): boolean {
   return typeof code === 'string' && (prismaCodes.has(code) || systemCodes.has(code) || sqlStates.test(code));
 }
 
-/** The driver's and Prisma's own code, and the one that Prisma wraps where plain SQL failed (P2010). */
+/**
+ * The driver's and Prisma's own code, the one that Prisma wraps where plain SQL failed (P2010), and the one of an adapter's error
+ * that Prisma lets through as it is, where a transaction's connection was ended.
+ */
 function codesOf(error: Error): unknown[] {
-  const { code, meta } = error as Error & {
+  const { code, cause, meta } = error as Error & {
     readonly code?: unknown;
+    readonly cause?: { readonly originalCode?: unknown };
     readonly meta?: {
       readonly driverAdapterError?: { readonly cause?: { readonly originalCode?: unknown } };
     };
   };
-  return [code, meta?.driverAdapterError?.cause?.originalCode];
+  return [code, cause?.originalCode, meta?.driverAdapterError?.cause?.originalCode];
 }

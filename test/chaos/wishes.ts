@@ -97,7 +97,8 @@ export class WishfulClients {
   async #askAgain(random: Random): Promise<void> {
     while (!this.#isOver) {
       await delay(200);
-      const wish = this.unanswered[random.below(Math.max(1, this.unanswered.length))];
+      const keyed = this.unanswered.filter(({ key }) => key !== null);
+      const wish = keyed[random.below(Math.max(1, keyed.length))];
       if (wish) await this.#try(wish, random);
     }
   }

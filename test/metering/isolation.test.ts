@@ -45,8 +45,8 @@ test.each(tables)("the application's role does not write %s", async (table) => {
 
 test("the application's role books nothing and makes no partitions", async () => {
   for (const call of [
-    `fovea_reserve('[]')`,
-    `fovea_commit('[]')`,
+    `fovea_reserve(${Array(11).fill("'{}'").join()}, 0)`,
+    `fovea_commit(${Array(14).fill("'{}'").join()}, '{}')`,
     `fovea_release('{}', '{}')`,
     'fovea_sweep_holds(1)',
     "fovea_correct(gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), now(), 1, 'a', 'a')",
