@@ -278,7 +278,11 @@ export async function createJobsContext(
   lifetime.own({ name: 'server', close: () => server.close() });
   return {
     database,
-    listen: async () => ({ url: await listen(server, config), created: null }),
+    async listen() {
+      const url = await listen(server, config);
+      await jobs.started;
+      return { url, created: null };
+    },
   };
 }
 

@@ -1,14 +1,11 @@
 import type pg from 'pg';
 import { Gauge, type Registry } from 'prom-client';
 import type { Database } from '../db/database.ts';
-import { openPool } from '../db/pool.ts';
 import type { Logger } from '../lib/logger.ts';
 import { checkLedger } from '../metering/check.ts';
 import type { Ledger } from '../metering/ledger.ts';
+import { openJobsPool } from './pool.ts';
 import { JobQueue, type Task } from './queue.ts';
-
-const ANSWER_WITHIN_MS = 5_000;
-const CONNECTIONS = 4;
 
 export interface JobsDependencies {
   readonly database: Database;
@@ -36,14 +33,13 @@ export class Jobs {
         },
       },
     };
-    this.#pool = openPool(database.url, 'fovea_jobs', {
-      max: CONNECTIONS,
-      answerWithinMs: ANSWER_WITHIN_MS,
-      statementTimeoutMs: null,
-    });
-    // graphile-worker asks for it; what breaks while it is idle, the pool replaces.
-    this.#pool.on('connect', (client) => client.on('error', () => {}));
+    this.#pool = openJobsPool(database.url);
     this.#queue = new JobQueue(this.#pool, tasks, logger);
+  }
+
+  /** Resolves when they have begun for the first time, or are closed. */
+  get started(): Promise<void> {
+    return this.#queue.started;
   }
 
   /** Whether what is due is done. */

@@ -30,6 +30,7 @@ export class JobQueue {
   readonly #logger: Logger;
   readonly #closing = new AbortController();
   readonly #running: Promise<void>;
+  readonly #started = Promise.withResolvers<void>();
   #runner: Runner | null = null;
 
   /** `pool` connects as fovea_jobs, and stays the caller's to end. */
@@ -40,6 +41,11 @@ export class JobQueue {
     this.#running = this.#keepRunning();
   }
 
+  /** Resolves when it has begun for the first time, or is closed. */
+  get started(): Promise<void> {
+    return this.#started.promise;
+  }
+
   /** Whether jobs are begun. */
   get isRunning(): boolean {
     return this.#runner !== null;
@@ -48,6 +54,7 @@ export class JobQueue {
   /** Begins no more jobs, and settles when those under way are done, or have been waited for. */
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#started.resolve();
     const runner = this.#runner;
     const stopped = Promise.all([runner?.stop(), this.#running]).catch(() => {}); // It has stopped by itself.
     const waited = new AbortController();
@@ -61,6 +68,7 @@ export class JobQueue {
     while (!signal.aborted) {
       try {
         this.#runner = await this.#open();
+        this.#started.resolve();
         if (signal.aborted) await this.#runner.stop();
         await this.#runner.promise;
       } catch (error) {

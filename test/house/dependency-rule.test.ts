@@ -87,6 +87,10 @@ const forbidden: readonly (readonly [importer: string, imported: string])[] = [
   ['graphql', '../config/config.ts'],
   ['graphql', '../commands/start.ts'],
   ['graphql/modules/usage', 'pg'],
+  ['jobs', '../graphql/server.ts'],
+  ['jobs', '../config/config.ts'],
+  ['jobs', '../context.ts'],
+  ['metering', '../jobs/queue.ts'],
 ];
 
 const allowed: readonly (readonly [importer: string, imported: string])[] = [
@@ -107,6 +111,8 @@ const allowed: readonly (readonly [importer: string, imported: string])[] = [
   ['graphql', '../tenants/authenticator.ts'],
   ['graphql/plugins', '../context.ts'],
   ['graphql', 'graphql'],
+  ['jobs', '../metering/ledger.ts'],
+  ['jobs', '../db/pool.ts'],
   ['commands', '../context.ts'],
 ];
 

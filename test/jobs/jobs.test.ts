@@ -3,8 +3,8 @@ import type pg from 'pg';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { openPool } from '../../src/db/pool.ts';
 import { Jobs } from '../../src/jobs/jobs.ts';
+import { openJobsPool } from '../../src/jobs/pool.ts';
 import { JobQueue, type Task } from '../../src/jobs/queue.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { createLedgerFixture, type LedgerFixture, reservation } from '../metering/ledger-fixture.ts';
@@ -35,9 +35,7 @@ async function addJob(name: string, payload: object = {}): Promise<void> {
 }
 
 function openQueue(tasks: Record<string, Task>, url = fixture.url): void {
-  const options = { max: 4, answerWithinMs: 2_000, statementTimeoutMs: null };
-  const pool = openPool(url, 'fovea_jobs', options);
-  pool.on('connect', (client) => client.on('error', () => {}));
+  const pool = openJobsPool(url);
   const queue = new JobQueue(pool, tasks, createLogger('silent'));
   ends.push(async () => {
     await queue.close();
@@ -180,7 +178,7 @@ describe('the jobs', () => {
 describe('the role of the queue', () => {
   let jobs: pg.Pool;
   beforeAll(() => {
-    jobs = openPool(fixture.url, 'fovea_jobs', { max: 1, answerWithinMs: 5_000, statementTimeoutMs: null });
+    jobs = openJobsPool(fixture.url);
   });
   afterAll(() => jobs.end());
 
