@@ -156,8 +156,8 @@ async function apply(client: pg.Client, { name, sql, checksum }: Migration): Pro
 }
 
 /**
- * Lets a login take the serving roles: `appLogin`, or the one that migrates. From PostgreSQL 16 on, whoever creates a role may grant it but is no member of it,
- * so the login that migrates grants itself too.
+ * Lets a login take the serving roles: `appLogin`, or the one that migrates. From PostgreSQL 16 on, whoever creates a role may
+ * grant it but is no member of it, so the login that migrates grants itself too.
  */
 async function grantServingRoles(client: pg.Client, appLogin: string | undefined): Promise<void> {
   const { rows } = await client.query<{ login: string }>(

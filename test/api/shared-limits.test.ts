@@ -67,6 +67,9 @@ describe.skipIf(redisServer === null)(`two servers on one Redis (${needsRedis})`
     expect(await server.metric('fovea_limits_shared')).toBe(1);
     await redis.kill();
     await expect.poll(() => server.metric('fovea_limits_shared'), { timeout: 5_000 }).toBe(0);
+    const ready = await fetch(`${server.url}/health/ready`);
+    expect(ready.status).toBe(503);
+    expect(await ready.json()).toMatchObject({ reason: expect.stringContaining('Redis does not answer') });
     const refused = await client.classify({ images: image });
     expect(refused).toMatchObject({
       status: 503,
@@ -79,6 +82,7 @@ describe.skipIf(redisServer === null)(`two servers on one Redis (${needsRedis})`
     });
     await redis.restart();
     await expect.poll(() => server.metric('fovea_limits_shared'), { timeout: 10_000 }).toBe(1);
+    expect((await fetch(`${server.url}/health/ready`)).status).toBe(200);
     expect((await client.classify({ images: image })).data).not.toBeNull();
     await server.expectExactLedger();
   }, 30_000);

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { examplePicture } from '../support/server.ts';
 import { clientOf, installed, ready } from './installation.ts';
@@ -13,6 +14,8 @@ it('an API that serves, and beside it a process that does what is due', async ()
     `INSERT INTO quota_hold (request_id, tenant_id, meter, period, occurred_at, units, expires_at)
        SELECT gen_random_uuid(), tenant_id, meter, period, now(), 0, now() FROM quota_counter`,
   );
+  // Whoever sweeps does so every second.
+  await delay(2_500);
   expect(await heldRequests(database)).toBe(1);
 
   const jobs = await ready(place.runWith({ FOVEA_ROLE: 'jobs', DATABASE_URL: place.databaseUrl() }, 'start'));
