@@ -161,3 +161,19 @@ test('a closed ledger has answered everyone, and refuses', async () => {
   expect((await Promise.all(commits)).every(({ kind }) => kind === 'booked')).toBe(true);
   await expect(closing.reserve(reservation(tenantId))).rejects.toThrow('closed');
 });
+
+test("a second event of one request is refused by the table itself, were the hold's gate to fail", async () => {
+  const tenantId = await fixture.newTenant();
+  const held = reservation(tenantId);
+  await ledger.reserve(held);
+  await ledger.commit(booking(held));
+  const again = fixture.database.ledger.query(
+    `INSERT INTO usage_event (tenant_id, request_id, occurred_at, operation, model, version, compression, images, errors,
+                              cached_images, units, latency_ms)
+       SELECT tenant_id, request_id, occurred_at, operation, model, version, compression, images, errors, cached_images, units,
+              latency_ms
+         FROM usage_event WHERE request_id = $1`,
+    [held.requestId],
+  );
+  await expect(again).rejects.toMatchObject({ code: '23505' });
+});
