@@ -39,6 +39,7 @@ import { importModel } from './models/import.ts';
 import { ModelRegistry, type ServedModel } from './models/registry.ts';
 import { answerRollouts, SERVER_CONNECTION } from './models/rollout.ts';
 import { RegistrySelection } from './models/selection.ts';
+import { withTrials } from './models/trials.ts';
 import type { FirstBoot } from './tenants/first-boot.ts';
 import { openLimits } from './tenants/limits.ts';
 import { createTenancy } from './tenants/tenancy.ts';
@@ -146,19 +147,15 @@ export async function createContext(
     });
 
   const registry = new ModelRegistry(database, notifications);
-  for (const manifest of builtInModels) {
-    // The operator may have a model of that name and version: no reason not to serve the others.
-    await importModel(manifest, {
-      tenantId: null,
-      database,
-      artifacts,
-      logger,
-      lifetime,
-    }).catch((err) => {
-      if (lifetime.signal.aborted || !(err instanceof OperatorError)) throw err;
-      logger.error({ err, manifest }, 'a built-in model could not be imported');
-    });
-  }
+  await withTrials({ artifacts, lifetime }, async (trials) => {
+    for (const manifest of builtInModels) {
+      // The operator may have a model of that name and version: no reason not to serve the others.
+      await importModel(manifest, { tenantId: null, database, trials, logger }).catch((err) => {
+        if (lifetime.signal.aborted || !(err instanceof OperatorError)) throw err;
+        logger.error({ err, manifest }, 'a built-in model could not be imported');
+      });
+    }
+  });
   answerRollouts(notifications, registry, pool, logger);
 
   const health = new ModelHealth(logger, clock);

@@ -5,6 +5,7 @@ import { withInstallation } from '../../src/commands/installation.ts';
 import { ArtifactStore } from '../../src/inference/artifact-store.ts';
 import { importModel } from '../../src/models/import.ts';
 import { ModelRegistry, type ServedModel } from '../../src/models/registry.ts';
+import { withTrials } from '../../src/models/trials.ts';
 import { progress } from '../service.ts';
 
 const builtIn = fileURLToPath(new URL('../../models/', import.meta.url));
@@ -13,10 +14,12 @@ const builtIn = fileURLToPath(new URL('../../models/', import.meta.url));
 export function importModels(folder: string | null): Promise<ServedModel[]> {
   return withInstallation(async ({ config, database, notifications, logger, lifetime }) => {
     const artifacts = new ArtifactStore(config.artifactsDir);
-    for (const manifest of [builtIn, folder].flatMap(manifestsIn)) {
-      progress(`importing ${manifest}`);
-      await importModel(manifest, { tenantId: null, database, artifacts, logger, lifetime });
-    }
+    await withTrials({ artifacts, lifetime }, async (trials) => {
+      for (const manifest of [builtIn, folder].flatMap(manifestsIn)) {
+        progress(`importing ${manifest}`);
+        await importModel(manifest, { tenantId: null, database, trials, logger });
+      }
+    });
     return new ModelRegistry(database, notifications).all(null);
   });
 }

@@ -6,6 +6,7 @@ import type { ExportTarget } from '../models/export/lay-out.ts';
 import { importModel } from '../models/import.ts';
 import { ModelRegistry, type ServedModel } from '../models/registry.ts';
 import { askForRollout } from '../models/rollout.ts';
+import { withTrials } from '../models/trials.ts';
 import { withInstallation } from './installation.ts';
 import { type OutputOptions, print, table } from './output.ts';
 import { progress } from './progress.ts';
@@ -38,9 +39,15 @@ export async function importManifest(
         `${describe(model)} is stored, but not live: ${servers - loaded} of ${servers} running servers did not load it: ${reason}. Import it again once that is mended.`,
       );
     };
-    const model = await importModel(manifest, {
-      ...{ tenantId, database, artifacts, logger, lifetime, tensorFlow, rollOut, tell },
-    });
+    const model = await withTrials({ artifacts, lifetime, tensorFlow }, (trials) =>
+      importModel(manifest, {
+        ...{ tenantId, database, trials, logger, tell },
+        async rollOut(proven) {
+          await trials.end(); // Its memory is for the servers' workers now.
+          await rollOut(proven);
+        },
+      }),
+    );
     const served = servers === 0 ? 'It is served from the next start on.' : 'It is served.';
     print(options, `Imported ${describe(model)}. ${served}`, { ...asJson(model), servers });
   });

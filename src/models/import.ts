@@ -2,32 +2,27 @@ import { readFile } from 'node:fs/promises';
 import { announce } from '../db/changes.ts';
 import type { Database, Transaction } from '../db/database.ts';
 import type { ArtifactStore } from '../inference/artifact-store.ts';
-import type { TensorFlowChoice } from '../inference/worker/engines/tensorflow/runtime.ts';
 import { OperatorError } from '../lib/errors.ts';
-import type { Lifetime } from '../lib/lifetime.ts';
 import type { Logger } from '../lib/logger.ts';
 import { fitOutput } from './fit-output.ts';
 import { judgeAnswers } from './judge-answers.ts';
 import { parseLabels } from './labels.ts';
 import { type Fault, ManifestError } from './manifest-error.ts';
-import { proveServed, runOriginal } from './prove.ts';
+import { proveServed, runOriginal, type Trial } from './prove.ts';
 import { readManifest } from './read-manifest.ts';
 import { readSource } from './read-source.ts';
 import { type ModelRow, type ServedModel, servedModel } from './served-model.ts';
 import type { SourceModel } from './source-model.ts';
-import { type Trial, withTrialStore } from './trial.ts';
+import type { Trials } from './trials.ts';
 import { type Candidate, findVersion, insertVersion, makeLive, type ProvenGraph } from './version-rows.ts';
 
 export interface ImportOptions {
   /** Whose the model is; null: everybody's. */
   readonly tenantId: string | null;
   readonly database: Database;
-  readonly artifacts: ArtifactStore;
+  /** What the model is tried in. */
+  readonly trials: Trials;
   readonly logger: Logger;
-  /** As the setting FOVEA_TENSORFLOW has it; auto. */
-  readonly tensorFlow?: TensorFlowChoice;
-  /** Ends the process that the model is tried in, where it ends meanwhile. */
-  readonly lifetime?: Pick<Lifetime, 'own'>;
   /**
    * Called before the version goes live: until it settles, the one before answers, and where it throws it goes on to. At once
    * where it is left out.
@@ -49,8 +44,8 @@ interface ReadCandidate extends Candidate {
  * not go live, which now does. Throws a `ManifestError` with every reason not to; the registry is as it was then.
  */
 export async function importModel(manifestPath: string, options: ImportOptions): Promise<ServedModel> {
-  const { database, tenantId, artifacts, logger, lifetime, tensorFlow = 'auto', tell = () => {} } = options;
-  const { rollOut = async () => {} } = options;
+  const { database, tenantId, trials, logger, rollOut = async () => {}, tell = () => {} } = options;
+  const { artifacts, store } = trials;
   const candidate = await readCandidate(manifestPath, tell);
   const { name, version } = candidate.manifest;
   const transact = <T>(work: (tx: Transaction) => Promise<T>) =>
@@ -76,28 +71,26 @@ export async function importModel(manifestPath: string, options: ImportOptions):
   }
   const { externalData, source } = candidate;
   const { files } = source;
-  const row = await withTrialStore(artifacts, async (store) => {
-    for (const { path, sha256 } of files.values()) {
-      tell(`copying ${path}`);
-      await store.putFile(path, sha256);
-    }
-    const trial = { format: source.format, tensorFlow, store, externalData, lifetime, tell };
-    const proven = await proveCandidate(manifestPath, candidate, trial, logger);
-    tell('storing the model');
-    const artifactSha256 = await store.put(proven.artifact);
-    const sizeBytes = [...files.values()].reduce((sum, { bytes }) => sum + bytes, proven.artifact.length);
-    const missing = await missingOf([artifactSha256, ...externalData], artifacts);
-    return transact(async (tx) => {
-      await lockName(tx);
-      const known = await present(tx);
-      const stored =
-        known ?? (await insertVersion(tx, tenantId, candidate, { ...proven, artifactSha256, sizeBytes }));
-      if (!known) await announce(tx, `model:${stored.id}`);
-      // Last, and only what the row names: where the row cannot be written, no file is left that none names.
-      const named = artifactsOf(stored);
-      for (const sha256 of missing) if (named.includes(sha256)) await artifacts.take(store, sha256);
-      return stored;
-    });
+  for (const { path, sha256 } of files.values()) {
+    tell(`copying ${path}`);
+    await store.putFile(path, sha256);
+  }
+  const trial = { trials, format: source.format, externalData, tell };
+  const proven = await proveCandidate(manifestPath, candidate, trial, logger);
+  tell('storing the model');
+  const artifactSha256 = await store.put(proven.artifact);
+  const sizeBytes = [...files.values()].reduce((sum, { bytes }) => sum + bytes, proven.artifact.length);
+  const missing = await missingOf([artifactSha256, ...externalData], artifacts);
+  const row = await transact(async (tx) => {
+    await lockName(tx);
+    const known = await present(tx);
+    const stored =
+      known ?? (await insertVersion(tx, tenantId, candidate, { ...proven, artifactSha256, sizeBytes }));
+    if (!known) await announce(tx, `model:${stored.id}`);
+    // Last, and only what the row names: where the row cannot be written, no file is left that none names.
+    const named = artifactsOf(stored);
+    for (const sha256 of missing) if (named.includes(sha256)) await artifacts.take(store, sha256);
+    return stored;
   });
   if (!(await areStored(row, artifacts))) {
     throw new OperatorError(

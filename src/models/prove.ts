@@ -7,12 +7,19 @@ import { differenceOf, type OriginalAnswers } from './judge-answers.ts';
 import type { Fault } from './manifest-error.ts';
 import { originalTensor, pixelTensor, proofPictures } from './proof-pictures.ts';
 import type { ServedArtifact, SourceModel } from './source-model.ts';
-import { type Run, type Trial, TrialError, tryGraph } from './trial.ts';
+import { type Run, TrialError, type TrialOptions, type Trials } from './trials.ts';
 
 /** What is to be served of a model, shown to answer as the model does. */
 export interface Served extends ServedArtifact {
   /** Why pictures are served one at a time; null: they are not. */
   readonly oneByOne: string | null;
+}
+
+/** What the graphs of one model are tried in. */
+export interface Trial extends Omit<TrialOptions, 'maxBatch'> {
+  readonly trials: Trials;
+  /** Told what is tried: a large model takes its time. */
+  readonly tell: (step: string) => void;
 }
 
 const MOST_AT_ONCE = 8;
@@ -32,7 +39,7 @@ export async function runOriginal(
   const { name } = input;
   const datatype = input.type === 'UINT8' ? 'UINT8' : 'FP32';
   try {
-    return await tryGraph(source.original(), 1, trial, async (run) => {
+    return await trial.trials.try(source.original(), { ...trial, maxBatch: 1 }, async (run) => {
       const pictures: Tensor[][] = [];
       const feed = (picture: Uint8Array) => run(originalTensor({ name, datatype }, [picture], preprocessing));
       const all = proofPictures(preprocessing.width, preprocessing.height);
@@ -121,7 +128,7 @@ async function problemOf(
   const ask = async (run: Run, some: readonly Uint8Array[]) =>
     slicesOf(await run(pixelTensor(inputTensor, some, preprocessing)), some.length);
   try {
-    return await tryGraph(artifact, maxBatch, trial, async (run) => {
+    return await trial.trials.try(artifact, { ...trial, maxBatch }, async (run) => {
       const alone: (readonly Part[])[] = [];
       for (const [index, picture] of pictures.entries()) {
         const [found = []] = await ask(run, [picture]);

@@ -2,7 +2,6 @@ import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/logger.ts';
 import { type ConcurrencyLimiter, MemoryConcurrencyLimiter } from './concurrency-limiter.ts';
 import { MemoryRateLimiter, type RateLimiter } from './rate-limiter.ts';
-import { RedisLink } from './redis-link.ts';
 import { SharedConcurrencyLimiter, SharedRateLimiter, type WithoutRedis } from './shared-limits.ts';
 
 export interface Limits {
@@ -31,6 +30,7 @@ export async function openLimits({ redisUrl, withoutRedis, logger, clock }: Limi
       close: async () => {},
     };
   }
+  const { RedisLink } = await import('./redis-link.ts'); // Reading its client takes a tenth of a start.
   const redis = await RedisLink.open(redisUrl, logger);
   const concurrency = new SharedConcurrencyLimiter(redis, withoutRedis, logger);
   return {

@@ -2,11 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { ArtifactStore } from '../../src/inference/artifact-store.ts';
 import { sharp } from '../../src/inference/images/libvips.ts';
 import { createLogger } from '../../src/lib/logger.ts';
-import { importModel } from '../../src/models/import.ts';
 import { expectBooked } from '../support/booked.ts';
+import { importManifest } from '../support/imported-models.ts';
 import { unreadableOnDarkModel } from '../support/onnx-fixture.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
@@ -24,12 +23,7 @@ beforeAll(async () => {
       ...{ input: { width: 4, height: 4 }, output: { kind: 'logits' }, labels: 'labels.txt' },
     };
     writeFileSync(join(folder, 'manifest.json'), JSON.stringify(manifest));
-    await importModel(join(folder, 'manifest.json'), {
-      tenantId: null,
-      database: server.context.database,
-      artifacts: new ArtifactStore(join(server.dataDir, 'artifacts')),
-      logger,
-    });
+    await importManifest(join(folder, 'manifest.json'), { server });
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -9,6 +9,7 @@ import { ArtifactStore } from '../../src/inference/artifact-store.ts';
 import { outputTensors } from '../../src/inference/variant.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { importModel } from '../../src/models/import.ts';
+import { withTrials } from '../../src/models/trials.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { layOutPublished, publishedClassifiers } from '../support/manifests/published.ts';
 import { sharedData } from '../support/shared-data.ts';
@@ -43,12 +44,9 @@ describe.skipIf(exact === null)(
     it.each(publishedClassifiers)('%s', async (name) => {
       const laidOut = layOutPublished(name)!;
       const artifacts = new ArtifactStore(store);
-      const model = await importModel(laidOut.manifest, {
-        tenantId: null,
-        database,
-        artifacts,
-        logger: createLogger('warn'),
-      }).finally(laidOut.remove);
+      const model = await withTrials({ artifacts }, (trials) =>
+        importModel(laidOut.manifest, { tenantId: null, database, trials, logger: createLogger('warn') }),
+      ).finally(laidOut.remove);
 
       const [variant] = model.variants;
       expect(variant).toMatchObject({ compression: 'NONE', maxBatch: 8, report: null });

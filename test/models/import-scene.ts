@@ -11,6 +11,7 @@ import type { Lifetime } from '../../src/lib/lifetime.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { importModel } from '../../src/models/import.ts';
 import type { ServedModel } from '../../src/models/registry.ts';
+import { withTrials } from '../../src/models/trials.ts';
 import { createTestDatabase } from '../support/database.ts';
 
 /** A database and an artefact store to import into, with what was announced and logged meanwhile. */
@@ -45,10 +46,9 @@ export async function openImportScene(): Promise<ImportScene> {
     announced,
     logged,
     import: (manifestPath, tenantId = null, lifetime) =>
-      importModel(manifestPath, {
-        ...{ tenantId, database, artifacts, logger },
-        ...(lifetime && { lifetime }),
-      }),
+      withTrials({ artifacts, ...(lifetime && { lifetime }) }, (trials) =>
+        importModel(manifestPath, { tenantId, database, trials, logger }),
+      ),
     async createTenant(name) {
       const id = uuidv7();
       await database.asTenant(id, async (tx) => {

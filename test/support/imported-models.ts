@@ -5,6 +5,7 @@ import { ArtifactStore } from '../../src/inference/artifact-store.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { importModel } from '../../src/models/import.ts';
 import type { ServedModel } from '../../src/models/registry.ts';
+import { withTrials } from '../../src/models/trials.ts';
 import { layOutPublished } from './manifests/published.ts';
 import { type MarkerHead, markerModel } from './marker-model.ts';
 import type { TestServer } from './server.ts';
@@ -19,12 +20,10 @@ export function importManifest(
   manifest: string,
   { server: { context, dataDir }, tenantId = null }: Target,
 ): Promise<ServedModel> {
-  return importModel(manifest, {
-    tenantId,
-    database: context.database,
-    artifacts: new ArtifactStore(join(dataDir, 'artifacts')),
-    logger: createLogger('silent'),
-  });
+  const { database } = context;
+  return withTrials({ artifacts: new ArtifactStore(join(dataDir, 'artifacts')) }, (trials) =>
+    importModel(manifest, { tenantId, database, trials, logger: createLogger('silent') }),
+  );
 }
 
 /** Imports a model of the shared data, which must be there. */

@@ -100,6 +100,11 @@ export class OipClient {
     return unloadedOf(body);
   }
 
+  async unload(name: string, signal?: AbortSignal): Promise<void> {
+    const path = `/v2/repository/models/${encodeURIComponent(name)}/unload`;
+    await this.#http.send(path, jsonMessage({}), { signal, maxBytes: MAX_TEXT_BYTES });
+  }
+
   /** What a worker's memory holds. An extension of our own, `fovea_memory`. */
   async memory(signal?: AbortSignal): Promise<WorkerMemory> {
     return parseMemory(parseJson((await this.#get('/v2/memory', signal)).body));

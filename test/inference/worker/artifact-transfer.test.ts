@@ -135,12 +135,13 @@ it('takes so many at once and no more, and waits for none of those it refuses', 
     status: 503,
     body: { error: 'the worker is brought 8 artefacts already: ask again later' },
   });
-  for (const { socket, rest } of begun.slice(1)) socket.end(rest);
+  for (const { socket, rest } of begun.slice(1)) socket.write(rest); // Ended before it is answered, it would have hung up.
   begun[0]!.socket.destroy();
   await vi.waitUntil(() => filesOf(started).filter((name) => name.length === 64).length === 7, {
     timeout: 20_000,
   });
   expect((await http(started.worker.address, 'PUT', pathOf(hashOf(more)), more)).status).toBe(200);
+  for (const { socket } of begun) socket.destroy();
 });
 
 it('does not write again what it has, unless it is damaged', async () => {
