@@ -101,7 +101,7 @@ async function writePieces(folder: string): Promise<{ name: string; sha256: stri
   const tar = spawn(
     'tar',
     [
-      ...['--create', '--gzip', ...left.map((path) => `--exclude=${path}`)],
+      ...['--create', '--use-compress-program=gzip -3', ...left.map((path) => `--exclude=${path}`)],
       ...['-C', root, 'package.json', 'src', 'prisma', 'models', 'bench', ...packages()],
       ...['-C', staged, '.'],
     ],

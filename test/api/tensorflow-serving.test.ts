@@ -32,28 +32,28 @@ const png = async (pixels: Uint8Array, size: { width: number; height: number }) 
 
 const interpreter = python('tensorflow', 'tensorflow_serving', 'grpc');
 
+let serving: ServingLike;
+beforeAll(async () => {
+  if (interpreter === null) return;
+  const shape = [pictures.length, height, width, 3];
+  serving = await startServingLike(interpreter, { shape, data: floats() });
+}, 240_000);
+afterAll(() => serving?.close());
+
 describe.skipIf(interpreter === null).each(['grpc', 'rest'] as const)(
   'through TensorFlow Serving by %s (skipped without tensorflow-cpu and tensorflow-serving-api in Python)',
   (transport) => {
-    let serving: ServingLike;
     let server: TestServer;
     const logged: string[] = [];
     beforeAll(async () => {
-      serving = await startServingLike(interpreter!, {
-        shape: [pictures.length, height, width, 3],
-        data: floats(),
-      });
       const scheme = transport === 'grpc' ? 'tfserving+grpc' : 'tfserving+http';
       const logger = createLogger('warn', { write: (line) => logged.push(line) });
       server = await startServer(
         { FOVEA_WORKERS: `${scheme}://127.0.0.1:${serving[transport]}` },
         { logger },
       );
-    }, 240_000);
-    afterAll(async () => {
-      await server?.close();
-      await serving?.close();
     });
+    afterAll(() => server?.close());
 
     it('the API answers what Keras does when it is asked directly, and books it', async () => {
       // An ONNX model of that name, which takes its pictures another way and answers something else.

@@ -7,7 +7,7 @@ import { CrashStage, type RunningServer } from './crash-stage.ts';
 import { expectBookedOnce, WishfulClients } from './wishes.ts';
 
 /** Servers killed, in all: `FOVEA_TEST_CHAOS_KILLS=1000` is the long run, in which holds are left to expire by themselves. */
-const KILLS = Number(process.env.FOVEA_TEST_CHAOS_KILLS || 20);
+const KILLS = Number(process.env.FOVEA_TEST_CHAOS_KILLS || 50);
 const isLong = KILLS >= 1_000;
 const SERVERS = 3;
 const CLIENTS = 12;
