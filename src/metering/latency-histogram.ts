@@ -30,7 +30,8 @@ export function percentile(counts: readonly number[], quantile: number): number 
   if (total === 0) return null;
   const rank = quantile * total;
   let below = 0;
-  for (const [bucket, count] of counts.entries()) {
+  for (let bucket = 0; bucket < counts.length; bucket++) {
+    const count = counts[bucket]!;
     if (count > 0 && below + count >= rank) {
       const lower = bucket === 0 ? 0 : upperBound(bucket - 1);
       return lower + (upperBound(bucket) - lower) * ((rank - below) / count);
