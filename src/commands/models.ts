@@ -28,23 +28,22 @@ export async function importManifest(
     const tenantId = tenant?.id ?? null;
     const { tensorFlow } = config;
     let servers = 0;
-    const rollOut = async (model: ServedModel) => {
-      tell('waiting for the running servers to load the model');
-      const outcome = await askForRollout(database, notifications, model, ROLLOUT_MS);
-      servers = outcome.servers;
-      if (outcome.loaded === servers) return;
-      const { loaded, reason = `they did not answer within ${ROLLOUT_MS / 1_000} s; their logs say more` } =
-        outcome;
-      throw new OperatorError(
-        `${describe(model)} is stored, but not live: ${servers - loaded} of ${servers} running servers did not load it: ${reason}. Import it again once that is mended.`,
-      );
-    };
     const model = await withTrials({ artifacts, lifetime, tensorFlow }, (trials) =>
       importModel(manifest, {
         ...{ tenantId, database, trials, logger, tell },
         async rollOut(proven) {
           await trials.end(); // Its memory is for the servers' workers now.
-          await rollOut(proven);
+          tell('waiting for the running servers to load the model');
+          const outcome = await askForRollout(database, notifications, proven, ROLLOUT_MS);
+          servers = outcome.servers;
+          if (outcome.loaded === servers) return;
+          const {
+            loaded,
+            reason = `they did not answer within ${ROLLOUT_MS / 1_000} s; their logs say more`,
+          } = outcome;
+          throw new OperatorError(
+            `${describe(proven)} is stored, but not live: ${servers - loaded} of ${servers} running servers did not load it: ${reason}. Import it again once that is mended.`,
+          );
         },
       }),
     );

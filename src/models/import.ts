@@ -45,7 +45,7 @@ interface ReadCandidate extends Candidate {
  */
 export async function importModel(manifestPath: string, options: ImportOptions): Promise<ServedModel> {
   const { database, tenantId, trials, logger, rollOut = async () => {}, tell = () => {} } = options;
-  const { artifacts, store } = trials;
+  const { artifacts } = trials;
   const candidate = await readCandidate(manifestPath, tell);
   const { name, version } = candidate.manifest;
   const transact = <T>(work: (tx: Transaction) => Promise<T>) =>
@@ -71,6 +71,7 @@ export async function importModel(manifestPath: string, options: ImportOptions):
   }
   const { externalData, source } = candidate;
   const { files } = source;
+  const store = await trials.store();
   for (const { path, sha256 } of files.values()) {
     tell(`copying ${path}`);
     await store.putFile(path, sha256);

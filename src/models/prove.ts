@@ -7,7 +7,7 @@ import { differenceOf, type OriginalAnswers } from './judge-answers.ts';
 import type { Fault } from './manifest-error.ts';
 import { originalTensor, pixelTensor, proofPictures } from './proof-pictures.ts';
 import type { ServedArtifact, SourceModel } from './source-model.ts';
-import { type Run, TrialError, type TrialOptions, type Trials } from './trials.ts';
+import { type LoadOptions, type Run, TrialError, type Trials } from './trials.ts';
 
 /** What is to be served of a model, shown to answer as the model does. */
 export interface Served extends ServedArtifact {
@@ -16,11 +16,14 @@ export interface Served extends ServedArtifact {
 }
 
 /** What the graphs of one model are tried in. */
-export interface Trial extends Omit<TrialOptions, 'maxBatch'> {
+export interface Trial extends Pick<LoadOptions, 'format' | 'externalData'> {
   readonly trials: Trials;
   /** Told what is tried: a large model takes its time. */
   readonly tell: (step: string) => void;
 }
+
+/** A graph does not answer as it should; the message says how. */
+class WrongAnswer extends Error {}
 
 const MOST_AT_ONCE = 8;
 
@@ -33,13 +36,13 @@ export async function runOriginal(
   source: SourceModel,
   { input, preprocessing }: InputFit,
   faults: Fault[],
-  trial: Trial,
+  { trials, format, externalData, tell }: Trial,
 ): Promise<OriginalAnswers | null> {
-  trial.tell('trying the graph as it was brought');
+  tell('trying the graph as it was brought');
   const { name } = input;
   const datatype = input.type === 'UINT8' ? 'UINT8' : 'FP32';
   try {
-    return await trial.trials.try(source.original(), { ...trial, maxBatch: 1 }, async (run) => {
+    return await trials.try(source.original(), { format, externalData, maxBatch: 1 }, async (run) => {
       const pictures: Tensor[][] = [];
       const feed = (picture: Uint8Array) => run(originalTensor({ name, datatype }, [picture], preprocessing));
       const all = proofPictures(preprocessing.width, preprocessing.height);
@@ -122,19 +125,19 @@ interface Proof {
 /** Why a graph cannot be served so; null: it can. */
 async function problemOf(
   { artifact, inputTensor, maxBatch }: ServedArtifact,
-  { fit: { preprocessing }, head, wanted, trial }: Proof,
+  { fit: { preprocessing }, head, wanted, trial: { trials, format, externalData } }: Proof,
 ): Promise<string | null> {
   const pictures = proofPictures(preprocessing.width, preprocessing.height);
   const ask = async (run: Run, some: readonly Uint8Array[]) =>
     slicesOf(await run(pixelTensor(inputTensor, some, preprocessing)), some.length);
   try {
-    return await trial.trials.try(artifact, { ...trial, maxBatch }, async (run) => {
+    await trials.try(artifact, { format, externalData, maxBatch }, async (run) => {
       const alone: (readonly Part[])[] = [];
       for (const [index, picture] of pictures.entries()) {
         const [found = []] = await ask(run, [picture]);
         alone.push(head.parts(found));
         const difference = differenceOf(head.parts(wanted[index]!), alone[index]!);
-        if (difference !== null) return `${difference} beside the original graph`;
+        if (difference !== null) throw new WrongAnswer(`${difference} beside the original graph`);
       }
       // An answer must depend neither on whose pictures ride in the same batch nor on its place there.
       for (const order of ordersOf(pictures.length, maxBatch)) {
@@ -144,12 +147,14 @@ async function problemOf(
         );
         for (const [position, found] of together.entries()) {
           const difference = differenceOf(alone[order[position]!]!, head.parts(found));
-          if (difference !== null) return `${difference} where ${order.length} pictures are answered at once`;
+          if (difference !== null)
+            throw new WrongAnswer(`${difference} where ${order.length} pictures are answered at once`);
         }
       }
-      return null;
     });
+    return null;
   } catch (error) {
+    if (error instanceof WrongAnswer) return error.message;
     if (error instanceof TrialError) return `no graph that the worker runs: ${error.message}`;
     throw error;
   }

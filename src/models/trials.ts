@@ -25,10 +25,10 @@ export interface TrialsOptions {
   readonly lifetime?: Pick<Lifetime, 'own'>;
 }
 
-/** How a graph is tried. */
-export interface TrialOptions {
+/** How a graph is loaded. */
+export interface LoadOptions {
   readonly format: ModelFormat;
-  /** SHA-256 of each file of weights that it points to, which `store` holds. */
+  /** SHA-256 of each file of weights that it points to; the store of trials holds them. */
   readonly externalData: readonly string[];
   /** Pictures it is warmed up with. */
   readonly maxBatch: number;
@@ -39,59 +39,62 @@ const ABANDONED_MS = 24 * 60 * 60_000;
 const START_MS = 30_000;
 const PATIENCE_MS = 120_000;
 
-/**
- * Lends `work` what models are tried in before they are imported into `artifacts`, one after the other. What is proven moves
- * there without being copied, and what is not leaves nothing behind. A process that was killed leaves it all, which the next
- * import a day later removes.
- */
+/** Lends `work` what models are tried in before they are imported into `artifacts`, one after the other. */
 export async function withTrials<T>(
   options: TrialsOptions,
   work: (trials: Trials) => Promise<T>,
 ): Promise<T> {
-  const { artifacts } = options;
-  await removeAbandoned(artifacts.dir);
-  const store = await artifacts.beside(PREFIX);
-  const trials = new Trials(store, options);
+  const trials = new Trials(options);
   try {
     return await work(trials);
   } finally {
     await trials.end();
-    await rm(store.dir, { recursive: true, force: true });
   }
 }
 
-/** An empty store, and a worker process that runs what lies there: a graph that takes its process down, or never ends, takes
- * nothing else. */
+/**
+ * A store of its own, and a worker process that runs what lies there: a graph that takes its process down, or never ends, takes
+ * nothing else. Both come when they are first wanted.
+ */
 export class Trials {
-  /** Where what is proven goes. */
   readonly artifacts: ArtifactStore;
-  /** Takes the graphs that are tried, and the files of weights that they point to. */
-  readonly store: ArtifactStore;
   readonly #tensorFlow: TensorFlowChoice;
   readonly #lifetime: Pick<Lifetime, 'own'> | undefined;
+  #store: ArtifactStore | null = null;
   #worker: WorkerProcess | null = null;
 
   /** See `withTrials`. */
-  constructor(store: ArtifactStore, { artifacts, tensorFlow = 'auto', lifetime }: TrialsOptions) {
+  constructor({ artifacts, tensorFlow = 'auto', lifetime }: TrialsOptions) {
     this.artifacts = artifacts;
-    this.store = store;
     this.#tensorFlow = tensorFlow;
     this.#lifetime = lifetime;
   }
 
   /**
-   * Loads a graph for as long as `work` runs. One at a time. Where anything goes wrong, the process it ran in is not used
-   * again. Throws a TrialError for what the graph is to blame for.
+   * Takes the graphs that are tried, and the files of weights that they point to. It lies beside `artifacts`: what is proven moves
+   * there without being copied. A process that was killed leaves it, which the first trial a day later removes.
+   */
+  async store(): Promise<ArtifactStore> {
+    if (this.#store) return this.#store;
+    await removeAbandoned(this.artifacts.dir);
+    this.#store = await this.artifacts.beside(PREFIX);
+    return this.#store;
+  }
+
+  /**
+   * Loads a graph for as long as `work` runs; one at a time. Where anything goes wrong, the process it ran in is not used again.
+   * Throws a TrialError for what the graph is to blame for.
    */
   async try<T>(
     graph: Uint8Array,
-    { format, externalData, maxBatch }: TrialOptions,
+    { format, externalData, maxBatch }: LoadOptions,
     work: (run: Run) => Promise<T>,
   ): Promise<T> {
+    const store = await this.store();
     try {
-      const { client } = await this.#start();
+      const { client } = await this.#running(store);
       const parameters = {
-        sha256: await this.store.put(graph),
+        sha256: await store.put(graph),
         external_data: externalData.join(','),
         format,
         warmup_batch: maxBatch,
@@ -101,20 +104,20 @@ export class Trials {
         const signal = AbortSignal.timeout(PATIENCE_MS);
         return (await blamed(client.infer('model', [input], { signal }))).outputs;
       });
-      // The next one is not to find its memory taken.
-      await client.unload('model', AbortSignal.timeout(PATIENCE_MS));
+      // The next one is not to find its memory taken. What cannot be unloaded goes with its process.
+      await client.unload('model', AbortSignal.timeout(PATIENCE_MS)).catch(() => this.#endWorker());
       return result;
     } catch (error) {
-      await this.end();
+      await this.#endWorker();
       throw error;
     }
   }
 
-  async #start(): Promise<WorkerProcess> {
-    if (this.#worker) return this.#worker;
+  async #running(store: ArtifactStore): Promise<WorkerProcess> {
+    if (this.#worker?.pid != null) return this.#worker;
     const main = fileURLToPath(new URL('../main.ts', import.meta.url));
     const worker = new WorkerProcess([process.execPath, '--disable-warning=ExperimentalWarning', main], {
-      artifacts: this.store.dir,
+      artifacts: store.dir,
       threads: 1,
       // Whether there is room to serve it is for those who serve it to say.
       memoryBytes: machineBytes(),
@@ -132,11 +135,18 @@ export class Trials {
     return worker;
   }
 
-  /** Ends the process. */
-  async end(): Promise<void> {
+  async #endWorker(): Promise<void> {
     const worker = this.#worker;
     this.#worker = null;
     if (worker) await ended(worker);
+  }
+
+  /** Ends the process and removes the store, with what was not proven; until the next trial. */
+  async end(): Promise<void> {
+    await this.#endWorker();
+    const store = this.#store;
+    this.#store = null;
+    if (store) await rm(store.dir, { recursive: true, force: true });
   }
 }
 

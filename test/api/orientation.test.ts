@@ -113,7 +113,7 @@ async function expectFound(pictures: readonly MarkedPicture[], by = finders): Pr
 }
 
 const isMask = ({ head }: { head: MarkerHead }) => head === 'mask-logits';
-/** Each in half of the formats that carry a tag, and by half of the models: all of them see what others wrote, below. */
+/** Each in half of the formats that carry a tag, and by half of the models. */
 const scenes = {
   landscape: {
     upright: { width: 600, height: 450 },

@@ -1,12 +1,12 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { existsSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Lifetime } from '../../src/lib/lifetime.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { readModel, writeModel } from '../../src/models/onnx/model-file.ts';
 import { type ImportScene, openImportScene } from './import-scene.ts';
 import { type ModelFolder, modelFolder, tiny } from './model-folder.ts';
 import { tinyClassifier } from './tiny-classifier.ts';
+import { hasProc, readProc, trialProcesses } from './trial-processes.ts';
 
 let scene: ImportScene;
 
@@ -116,7 +116,7 @@ describe('a graph that cannot be served is refused after a trial in a process of
     expect(await refusal(folder)).toContain(part);
   });
 
-  it.skipIf(!existsSync('/proc/self/status'))(
+  it.skipIf(!hasProc)(
     'that takes its process down: this one lives on, and says so (needs /proc)',
     async () => {
       const refused = refusal({ graph: { head: 'endless' } });
@@ -126,7 +126,7 @@ describe('a graph that cannot be served is refused after a trial in a process of
     },
   );
 
-  it.skipIf(!existsSync('/proc/self/status')).each(['close', 'killNow'] as const)(
+  it.skipIf(!hasProc).each(['close', 'killNow'] as const)(
     'that never ends does not outlive the import: the process is ended by %s (needs /proc)',
     async (end) => {
       const lifetime = new Lifetime(createLogger('silent'));
@@ -136,27 +136,13 @@ describe('a graph that cannot be served is refused after a trial in a process of
       const pid = await trialUnderWay();
       await lifetime[end]();
       await refused;
-      expect(readProc(String(pid), 'status')).toBe('');
+      expect(readProc(pid, 'status')).toBe('');
     },
   );
 });
 
 /** The id of the process that a graph is being tried in, once it was given the graph. */
-async function trialUnderWay(): Promise<number> {
-  for (;;) {
-    for (const pid of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
-      const [, folder] = /--artifacts\0([^\0]*fovea-proof-[^\0]+)/.exec(readProc(pid, 'cmdline')) ?? [];
-      const isOurs = readProc(pid, 'status').includes(`PPid:\t${process.pid}\n`);
-      if (folder !== undefined && isOurs && existsSync(`${folder}/sha256`)) return Number(pid);
-    }
-    await sleep(50);
-  }
-}
-
-function readProc(pid: string, file: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
-  } catch {
-    return ''; // ended meanwhile
-  }
+function trialUnderWay(): Promise<number> {
+  const given = () => trialProcesses().find(({ store }) => existsSync(`${store}/sha256`))?.pid;
+  return vi.waitUntil(given, { timeout: 20_000 });
 }

@@ -100,6 +100,7 @@ export class OipClient {
     return unloadedOf(body);
   }
 
+  /** Content where there is nothing to unload. */
   async unload(name: string, signal?: AbortSignal): Promise<void> {
     const path = `/v2/repository/models/${encodeURIComponent(name)}/unload`;
     await this.#http.send(path, jsonMessage({}), { signal, maxBytes: MAX_TEXT_BYTES });
