@@ -173,7 +173,8 @@ export class CrashStage {
       readFileSync(join(this.folder, 'database/postgres.json'), 'utf8'),
     );
     url.password = superuserPassword;
-    const pool = new pg.Pool({ connectionString: url.href });
+    // A connection that ended by itself would leave its place to a server that is to have none.
+    const pool = new pg.Pool({ connectionString: url.href, idleTimeoutMillis: 0 });
     pool.on('error', () => {}); // The server is ended under it.
     return pool;
   }
