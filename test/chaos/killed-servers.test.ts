@@ -100,7 +100,7 @@ describe(`${KILLS} servers killed at whatever they were waiting for, under load`
 
   it('was what it says', () => {
     process.stdout.write(
-      `${JSON.stringify({ deaths, points: diedAt.size, of: points.length, workerKills, databaseStops, wishes: clients.wishes.length })}\n`,
+      `${JSON.stringify({ deaths, points: diedAt.size, reached: stage.reached.size, of: points.length, workerKills, databaseStops, wishes: clients.wishes.length })}\n`,
     );
     expect(deaths['at its point'] + deaths.anywhere).toBeGreaterThanOrEqual(KILLS);
     expect(deaths['at its point']).toBeGreaterThanOrEqual(KILLS / 2);

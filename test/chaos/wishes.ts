@@ -6,8 +6,24 @@ import { checkLedger } from '../../src/metering/check.ts';
 import { GraphqlClient } from '../support/graphql-client.ts';
 import { examplePicture } from '../support/server.ts';
 
+const asks = {
+  classify: async (client: GraphqlClient, input: Record<string, unknown>) => {
+    const { data, errors } = await client.classify(input);
+    return { receipt: data?.classify.receipt, errors };
+  },
+  detect: async (client: GraphqlClient, input: Record<string, unknown>) => {
+    const { data, errors } = await client.detect({ model: 'shapes-detect', ...input });
+    return { receipt: data?.detect.receipt, errors };
+  },
+  segment: async (client: GraphqlClient, input: Record<string, unknown>) => {
+    const { data, errors } = await client.segment({ model: 'shapes-segment', ...input });
+    return { receipt: data?.segment.receipt, errors };
+  },
+};
+
 /** What a client wants to know, over all the times that it asks for it. */
 export interface Wish {
+  readonly operation: keyof typeof asks;
   /** null: whenever it asks again, that is another request. */
   readonly key: string | null;
   readonly images: readonly { readonly base64: string }[];
@@ -78,6 +94,8 @@ export class WishfulClients {
       const keyed = random.chance(0.5);
       const [least = 1, ...others] = keyed ? IMAGES.keyed : IMAGES.unkeyed;
       const wish: Wish = {
+        // Mostly the cheapest: the others are for the ways that it does not go.
+        operation: random.chance(0.9) ? 'classify' : random.chance(0.5) ? 'detect' : 'segment',
         key: keyed ? `${this.#name} ${this.wishes.length}` : null,
         images: Array.from(
           { length: least + random.below(others.length + 1) },
@@ -113,13 +131,13 @@ export class WishfulClients {
   async #fateOf(wish: Wish, client: GraphqlClient): Promise<Fate> {
     const key = wish.key === null ? {} : { idempotencyKey: wish.key };
     try {
-      const { data, errors } = await client.classify({
+      const { receipt, errors } = await asks[wish.operation](client, {
         images: wish.images,
         timeoutMs: this.#timeoutMs,
         ...key,
       });
-      if (data) {
-        wish.answer = data.classify.receipt;
+      if (receipt) {
+        wish.answer = receipt;
         this.#answered += 1;
         return 'answered';
       }
