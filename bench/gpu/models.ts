@@ -14,12 +14,12 @@ const builtIn = fileURLToPath(new URL('../../models/', import.meta.url));
 export function importModels(folder: string | null): Promise<ServedModel[]> {
   return withInstallation(async ({ config, database, notifications, logger, lifetime }) => {
     const artifacts = new ArtifactStore(config.artifactsDir);
-    await withTrials({ artifacts, lifetime }, async (trials) => {
-      for (const manifest of [builtIn, folder].flatMap(manifestsIn)) {
-        progress(`importing ${manifest}`);
-        await importModel(manifest, { tenantId: null, database, trials, logger });
-      }
-    });
+    for (const manifest of [builtIn, folder].flatMap(manifestsIn)) {
+      progress(`importing ${manifest}`);
+      await withTrials({ artifacts, lifetime }, (trials) =>
+        importModel(manifest, { tenantId: null, database, trials, logger }),
+      );
+    }
     return new ModelRegistry(database, notifications).all(null);
   });
 }

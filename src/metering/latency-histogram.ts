@@ -30,6 +30,7 @@ export function percentile(counts: readonly number[], quantile: number): number 
   if (total === 0) return null;
   const rank = quantile * total;
   let below = 0;
+  // By index: a chart has thousands of these, and entries() makes an array of each count.
   for (let bucket = 0; bucket < counts.length; bucket++) {
     const count = counts[bucket]!;
     if (count > 0 && below + count >= rank) {

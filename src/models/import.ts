@@ -8,7 +8,7 @@ import { fitOutput } from './fit-output.ts';
 import { judgeAnswers } from './judge-answers.ts';
 import { parseLabels } from './labels.ts';
 import { type Fault, ManifestError } from './manifest-error.ts';
-import { proveServed, runOriginal, type Trial } from './prove.ts';
+import { type ModelOnTrial, proveServed, runOriginal } from './prove.ts';
 import { readManifest } from './read-manifest.ts';
 import { readSource } from './read-source.ts';
 import { type ModelRow, type ServedModel, servedModel } from './served-model.ts';
@@ -141,7 +141,7 @@ async function readCandidate(manifestPath: string, tell: (step: string) => void)
 async function proveCandidate(
   manifestPath: string,
   { manifest, labels, source }: ReadCandidate,
-  trial: Trial,
+  trial: ModelOnTrial,
   logger: Logger,
 ): Promise<ProvenGraph> {
   const faults: Fault[] = [];

@@ -16,7 +16,7 @@ export interface Served extends ServedArtifact {
 }
 
 /** What the graphs of one model are tried in. */
-export interface Trial extends Pick<LoadOptions, 'format' | 'externalData'> {
+export interface ModelOnTrial extends Pick<LoadOptions, 'format' | 'externalData'> {
   readonly trials: Trials;
   /** Told what is tried: a large model takes its time. */
   readonly tell: (step: string) => void;
@@ -36,7 +36,7 @@ export async function runOriginal(
   source: SourceModel,
   { input, preprocessing }: InputFit,
   faults: Fault[],
-  { trials, format, externalData, tell }: Trial,
+  { trials, format, externalData, tell }: ModelOnTrial,
 ): Promise<OriginalAnswers | null> {
   tell('trying the graph as it was brought');
   const { name } = input;
@@ -67,7 +67,7 @@ export async function proveServed(
   head: Head,
   wanted: OriginalAnswers['pictures'],
   faults: Fault[],
-  trial: Trial,
+  trial: ModelOnTrial,
 ): Promise<Served | null> {
   const most = largestBatch(fit, head, wanted, faults);
   if (most === null) return null;
@@ -119,7 +119,7 @@ interface Proof {
   readonly fit: InputFit;
   readonly head: Head;
   readonly wanted: OriginalAnswers['pictures'];
-  readonly trial: Trial;
+  readonly trial: ModelOnTrial;
 }
 
 /** Why a graph cannot be served so; null: it can. */

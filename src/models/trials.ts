@@ -9,6 +9,7 @@ import type { ModelFormat } from '../inference/variant.ts';
 import type { TensorFlowChoice } from '../inference/worker/engines/tensorflow/runtime.ts';
 import { machineBytes } from '../inference/worker/memory-budget.ts';
 import type { Lifetime } from '../lib/lifetime.ts';
+import { oneAtATime } from '../lib/one-at-a-time.ts';
 
 /** The graph on trial does not load, run or end; the message says how. */
 export class TrialError extends Error {}
@@ -38,6 +39,7 @@ const PREFIX = 'fovea-proof-';
 const ABANDONED_MS = 24 * 60 * 60_000;
 const START_MS = 30_000;
 const PATIENCE_MS = 120_000;
+const UNLOAD_MS = 10_000;
 
 /** Lends `work` what models are tried in before they are imported into `artifacts`, one after the other. */
 export async function withTrials<T>(
@@ -60,7 +62,8 @@ export class Trials {
   readonly artifacts: ArtifactStore;
   readonly #tensorFlow: TensorFlowChoice;
   readonly #lifetime: Pick<Lifetime, 'own'> | undefined;
-  #store: ArtifactStore | null = null;
+  readonly #inTurn = oneAtATime();
+  #store: Promise<ArtifactStore> | null = null;
   #worker: WorkerProcess | null = null;
 
   /** See `withTrials`. */
@@ -74,18 +77,30 @@ export class Trials {
    * Takes the graphs that are tried, and the files of weights that they point to. It lies beside `artifacts`: what is proven moves
    * there without being copied. A process that was killed leaves it, which the first trial a day later removes.
    */
-  async store(): Promise<ArtifactStore> {
-    if (this.#store) return this.#store;
-    await removeAbandoned(this.artifacts.dir);
-    this.#store = await this.artifacts.beside(PREFIX);
+  store(): Promise<ArtifactStore> {
+    this.#store ??= removeAbandoned(this.artifacts.dir).then(() => this.artifacts.beside(PREFIX));
     return this.#store;
   }
 
   /**
-   * Loads a graph for as long as `work` runs; one at a time. Where anything goes wrong, the process it ran in is not used again.
-   * Throws a TrialError for what the graph is to blame for.
+   * Loads a graph for as long as `work` runs, which may be twice; one graph at a time. Where anything goes wrong, the process it ran
+   * in is not used again. Throws a TrialError for what the graph is to blame for.
    */
-  async try<T>(
+  try<T>(graph: Uint8Array, options: LoadOptions, work: (run: Run) => Promise<T>): Promise<T> {
+    return this.#inTurn(async () => {
+      const isFirst = this.#worker === null;
+      try {
+        return await this.#tryOnce(graph, options, work);
+      } catch (error) {
+        const isLost = error instanceof TrialError && error.cause instanceof WorkerLostError;
+        if (isFirst || !isLost) throw error;
+        // The graphs before it may have left the process such that it died: now it has one of its own.
+        return await this.#tryOnce(graph, options, work);
+      }
+    });
+  }
+
+  async #tryOnce<T>(
     graph: Uint8Array,
     { format, externalData, maxBatch }: LoadOptions,
     work: (run: Run) => Promise<T>,
@@ -105,7 +120,7 @@ export class Trials {
         return (await blamed(client.infer('model', [input], { signal }))).outputs;
       });
       // The next one is not to find its memory taken. What cannot be unloaded goes with its process.
-      await client.unload('model', AbortSignal.timeout(PATIENCE_MS)).catch(() => this.#endWorker());
+      await client.unload('model', AbortSignal.timeout(UNLOAD_MS)).catch(() => this.#endWorker());
       return result;
     } catch (error) {
       await this.#endWorker();
@@ -142,11 +157,14 @@ export class Trials {
   }
 
   /** Ends the process and removes the store, with what was not proven; until the next trial. */
-  async end(): Promise<void> {
-    await this.#endWorker();
-    const store = this.#store;
-    this.#store = null;
-    if (store) await rm(store.dir, { recursive: true, force: true });
+  end(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#endWorker();
+      const made = this.#store;
+      this.#store = null;
+      const store = await made?.catch(() => null); // Whoever asked for it has heard why there is none.
+      if (store) await rm(store.dir, { recursive: true, force: true });
+    });
   }
 }
 
@@ -169,11 +187,13 @@ async function blamed<T>(call: Promise<T>): Promise<T> {
   try {
     return await call;
   } catch (error) {
-    if (error instanceof OipError) throw new TrialError(withoutSource(error.message));
+    if (error instanceof OipError) throw new TrialError(withoutSource(error.message), { cause: error });
     if (error instanceof WorkerLostError)
-      throw new TrialError(`a graph that ended the process it was tried in (${error.message})`);
+      throw new TrialError(`a graph that ended the process it was tried in (${error.message})`, {
+        cause: error,
+      });
     if (error instanceof DOMException && error.name === 'TimeoutError')
-      throw new TrialError(`a graph that was not done after ${PATIENCE_MS / 1000} s`);
+      throw new TrialError(`a graph that was not done after ${PATIENCE_MS / 1000} s`, { cause: error });
     throw error;
   }
 }

@@ -30,7 +30,7 @@ export async function openLimits({ redisUrl, withoutRedis, logger, clock }: Limi
       close: async () => {},
     };
   }
-  const { RedisLink } = await import('./redis-link.ts'); // Reading its client takes a tenth of a start.
+  const { RedisLink } = await import('./redis-link.ts'); // Its client is much to read, for a start that needs none.
   const redis = await RedisLink.open(redisUrl, logger);
   const concurrency = new SharedConcurrencyLimiter(redis, withoutRedis, logger);
   return {

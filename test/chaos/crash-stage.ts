@@ -173,7 +173,7 @@ export class CrashStage {
       readFileSync(join(this.folder, 'database/postgres.json'), 'utf8'),
     );
     url.password = superuserPassword;
-    // A connection that ended by itself would leave its place to a server that is to have none.
+    // Where others are to have all connections, one of these that ended when idle would leave its place to the server.
     const pool = new pg.Pool({ connectionString: url.href, idleTimeoutMillis: 0 });
     pool.on('error', () => {}); // The server is ended under it.
     return pool;

@@ -103,7 +103,7 @@ describe(`${KILLS} servers killed at whatever they were waiting for, under load`
       `${JSON.stringify({ deaths, points: diedAt.size, reached: stage.reached.size, of: points.length, workerKills, databaseStops, wishes: clients.wishes.length })}\n`,
     );
     expect(deaths['at its point'] + deaths.anywhere).toBeGreaterThanOrEqual(KILLS);
-    expect(deaths['at its point']).toBeGreaterThanOrEqual(KILLS / 2);
+    expect(deaths['at its point']).toBeGreaterThanOrEqual(KILLS / 4);
     expect(deaths['by itself']).toBe(0);
     expect(databaseStops).toBeGreaterThan(0);
   });

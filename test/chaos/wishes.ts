@@ -152,12 +152,18 @@ export class WishfulClients {
   }
 }
 
-/** By request: how many of its images were answered. */
-export async function bookedRequests(database: pg.Pool): Promise<Map<string, number>> {
-  const { rows } = await database.query<{ id: string; images: number }>(
-    'SELECT request_id AS id, images FROM usage_event',
+/** What was booked of a request, or should have been. */
+export interface Booked {
+  readonly operation: string;
+  readonly images: number;
+}
+
+/** By request. */
+export async function bookedRequests(database: pg.Pool): Promise<Map<string, Booked>> {
+  const { rows } = await database.query<Booked & { id: string }>(
+    'SELECT request_id AS id, operation, images FROM usage_event',
   );
-  return new Map(rows.map(({ id, images }) => [id, images]));
+  return new Map(rows.map(({ id, operation, images }) => [id, { operation, images }]));
 }
 
 /**
@@ -167,19 +173,24 @@ export async function bookedRequests(database: pg.Pool): Promise<Map<string, num
 export async function expectBookedOnce(
   database: pg.Pool,
   wishes: readonly Wish[],
-  before: ReadonlyMap<string, number> = new Map(),
+  before: ReadonlyMap<string, Booked> = new Map(),
 ): Promise<void> {
   const booked = await bookedRequests(database);
-  const answered = new Map(wishes.map(({ answer, images }) => [answer!.requestId, images.length]));
+  const answered = new Map(
+    wishes.map(({ answer, operation, images }): [string, Booked] => [
+      answer!.requestId,
+      { operation: operation.toUpperCase(), images: images.length },
+    ]),
+  );
   expect(answered.size).toBe(wishes.length);
-  expect([...answered].filter(([id, images]) => booked.get(id) !== images)).toEqual([]);
+  for (const [id, wanted] of answered) expect(booked.get(id)).toEqual(wanted);
 
   const unheard = [...booked].filter(([id]) => !answered.has(id) && !before.has(id));
   for (const count of [...IMAGES.keyed, ...IMAGES.unkeyed]) {
     const lost = wishes
       .filter(({ key, images }) => key === null && images.length === count)
       .reduce((sum, wish) => sum + wish.lost, 0);
-    expect(unheard.filter(([, images]) => images === count).length).toBeLessThanOrEqual(lost);
+    expect(unheard.filter(([, { images }]) => images === count).length).toBeLessThanOrEqual(lost);
   }
   expect(await checkLedger(database)).toEqual([]);
 }

@@ -63,8 +63,52 @@ describe('graphs that are tried', () => {
       expect(trialProcesses()).toEqual([]);
       expect(await answerOf(trials, meanModel(size, 1))).toEqual([8, 8, 8]);
       expect(trialProcesses()[0]!.pid).not.toBe(used!.pid);
+      // So it is where it is not the graph that fails, but whoever judges its answers.
+      const judge = () => trials.try(meanModel(size, 1), onnx, () => Promise.reject(new Error('wrong')));
+      await expect(judge()).rejects.toThrow('wrong');
+      expect(trialProcesses()).toEqual([]);
     });
   });
+
+  it.skipIf(!hasProc)(
+    'have a second try where one before may have spoilt their process (needs /proc)',
+    async () => {
+      await withTrials({ artifacts: freshArtifacts() }, async (trials) => {
+        const killed: number[] = [];
+        const dying = (graph: Uint8Array, deaths: number) =>
+          trials.try(graph, onnx, async (run) => {
+            const [{ pid } = { pid: 0 }] = trialProcesses();
+            if (killed.length < deaths) {
+              killed.push(pid);
+              process.kill(pid, 'SIGKILL');
+            }
+            return (await run(plain(8))).length;
+          });
+        // The first one of a process has nobody else to blame.
+        await expect(dying(meanModel(size, 1), 1)).rejects.toThrow('ended the process it was tried in');
+        await answerOf(trials, meanModel(size, 1));
+        expect(await dying(meanModel(size, 2), 2)).toBe(1);
+        expect(new Set(killed).size).toBe(2);
+        await answerOf(trials, meanModel(size, 1));
+        await expect(dying(meanModel(size, 2), 4)).rejects.toThrow('ended the process it was tried in');
+      });
+    },
+  );
+
+  it.skipIf(!hasProc)(
+    'that have passed lose nothing where they cannot be unloaded (needs /proc)',
+    async () => {
+      await withTrials({ artifacts: freshArtifacts() }, async (trials) => {
+        const passed = await trials.try(meanModel(size, 1), onnx, async (run) => {
+          const answered = await run(plain(8));
+          process.kill(trialProcesses()[0]!.pid, 'SIGKILL');
+          return answered.length;
+        });
+        expect(passed).toBe(1);
+        expect(await answerOf(trials, meanModel(size, 2))).toEqual([16, 16, 16]);
+      });
+    },
+  );
 });
 
 it('where nothing is tried, nothing is written; what was tried and not taken is removed', async () => {
