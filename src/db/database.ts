@@ -14,8 +14,15 @@ export interface Database {
   /** Plain SQL as `fovea_ledger`: holds, counters, events and roll-ups alone. For `src/metering`. */
   readonly ledger: pg.Pool;
 
-  /** Runs `work` in one transaction that sees and writes the rows of `tenantId`, and public ones. */
-  asTenant<T>(tenantId: string, work: (tx: Transaction) => Promise<T>): Promise<T>;
+  /**
+   * Runs `work` in one transaction that sees and writes the rows of `tenantId`, and public ones. With `oneSnapshot` all that it reads
+   * is as it was at one moment.
+   */
+  asTenant<T>(
+    tenantId: string,
+    work: (tx: Transaction) => Promise<T>,
+    options?: { oneSnapshot?: boolean },
+  ): Promise<T>;
   /** Runs `work` with no tenant: it sees and writes public rows alone. For the operator's command line. */
   asOperator<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
   /**
@@ -49,19 +56,23 @@ export function openDatabase(
   const inTransaction = <T>(
     settings: { tenant?: string; presented?: string },
     work: (tx: Transaction) => Promise<T>,
+    oneSnapshot = false,
   ): Promise<T> =>
-    prisma.$transaction(async (tx) => {
-      // The third argument makes both settings end with the transaction, so that a pooled connection carries nothing over.
-      await tx.$executeRaw`SELECT set_config('fovea.tenant', ${settings.tenant ?? ''}, true),
-                                  set_config('fovea.presented', ${settings.presented ?? ''}, true)`;
-      return work(tx);
-    });
+    prisma.$transaction(
+      async (tx) => {
+        // The third argument makes both settings end with the transaction, so that a pooled connection carries nothing over.
+        await tx.$executeRaw`SELECT set_config('fovea.tenant', ${settings.tenant ?? ''}, true),
+                                    set_config('fovea.presented', ${settings.presented ?? ''}, true)`;
+        return work(tx);
+      },
+      oneSnapshot ? { isolationLevel: 'RepeatableRead' } : {},
+    );
 
   return {
     url,
     app,
     ledger,
-    asTenant: (tenant, work) => inTransaction({ tenant }, work),
+    asTenant: (tenant, work, { oneSnapshot } = {}) => inTransaction({ tenant }, work, oneSnapshot),
     asOperator: (work) => inTransaction({}, work),
     presenting: (presented, work) => inTransaction({ presented }, work),
     async close() {

@@ -1,4 +1,4 @@
-import type { Database } from '../db/database.ts';
+import type { Database, Transaction } from '../db/database.ts';
 import { Prisma } from '../db/generated/client.ts';
 import { BadUserInputError } from '../lib/errors.ts';
 import { isWholeDays, limitBuckets, type Span, type UsageBucket, wholeBuckets } from './buckets.ts';
@@ -37,7 +37,7 @@ interface SumRow {
   images: number;
   units: number;
   errors: number;
-  /** Counts by bucket, with commas between; nothing where nothing was counted. */
+  /** Counts by bucket, those of a `BucketRange`, with commas between; nothing where nothing was counted. */
   latency: string;
 }
 
@@ -51,13 +51,24 @@ interface PointRow extends SumRow {
 
 const hourly = Prisma.sql`usage_hourly`;
 const daily = Prisma.sql`usage_daily`;
-// A sum a bucket, spelled out: an aggregate of arrays takes two to five times as long. `fovea_sum`, since the built-in sum of
-// bigints is numeric. They come as one text and the others as doubles: of each bigint Prisma makes a BigInt.
-const histogram = Array.from({ length: bucketCount }, (_, n) => `fovea_sum(latency[${n + 1}])`).join();
+// As doubles: of each bigint Prisma makes a BigInt. `fovea_sum`, since the built-in sum of bigints is numeric.
 const sums = Prisma.sql`
   coalesce(fovea_sum(requests), 0)::float8 AS requests, coalesce(fovea_sum(images), 0)::float8 AS images,
-  coalesce(fovea_sum(units), 0)::float8 AS units, coalesce(fovea_sum(errors), 0)::float8 AS errors,
-  array_to_string(ARRAY[${Prisma.raw(histogram)}], ',', '') AS latency`;
+  coalesce(fovea_sum(units), 0)::float8 AS units, coalesce(fovea_sum(errors), 0)::float8 AS errors`;
+
+/** Buckets of latency, by their subscripts in the tables. */
+interface BucketRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+const allBuckets: BucketRange = { first: 1, last: bucketCount };
+
+/** A sum a bucket, spelled out: an aggregate of arrays takes two to five times as long. All as one text, for the same reason as `sums`. */
+function histogramOf({ first, last }: BucketRange): Prisma.Sql {
+  const counts = Array.from({ length: last - first + 1 }, (_, n) => `fovea_sum(latency[${first + n}])`);
+  return Prisma.raw(`array_to_string(ARRAY[${counts.join()}], ',', '') AS latency`);
+}
 
 /** Points of one answer at most: some two megabytes. */
 const mostPoints = 10_000;
@@ -78,18 +89,25 @@ export class UsageReader {
     const span = wholeBuckets({ from, to }, bucket);
     limitBuckets(span, bucket);
     const by = new Set(groupBy);
-    const rows = await this.#database.asTenant(
-      tenantId,
-      (tx) => tx.$queryRaw<PointRow[]>`
+    const read = async (tx: Transaction) => {
+      // The days' histograms have every bucket that the hours' have, in a tenth of the rows; most of 69 are empty in all of them.
+      const [range] = await tx.$queryRaw<BucketRange[]>`
+        SELECT coalesce(min(array_lower(latency, 1)), 1) AS first, coalesce(max(array_upper(latency, 1)), 1) AS last
+        FROM usage_daily
+        WHERE tenant_id = ${tenantId}::uuid AND start >= date_trunc('day', ${span.from}, 'UTC') AND start < ${span.to}`;
+      const points = await tx.$queryRaw<PointRow[]>`
         SELECT date_trunc(${bucket.toLowerCase()}, start, 'UTC') AS start,
                CASE WHEN ${by.has('API_KEY')} THEN api_key_id END AS api_key_id,
                CASE WHEN ${by.has('OPERATION')} THEN operation END AS operation,
                CASE WHEN ${by.has('MODEL')} THEN model END AS model,
-               CASE WHEN ${by.has('COMPRESSION')} THEN compression END AS compression, ${sums}
+               CASE WHEN ${by.has('COMPRESSION')} THEN compression END AS compression,
+               ${sums}, ${histogramOf(range!)}
         FROM ${bucket === 'HOUR' ? hourly : daily}
         WHERE tenant_id = ${tenantId}::uuid AND start >= ${span.from} AND start < ${span.to}
-        GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5 LIMIT ${mostPoints + 1}`,
-    );
+        GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5 LIMIT ${mostPoints + 1}`;
+      return [range!, points] as const;
+    };
+    const [buckets, rows] = await this.#database.asTenant(tenantId, read, { oneSnapshot: true });
     if (rows.length > mostPoints) {
       throw new BadUserInputError(
         `From "from" to "to" there are more than ${mostPoints} points of usage, at most so many are answered: ` +
@@ -102,7 +120,7 @@ export class UsageReader {
       ...(by.has('OPERATION') && { operation: row.operation }),
       ...(by.has('MODEL') && { model: row.model }),
       ...(by.has('COMPRESSION') && { compression: row.compression }),
-      ...numbers(row),
+      ...numbers(row, buckets),
     }));
   }
 
@@ -113,16 +131,16 @@ export class UsageReader {
       tenantId,
       // Both tables say the same of whole days, the daily one in a tenth of the rows.
       (tx) => tx.$queryRaw<SumRow[]>`
-        SELECT ${sums} FROM ${isWholeDays(span) ? daily : hourly}
+        SELECT ${sums}, ${histogramOf(allBuckets)} FROM ${isWholeDays(span) ? daily : hourly}
         WHERE tenant_id = ${tenantId}::uuid AND api_key_id = ${apiKeyId}::uuid
           AND start >= ${span.from} AND start < ${span.to}`,
     );
-    return { start: span.from, apiKeyId, ...numbers(row!) };
+    return { start: span.from, apiKeyId, ...numbers(row!, allBuckets) };
   }
 }
 
-function numbers({ requests, images, units, errors, latency }: SumRow) {
-  const counts = latency.split(',').map(Number);
+function numbers({ requests, images, units, errors, latency }: SumRow, { first }: BucketRange) {
+  const counts = (','.repeat(first - 1) + latency).split(',').map(Number);
   return {
     ...{ requests, images, units, errors },
     p50Ms: percentile(counts, 0.5),
