@@ -10,10 +10,10 @@ import { clientOf, type Installation, installed, patience, pidOf } from './insta
 
 const GIB = 2 ** 30;
 
-/** The model of 300 million parameters takes minutes; else a quarter of it. */
+/** The model of 300 million parameters takes minutes; else one of a fifteenth. */
 const size = isThorough
   ? ({ name: 'large', millions: 300, needs: 10 * GIB, shardBytes: GIB / 2 } as const)
-  : ({ name: 'base', millions: 80, needs: 4 * GIB, shardBytes: GIB / 8 } as const);
+  : ({ name: 'small', millions: 20, needs: GIB, shardBytes: GIB / 32 } as const);
 
 /** What keeps this machine from holding two such models at once; null: nothing. */
 function lacking(): string | null {

@@ -32,8 +32,8 @@ export interface VisionTransformer {
 
 /** Measures that are published. */
 export const visionTransformers = {
-  /** ViT-B/16: 86 million parameters. */
-  base: { picture: 224, patch: 16, width: 768, layers: 12, heads: 12, classes: 1_000 },
+  /** ViT-S/16: 22 million parameters. */
+  small: { picture: 224, patch: 16, width: 384, layers: 12, heads: 6, classes: 1_000 },
   /** ViT-L/16: 304 million parameters. */
   large: { picture: 224, patch: 16, width: 1_024, layers: 24, heads: 16, classes: 1_000 },
 };
