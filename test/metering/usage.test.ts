@@ -3,7 +3,7 @@ import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BadUserInputError } from '../../src/lib/errors.ts';
 import { checkLedger } from '../../src/metering/check.ts';
-import { bucketOf } from '../../src/metering/latency-histogram.ts';
+import { bucketOf, upperBound } from '../../src/metering/latency-histogram.ts';
 import type { Booking, Ledger } from '../../src/metering/ledger.ts';
 import { UsageReader } from '../../src/metering/usage.ts';
 import { booking, createLedgerFixture, type LedgerFixture, reservation } from './ledger-fixture.ts';
@@ -36,6 +36,23 @@ async function book(tenantId: string, ms: number, fields: Partial<Booking> = {})
   expect((await ledger.commit(booked)).kind).toBe('booked');
   return booked;
 }
+
+test.each([0.5, 1.5, 20, 5_000, 500_000])(
+  'a latency of %d ms by itself is told within its own bucket, by hours and by days',
+  async (latencyMs) => {
+    const tenantId = await fixture.newTenant();
+    await book(tenantId, hour, { latencyMs });
+    const bucket = bucketOf(latencyMs);
+    for (const size of ['HOUR', 'DAY'] as const) {
+      const span = { from: at(0), to: at(day), bucket: size, groupBy: [] };
+      const [point] = await usage.usage(tenantId, span);
+      for (const told of [point!.p50Ms!, point!.p95Ms!]) {
+        expect(told).toBeGreaterThan(bucket === 0 ? 0 : upperBound(bucket - 1));
+        expect(told).toBeLessThanOrEqual(upperBound(bucket));
+      }
+    }
+  },
+);
 
 describe('2,000 random bookings', () => {
   const pick = <T>(options: readonly T[]) => options[Math.floor(Math.random() * options.length)]!;
