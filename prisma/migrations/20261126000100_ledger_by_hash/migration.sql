@@ -1,6 +1,6 @@
--- A batch of the ledger costs the same for each of its rows, however many tenants it has: it comes as arrays, a column each, and
--- tables are read by an array of keys and joined by hash; what has an idempotency key is looked up by itself. Nested loops are off
--- but for that: with an array among its conditions, each turn of one begins by sorting that array.
+-- A batch of the ledger costs the same for each of its rows, however many tenants it has: it comes as arrays, a column each, every
+-- table is read once, by an array of keys, and joined by hash. Nested loops are off throughout: with an array among its conditions,
+-- each turn of one begins by sorting that array.
 
 -- Sums of bigints as bigints: the built-in sum of them is numeric, and several times as slow. Too large a sum is an error.
 CREATE AGGREGATE fovea_sum(bigint) (SFUNC = int8pl, STYPE = bigint, COMBINEFUNC = int8pl, PARALLEL = SAFE);
