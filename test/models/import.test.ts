@@ -5,6 +5,7 @@ import { readModel } from '../../src/models/onnx/model-file.ts';
 import { meanModel } from '../support/onnx-fixture.ts';
 import { type ImportScene, openImportScene } from './import-scene.ts';
 import { modelFolder } from './model-folder.ts';
+import { hasProc, trialProcesses } from './trial-processes.ts';
 
 let scene: ImportScene;
 
@@ -84,6 +85,25 @@ describe('an imported model', () => {
     expect(model.variants[0]!.maxBatch).toBe(1);
     expect(scene.logged.join()).toContain('where 8 pictures are answered at once');
   });
+
+  it.skipIf(!hasProc)(
+    'is not tried again in a process in which a graph of it answered wrongly (needs /proc)',
+    async () => {
+      const processes = new Set<number>();
+      const look = setInterval(() => {
+        for (const { pid } of trialProcesses()) processes.add(pid);
+      }, 20);
+      try {
+        await scene.import(modelFolder({ ...named('lonely-again'), graph: { head: 'batch mean' } }));
+        expect(processes.size).toBeGreaterThan(1);
+        processes.clear();
+        await scene.import(modelFolder(named('right-at-once')));
+        expect(processes.size).toBe(1);
+      } finally {
+        clearInterval(look);
+      }
+    },
+  );
 
   it('with large pictures is given as many at once as fit into a request', async () => {
     const labels = 'red\ngreen\nblue\n';
