@@ -9,16 +9,26 @@ const root = resolve(import.meta.dirname, '../..');
 /** Two at each `await`: before what is awaited begins, and after it has ended. */
 export type CrashPoint = `${string} ${'before' | 'after'}`;
 
-export interface InstrumentedFile {
-  /** Of the module that is replaced. */
+/** A module that is run in the place of one of the repository's. */
+export interface ReplacedModule {
+  /** Of that one. */
   readonly url: string;
-  /** JavaScript that calls `__crashPoint(point)` at each of its points. */
+  /** JavaScript. */
   readonly source: string;
+}
+
+/** It calls `__crashPoint(point)` at each of its points. */
+export interface InstrumentedModule extends ReplacedModule {
   readonly points: readonly CrashPoint[];
 }
 
+/** `source` in the place of the module at `path`, below the repository's root. */
+export function replaceModule(path: string, source: string): ReplacedModule {
+  return { url: pathToFileURL(join(root, path)).href, source };
+}
+
 /** The modules at `paths`, files or folders below the repository's root, with a point at each `await` of theirs. */
-export function instrument(paths: readonly string[]): InstrumentedFile[] {
+export function instrument(paths: readonly string[]): InstrumentedModule[] {
   return paths
     .flatMap((path) => (path.endsWith('.ts') ? [join(root, path)] : modulesIn(join(root, path))))
     .map((file) => instrumentOne(file))
@@ -32,7 +42,7 @@ function modulesIn(folder: string): string[] {
     .sort();
 }
 
-function instrumentOne(file: string): InstrumentedFile {
+function instrumentOne(file: string): InstrumentedModule {
   // Types become blanks, so that nothing moves.
   const code = stripTypeScriptTypes(readFileSync(file, 'utf8'));
   const awaits = awaitsIn(parse(code, { ecmaVersion: 'latest', sourceType: 'module' }), '');

@@ -12,24 +12,27 @@ import { createLogger } from '../../src/lib/logger.ts';
 import { generateApiKey } from '../../src/tenants/key-format.ts';
 import { FoveaWorker } from '../support/fovea-worker.ts';
 import { exited, firstLine } from '../support/processes.ts';
-import type { CrashPoint, InstrumentedFile } from './crash-points.ts';
+import type { CrashPoint, ReplacedModule } from './crash-points.ts';
 
 const main = resolve(import.meta.dirname, '../../src/main.ts');
 const hook = resolve(import.meta.dirname, 'crash-hook.ts');
 
-/** How a server's life ended: at the point it was to end at, where it was when its time was over, or of a fault of its own. */
-export type Death = 'at its point' | 'anywhere' | 'by itself' | 'did not start';
+/**
+ * How a server's life ended: at the point it was to end at, where it was when its time was over, in order when it was asked to, or
+ * of a fault of its own.
+ */
+export type Death = 'at its point' | 'anywhere' | 'in order' | 'by itself' | 'did not start';
 
 export interface CrashStageOptions {
   readonly servers: number;
   /** What the servers run in the place of the modules themselves. */
-  readonly modules?: readonly InstrumentedFile[];
+  readonly modules?: readonly ReplacedModule[];
   /** What the folder needs beforehand, and how that is undone at the end, once nothing runs any more. */
   readonly prepare?: (folder: string) => () => void;
   /** Leads the servers to the database by another way. */
   readonly through?: (url: string) => Promise<string>;
-  /** Settings of the servers. */
-  readonly environment?: Record<string, string>;
+  /** Settings of a server, by its number. */
+  readonly environment?: (server: number) => Record<string, string>;
 }
 
 /** One installation with a database and a worker of its own, and several servers on it, each of which can be told where to die. */
@@ -39,7 +42,7 @@ export class CrashStage {
   readonly worker: FoveaWorker;
   readonly urls: readonly string[];
   readonly key = generateApiKey().text;
-  readonly #environment: Record<string, string>;
+  readonly #environment: (server: number) => Record<string, string>;
   readonly #lifetime: Lifetime;
 
   private constructor(
@@ -47,7 +50,7 @@ export class CrashStage {
     databaseUrl: string,
     worker: FoveaWorker,
     urls: readonly string[],
-    environment: Record<string, string>,
+    environment: (server: number) => Record<string, string>,
     lifetime: Lifetime,
   ) {
     this.folder = folder;
@@ -63,7 +66,7 @@ export class CrashStage {
     modules = [],
     prepare = () => () => {},
     through = async (url) => url,
-    environment = {},
+    environment = () => ({}),
   }: CrashStageOptions): Promise<CrashStage> {
     const logger = createLogger('silent');
     const lifetime = new Lifetime(logger);
@@ -77,14 +80,15 @@ export class CrashStage {
       const sources = Object.fromEntries(modules.map(({ url, source }) => [url, source]));
       writeFileSync(join(folder, 'modules.json'), JSON.stringify(sources));
       // What a commit has answered must survive that its server is ended; that the machine is, nothing here tries.
-      const settings = { fsync: 'off', full_page_writes: 'off' };
-      const postgres = await startEmbeddedPostgres(join(folder, 'database'), logger, { settings });
+      const unsynced = { fsync: 'off', full_page_writes: 'off' };
+      const postgres = await startEmbeddedPostgres(join(folder, 'database'), logger, { settings: unsynced });
       own('PostgreSQL', () => postgres.stop());
       const artifacts = join(folder, 'data/artifacts');
       const worker = await FoveaWorker.start({ artifacts, atEnd: (end) => own('worker', end) });
       const urls = (await freePorts(servers)).map((port) => `http://127.0.0.1:${port}`);
-      const settled = { ...environment, DATABASE_URL: await through(postgres.url) };
-      return new CrashStage(folder, postgres.url, worker, urls, settled, lifetime);
+      const DATABASE_URL = await through(postgres.url);
+      const settings = (server: number) => ({ DATABASE_URL, ...environment(server) });
+      return new CrashStage(folder, postgres.url, worker, urls, settings, lifetime);
     } catch (error) {
       await lifetime.close();
       throw error;
@@ -105,11 +109,11 @@ export class CrashStage {
       FOVEA_CRASH_REACHED: join(this.folder, 'reached'),
       ...(point && { FOVEA_CRASH_AT: point, FOVEA_CRASH_TIMES: String(times) }),
       FOVEA_DATA_DIR: join(this.folder, 'data'),
-      ...this.#environment,
       FOVEA_WORKERS: this.worker.address,
       FOVEA_INIT_API_KEY: this.key,
       FOVEA_LOG_LEVEL: 'fatal',
       PORT: new URL(this.urls[index]!).port,
+      ...this.#environment(index),
     };
     const flags = ['--disable-warning=ExperimentalWarning', '--import', hook];
     const child = spawn(process.execPath, [...flags, main, 'start', '--json'], {
@@ -135,23 +139,24 @@ export class CrashStage {
     };
   }
 
-  /** Starts a server that is to die at `point`, and resolves when it has died, there or, after `withinMs`, anywhere. */
-  async runToDeath(index: number, point: CrashPoint, times: number, withinMs: number): Promise<Death> {
+  /**
+   * Starts a server that is to die when it comes by `point` for the `times`-th time, and resolves when it has died: after
+   * `livesMs` it is killed wherever it is or, where `endsMs` is not null, asked to end and killed if it has not by then.
+   */
+  async runToDeath(index: number, { point, times, livesMs, endsMs }: Life): Promise<Death> {
     const server = await this.start(index, point, times);
-    const timeIsOver = new AbortController();
-    const death = await Promise.race([
-      server.ended.then((how): Death => {
-        if (how === 'SIGKILL') return 'at its point';
-        return server.isUp ? 'by itself' : 'did not start';
-      }),
-      delay(withinMs, 'anywhere' as const, { signal: timeIsOver.signal }).catch((): Death => 'anywhere'),
-    ]);
-    timeIsOver.abort();
-    if (death === 'anywhere') {
-      server.kill();
-      await server.ended;
+    let end = await within(livesMs, server.ended);
+    if (end === 'SIGKILL') return 'at its point';
+    if (end !== undefined) return server.isUp ? 'by itself' : 'did not start';
+    if (endsMs !== null) {
+      server.kill('SIGTERM');
+      end = await within(endsMs, server.ended);
+      if (end === 'SIGKILL') return 'at its point';
+      if (end !== undefined) return end === 0 ? 'in order' : 'by itself';
     }
-    return death;
+    server.kill();
+    await server.ended;
+    return 'anywhere';
   }
 
   /**
@@ -161,7 +166,9 @@ export class CrashStage {
   stopDatabase(signal: 'SIGQUIT' | 'SIGINT'): boolean {
     const pidFile = join(this.folder, 'database/postgres/postmaster.pid');
     if (!existsSync(pidFile)) return false; // It is starting.
-    process.kill(Number(readFileSync(pidFile, 'utf8').split('\n')[0]), signal);
+    const pid = Number(readFileSync(pidFile, 'utf8').split('\n')[0]);
+    if (pid === 0) return false; // It is being written.
+    process.kill(pid, signal);
     return true;
   }
 
@@ -191,6 +198,22 @@ export interface RunningServer {
   /** Its exit code, or the signal that ended it. */
   readonly ended: Promise<number | string | null>;
   kill(signal?: NodeJS.Signals): void;
+}
+
+export interface Life {
+  readonly point: CrashPoint;
+  readonly times: number;
+  readonly livesMs: number;
+  readonly endsMs: number | null;
+}
+
+/** undefined: it was not there within `ms`. */
+async function within<T>(ms: number, awaited: Promise<T>): Promise<T | undefined> {
+  const over = new AbortController();
+  const late = delay(ms, undefined, { signal: over.signal }).catch(() => undefined);
+  const value = await Promise.race([awaited, late]);
+  over.abort();
+  return value;
 }
 
 async function freePorts(count: number): Promise<number[]> {

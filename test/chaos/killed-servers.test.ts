@@ -1,24 +1,36 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { randomFrom } from '../../models/shapes/generator/random.ts';
-import { type CrashPoint, instrument } from './crash-points.ts';
+import { type Random, randomFrom } from '../../models/shapes/generator/random.ts';
+import { GraphqlClient } from '../support/graphql-client.ts';
+import { SpoiltWorker } from '../support/spoilt-worker.ts';
+import { type CrashPoint, instrument, replaceModule } from './crash-points.ts';
 import { CrashStage, type RunningServer } from './crash-stage.ts';
-import { expectBookedOnce, WishfulClients } from './wishes.ts';
+import {
+  allSortsOfPictures,
+  makeMoody,
+  mintToken,
+  openPictureHost,
+  refuseRowsNowAndThen,
+  watchAll,
+} from './hardships.ts';
+import { expectBookedOnce, type Picture, WishfulClients } from './wishes.ts';
 
 /** Servers killed, in all: `FOVEA_TEST_CHAOS_KILLS=1000` is the long run, in which holds are left to expire by themselves. */
 const KILLS = Number(process.env.FOVEA_TEST_CHAOS_KILLS || 50);
 const isLong = KILLS >= 1_000;
 const SERVERS = 3;
-const CLIENTS = 12;
+const CLIENTS = 8;
 const TIMEOUT_MS = 1_000;
 /** A hold's: its request's time and HOLD_OUTLIVES_DEADLINE_MS. */
 const TTL_MS = TIMEOUT_MS + 30_000;
 /** A server that has not come by its point by then is killed wherever it is. */
 const LIVES_MS = 3_000;
-/** So many kills of servers to one of the worker, and to one immediate stop of PostgreSQL. */
-const KILLS_A_WORKER = 12;
-const KILLS_A_DATABASE = 20;
+/** Of servers whose time is over, every other one is asked to end, and killed where it has not within less than this. */
+const ENDS_MS = 1_500;
+/** So many lives of servers to one of the worker, and to one immediate stop of PostgreSQL. */
+const LIVES_A_WORKER = 12;
+const LIVES_A_DATABASE = 20;
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 240_000 + KILLS * 20_000 });
 
 /** All that runs from the reservation of a request to its answer. */
@@ -29,65 +41,114 @@ const modules = instrument([
   'src/graphql/plugins',
   'src/graphql/modules/inference',
   'src/graphql/http-app.ts',
+  'src/tenants/token-budget.ts',
   'src/lib/or-aborted.ts',
   'src/lib/tracing/span.ts',
 ]);
 const points = modules.flatMap((module) => module.points);
+/** So that pictures are fetched from this machine. */
+const everyAddressIsPublic = replaceModule(
+  'src/lib/address.ts',
+  'export const isPublicAddress = () => true;',
+);
+
+/** One server keeps no results; one traces, though nobody listens there. */
+const settings = [{ FOVEA_CACHE_BYTES: '0' }, { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' }, {}];
+/** What a client may be told: its deadline, a token that has nothing left, the database away, and a row that it refused. */
+const CLEAR = ['DEADLINE_EXCEEDED', 'FORBIDDEN', 'OVERLOADED', 'INTERNAL_SERVER_ERROR'];
+
+/** One that was reached: every other time one that nobody has died at, while there is any. */
+function choosePoint(
+  reached: ReadonlySet<CrashPoint>,
+  diedAt: ReadonlySet<CrashPoint>,
+  random: Random,
+): CrashPoint {
+  const all = Array.from(reached);
+  const survived = all.filter((point) => !diedAt.has(point));
+  const choices = survived.length > 0 && random.chance(0.5) ? survived : all;
+  return choices[random.below(choices.length)]!;
+}
 
 describe(`${KILLS} servers killed at whatever they were waiting for, under load`, () => {
+  const cleanUps: (() => void | Promise<void>)[] = [];
   let stage: CrashStage;
   let database: pg.Pool;
+  let moody: SpoiltWorker;
+  let pictures: readonly Picture[];
   let clients: WishfulClients;
-  const deaths = { 'at its point': 0, anywhere: 0, 'by itself': 0, 'did not start': 0 };
+  const deaths = { 'at its point': 0, anywhere: 0, 'in order': 0, 'by itself': 0, 'did not start': 0 };
   const diedAt = new Set<CrashPoint>();
   let databaseStops = 0;
   let workerKills = 0;
 
   beforeAll(async () => {
-    stage = await CrashStage.open({ servers: SERVERS, modules });
+    const host = await openPictureHost();
+    cleanUps.push(() => host.close());
+    stage = await CrashStage.open({
+      servers: SERVERS,
+      modules: [...modules, everyAddressIsPublic],
+      environment: (server) => ({
+        FOVEA_WORKERS: [moody, stage.worker].map(({ address }) => address).join(),
+        ...settings[server],
+      }),
+    });
+    cleanUps.push(() => stage.close());
+    moody = await SpoiltWorker.before(stage.worker.address, (end) => cleanUps.push(end));
     database = stage.superuser();
+    cleanUps.push(() => database.end());
     // Installs itself, and shows which points requests come by.
     const first = await startAll();
-    clients = new WishfulClients(stage, { name: 'wish', count: CLIENTS, timeoutMs: TIMEOUT_MS });
+    const client = new GraphqlClient(stage.urls[0]!, stage.key);
+    pictures = await allSortsOfPictures(client, host.pictureUrl);
+    clients = new WishfulClients(stage, {
+      name: 'wish',
+      count: CLIENTS,
+      timeoutMs: TIMEOUT_MS,
+      pictures,
+      clientTokens: [await mintToken(client, 1_000_000), await mintToken(client, 1)],
+      areImpatient: true,
+    });
+    cleanUps.push(() => clients.stop());
+    await refuseRowsNowAndThen(database);
+    const random = randomFrom(KILLS);
+    const ends = [makeMoody(moody, random), watchAll(stage.urls)];
+    cleanUps.push(...ends);
     await delay(3_000);
-    for (const server of first) server.kill();
+    for (const server of first) server.kill('SIGTERM');
     await Promise.all(first.map(({ ended }) => ended));
 
-    const random = randomFrom(KILLS);
-    let queue: CrashPoint[] = [];
-    const nextPoint = (): CrashPoint => {
-      if (queue.length === 0) queue = Array.from(stage.reached);
-      const [point] = queue.splice(random.below(queue.length), 1);
-      return point!;
-    };
-    let begun = 0;
+    let lives = 0;
+    const isOver = () =>
+      deaths['at its point'] + deaths.anywhere >= KILLS ||
+      deaths['by itself'] + deaths['did not start'] >= KILLS;
     let disturbances = Promise.resolve();
     await Promise.all(
       Array.from({ length: SERVERS }, async (_, index) => {
-        while (begun < KILLS) {
-          begun += 1;
-          const point = nextPoint();
-          const death = await stage.runToDeath(index, point, 1 + random.below(8), LIVES_MS);
-          deaths[death] += 1;
-          // While PostgreSQL recovers nobody can start.
-          if (death === 'did not start' && deaths[death] < KILLS) begun -= 1;
-          if (death === 'at its point') diedAt.add(point);
-          if (begun % KILLS_A_WORKER === 0) {
+        while (!isOver()) {
+          lives += 1;
+          if (lives % LIVES_A_WORKER === 0) {
             workerKills += 1;
             disturbances = disturbances.then(() => stage.worker.restart());
           }
-          if (begun % KILLS_A_DATABASE === 0) {
-            databaseStops += Number(stage.stopDatabase('SIGQUIT'));
-          }
+          if (lives % LIVES_A_DATABASE === 0) databaseStops += Number(stage.stopDatabase('SIGQUIT'));
+          const point = choosePoint(stage.reached, diedAt, random);
+          const death = await stage.runToDeath(index, {
+            point,
+            times: random.chance(0.5) ? 1 : 1 + random.below(8),
+            livesMs: LIVES_MS,
+            endsMs: random.chance(0.5) ? random.below(ENDS_MS) : null,
+          });
+          deaths[death] += 1;
+          if (death === 'at its point') diedAt.add(point);
         }
       }),
     );
     await disturbances;
+    for (const end of ends) await end();
     await clients.stop();
   });
   afterAll(async () => {
-    await database?.end();
-    await stage?.close();
+    for (const clean of cleanUps.reverse()) await clean();
   });
 
   async function startAll(): Promise<RunningServer[]> {
@@ -99,13 +160,25 @@ describe(`${KILLS} servers killed at whatever they were waiting for, under load`
   }
 
   it('was what it says', () => {
-    process.stdout.write(
-      `${JSON.stringify({ deaths, points: diedAt.size, reached: stage.reached.size, of: points.length, workerKills, databaseStops, wishes: clients.wishes.length })}\n`,
-    );
+    const survived = points.filter((point) => !diedAt.has(point));
+    const figures = {
+      deaths,
+      points: diedAt.size,
+      of: points.length,
+      workerKills,
+      databaseStops,
+      wishes: clients.wishes.length,
+      refusals: Array.from(clients.refusals),
+      survived,
+      unreached: points.filter((point) => !stage.reached.has(point)),
+    };
+    process.stdout.write(`${JSON.stringify(figures)}\n`);
     expect(deaths['at its point'] + deaths.anywhere).toBeGreaterThanOrEqual(KILLS);
     expect(deaths['at its point']).toBeGreaterThanOrEqual(KILLS / 4);
     expect(deaths['by itself']).toBe(0);
     expect(databaseStops).toBeGreaterThan(0);
+    expect(moody.spoilt).toBeGreaterThan(0);
+    if (isLong) expect(survived).toEqual([]);
   });
 
   it('left holds that are gone when their time is over, and five seconds', async () => {
@@ -121,7 +194,31 @@ describe(`${KILLS} servers killed at whatever they were waiting for, under load`
     await Promise.all(survivors.map(({ ended }) => ended));
   });
 
+  it('told clients what became of their requests, and no more', () => {
+    expect([...clients.refusals].filter((code) => !CLEAR.includes(String(code)))).toEqual([]);
+    expect(clients.refusals).toContain('INTERNAL_SERVER_ERROR');
+    const told = clients.wishes.flatMap((wish) =>
+      wish.pictures.map((picture, n) => ({ picture, code: wish.answer!.codes[n] })),
+    );
+    for (const picture of pictures) {
+      const codes = new Set(told.filter((each) => each.picture === picture).map(({ code }) => code));
+      expect(codes).toContain(picture.code);
+      // Where the other worker was away, nonsense could not be told from the model's answer.
+      const others = [picture.code, ...(picture.code === null ? ['INFERENCE_FAILED'] : [])];
+      expect([...codes].filter((code) => !others.includes(code!))).toEqual([]);
+    }
+  });
+
   it('lost nothing that was answered, booked nothing twice that has a key, and left sums that agree', async () => {
     await expectBookedOnce(database, clients.wishes);
+  });
+
+  it('took from client tokens no less than what was answered to them', async () => {
+    // It may be more: whoever dies, or is not told whether it has booked, leaves what it has taken to nobody.
+    const { rows } = await database.query<{ spent: number }>(
+      'SELECT sum(spent)::int AS spent FROM client_token',
+    );
+    expect(clients.unitsOfTokens).toBeGreaterThan(1);
+    expect(rows[0]!.spent).toBeGreaterThanOrEqual(clients.unitsOfTokens);
   });
 });

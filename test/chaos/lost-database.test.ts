@@ -84,6 +84,7 @@ async function survives({ name, lose, bringBack, lasts }: Loss): Promise<void> {
   await database.query('UPDATE quota_hold SET expires_at = now()');
   await clients.askForTheRest();
   await expectBookedOnce(database, clients.wishes, before);
+  for (const { answer, pictures } of clients.wishes) expect(answer?.codes).toEqual(pictures.map(() => null));
 }
 
 it(`${OUTAGE_MS / 1_000} seconds without a network to the database: every request is answered or told so, none is answered unbooked`, () =>

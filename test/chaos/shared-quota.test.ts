@@ -23,7 +23,7 @@ let database: pg.Pool;
 let picture: { base64: string };
 beforeAll(async () => {
   // What the cache answers costs as much here, and takes no worker's time.
-  stage = await CrashStage.open({ servers: SERVERS, environment: { FOVEA_CACHED_UNITS: 'full' } });
+  stage = await CrashStage.open({ servers: SERVERS, environment: () => ({ FOVEA_CACHED_UNITS: 'full' }) });
   servers = [await stage.start(0)];
   for (let index = 1; index < SERVERS; index++) servers.push(await stage.start(index));
   database = stage.superuser();

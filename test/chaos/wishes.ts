@@ -2,43 +2,82 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { expect } from 'vitest';
 import { type Random, randomFrom } from '../../models/shapes/generator/random.ts';
+import type { ImageSource } from '../../src/inference/images/source.ts';
 import { checkLedger } from '../../src/metering/check.ts';
-import { GraphqlClient } from '../support/graphql-client.ts';
+import { GraphqlClient, type ReceiptData, type SendOptions } from '../support/graphql-client.ts';
 import { examplePicture } from '../support/server.ts';
 
+interface Told {
+  readonly results: readonly object[];
+  readonly receipt: ReceiptData;
+}
+
 const asks = {
-  classify: async (client: GraphqlClient, input: Record<string, unknown>) => {
-    const { data, errors } = await client.classify(input);
-    return { receipt: data?.classify.receipt, errors };
+  classify: async (client: GraphqlClient, input: Record<string, unknown>, options: SendOptions) => {
+    const { data, errors } = await client.classify(input, options);
+    return { told: data?.classify, errors };
   },
-  detect: async (client: GraphqlClient, input: Record<string, unknown>) => {
-    const { data, errors } = await client.detect({ model: 'shapes-detect', ...input });
-    return { receipt: data?.detect.receipt, errors };
+  detect: async (client: GraphqlClient, input: Record<string, unknown>, options: SendOptions) => {
+    const { data, errors } = await client.detect({ model: 'shapes-detect', ...input }, options);
+    return { told: data?.detect, errors };
   },
-  segment: async (client: GraphqlClient, input: Record<string, unknown>) => {
-    const { data, errors } = await client.segment({ model: 'shapes-segment', ...input });
-    return { receipt: data?.segment.receipt, errors };
+  segment: async (client: GraphqlClient, input: Record<string, unknown>, options: SendOptions) => {
+    const { data, errors } = await client.segment({ model: 'shapes-segment', ...input }, options);
+    return { told: data?.segment, errors };
   },
 };
+
+/** A picture as requests name it. */
+export interface Picture {
+  readonly source: ImageSource;
+  /** What it is answered with; null: it can be read. */
+  readonly code: string | null;
+}
+
+export interface Answer {
+  readonly requestId: string;
+  /** Of each picture why it was not answered; null: it was. */
+  readonly codes: readonly (string | null)[];
+}
 
 /** What a client wants to know, over all the times that it asks for it. */
 export interface Wish {
   readonly operation: keyof typeof asks;
   /** null: whenever it asks again, that is another request. */
   readonly key: string | null;
-  readonly images: readonly { readonly base64: string }[];
-  /** What it was answered in the end. */
-  answer: { readonly requestId: string; readonly units: number } | null;
+  readonly pictures: readonly Picture[];
+  /** What it was told in the end. */
+  answer: Answer | null;
   /** How often it asked without learning what became of it. */
   lost: number;
 }
 
-const pictures = ['red-circle', 'blue-star', 'green-triangle', 'orange-square'].map((name) => ({
-  base64: examplePicture(name),
+export const readablePictures: readonly Picture[] = [
+  'red-circle',
+  'blue-star',
+  'green-triangle',
+  'orange-square',
+].map((name) => ({
+  source: { base64: examplePicture(name) },
+  code: null,
 }));
 
 /** What became of one attempt. `lost`: nobody knows. `unsent`: nobody listened. */
 type Fate = 'answered' | 'refused' | 'lost' | 'unsent';
+
+export interface WishfulClientsOptions {
+  /** Of their idempotency keys. */
+  readonly name: string;
+  /** Clients that ask at once. */
+  readonly count: number;
+  readonly timeoutMs: number;
+  /** What they send. */
+  readonly pictures?: readonly Picture[];
+  /** Of the same tenant: a request in four is made with one of them. */
+  readonly clientTokens?: readonly string[];
+  /** Now and then they leave less time than an answer may take, or hang up on a request that has a key. */
+  readonly areImpatient?: boolean;
+}
 
 /** By how many images they have, requests with a key can be told from those without in the ledger. */
 const IMAGES = { keyed: [4, 5], unkeyed: [1, 2, 3] };
@@ -49,27 +88,34 @@ export class WishfulClients {
   /** Codes that requests were refused with. */
   readonly refusals = new Set<unknown>();
   #answered = 0;
-  readonly #clients: readonly GraphqlClient[];
-  readonly #name: string;
-  readonly #timeoutMs: number;
+  #unitsOfTokens = 0;
+  readonly #urls: readonly string[];
+  readonly #key: string;
+  readonly #options: WishfulClientsOptions;
+  readonly #pictures: readonly Picture[];
   readonly #loops: Promise<void>[];
   #isOver = false;
 
-  /** `name`: of their keys. */
   constructor(
     { urls, key }: { readonly urls: readonly string[]; readonly key: string },
-    { name, count, timeoutMs }: { readonly name: string; readonly count: number; readonly timeoutMs: number },
+    options: WishfulClientsOptions,
   ) {
-    this.#clients = urls.map((url) => new GraphqlClient(url, key));
-    this.#name = name;
-    this.#timeoutMs = timeoutMs;
-    this.#loops = Array.from({ length: count }, (_, n) => this.#ask(randomFrom(n)));
-    this.#loops.push(this.#askAgain(randomFrom(count)));
+    this.#urls = urls;
+    this.#key = key;
+    this.#options = options;
+    this.#pictures = options.pictures ?? readablePictures;
+    this.#loops = Array.from({ length: options.count }, (_, n) => this.#ask(randomFrom(n)));
+    this.#loops.push(this.#askAgain(randomFrom(options.count)));
   }
 
   /** Wishes that were answered so far. */
   get answered(): number {
     return this.#answered;
+  }
+
+  /** Units that were billed for what was answered to client tokens. */
+  get unitsOfTokens(): number {
+    return this.#unitsOfTokens;
   }
 
   get unanswered(): Wish[] {
@@ -96,10 +142,9 @@ export class WishfulClients {
       const wish: Wish = {
         // Mostly the cheapest: the others are for the ways that it does not go.
         operation: random.chance(0.9) ? 'classify' : random.chance(0.5) ? 'detect' : 'segment',
-        key: keyed ? `${this.#name} ${this.wishes.length}` : null,
-        images: Array.from(
-          { length: least + random.below(others.length + 1) },
-          () => pictures[random.below(pictures.length)]!,
+        key: keyed ? `${this.#options.name} ${this.wishes.length}` : null,
+        pictures: Array.from({ length: least + random.below(others.length + 1) }, () =>
+          oneOf(this.#pictures, random),
         ),
         answer: null,
         lost: 0,
@@ -122,23 +167,33 @@ export class WishfulClients {
   }
 
   async #try(wish: Wish, random: Random): Promise<Fate> {
-    const fate = await this.#fateOf(wish, this.#clients[random.below(this.#clients.length)]!);
+    const fate = await this.#fateOf(wish, random);
     if (fate === 'lost') wish.lost += 1;
     if (fate !== 'answered') await delay(20);
     return fate;
   }
 
-  async #fateOf(wish: Wish, client: GraphqlClient): Promise<Fate> {
-    const key = wish.key === null ? {} : { idempotencyKey: wish.key };
+  async #fateOf(wish: Wish, random: Random): Promise<Fate> {
+    const { timeoutMs, clientTokens = [], areImpatient = false } = this.#options;
+    const hasToken = clientTokens.length > 0 && random.chance(0.25);
+    const credential = hasToken ? oneOf(clientTokens, random) : this.#key;
+    const input = {
+      images: wish.pictures.map(({ source }) => source),
+      timeoutMs: areImpatient && random.chance(0.05) ? 1 + random.below(50) : timeoutMs,
+      ...(wish.key !== null && { idempotencyKey: wish.key }),
+    };
+    // Without a key nobody could tell what was booked for it from what was booked of a refused request.
+    const hangsUp = areImpatient && wish.key !== null && random.chance(0.1);
     try {
-      const { receipt, errors } = await asks[wish.operation](client, {
-        images: wish.images,
-        timeoutMs: this.#timeoutMs,
-        ...key,
-      });
-      if (receipt) {
-        wish.answer = receipt;
+      const { told, errors } = await asks[wish.operation](
+        new GraphqlClient(oneOf(this.#urls, random), credential),
+        input,
+        hangsUp ? { signal: AbortSignal.timeout(random.below(100)) } : {},
+      );
+      if (told) {
+        wish.answer = answerOf(told);
         this.#answered += 1;
+        if (hasToken) this.#unitsOfTokens += told.receipt.units;
         return 'answered';
       }
       for (const { extensions } of errors) this.refusals.add(extensions.code);
@@ -152,18 +207,29 @@ export class WishfulClients {
   }
 }
 
+function answerOf({ results, receipt: { requestId } }: Told): Answer {
+  return { requestId, codes: results.map((result) => ('code' in result ? String(result.code) : null)) };
+}
+
+function oneOf<T>(choices: readonly T[], random: Random): T {
+  return choices[random.below(choices.length)]!;
+}
+
 /** What was booked of a request, or should have been. */
 export interface Booked {
   readonly operation: string;
+  /** That were answered. */
   readonly images: number;
+  /** Images that were not. */
+  readonly errors: number;
 }
 
 /** By request. */
 export async function bookedRequests(database: pg.Pool): Promise<Map<string, Booked>> {
   const { rows } = await database.query<Booked & { id: string }>(
-    'SELECT request_id AS id, operation, images FROM usage_event',
+    'SELECT request_id AS id, operation, images, errors FROM usage_event',
   );
-  return new Map(rows.map(({ id, operation, images }) => [id, { operation, images }]));
+  return new Map(rows.map(({ id, ...booked }) => [id, booked]));
 }
 
 /**
@@ -177,10 +243,11 @@ export async function expectBookedOnce(
 ): Promise<void> {
   const booked = await bookedRequests(database);
   const answered = new Map(
-    wishes.map(({ answer, operation, images }): [string, Booked] => [
-      answer!.requestId,
-      { operation: operation.toUpperCase(), images: images.length },
-    ]),
+    wishes.map(({ answer, operation }): [string, Booked] => {
+      const { requestId, codes } = answer!;
+      const images = codes.filter((code) => code === null).length;
+      return [requestId, { operation: operation.toUpperCase(), images, errors: codes.length - images }];
+    }),
   );
   expect(answered.size).toBe(wishes.length);
   for (const [id, wanted] of answered) expect(booked.get(id)).toEqual(wanted);
@@ -188,9 +255,10 @@ export async function expectBookedOnce(
   const unheard = [...booked].filter(([id]) => !answered.has(id) && !before.has(id));
   for (const count of [...IMAGES.keyed, ...IMAGES.unkeyed]) {
     const lost = wishes
-      .filter(({ key, images }) => key === null && images.length === count)
+      .filter(({ key, pictures }) => key === null && pictures.length === count)
       .reduce((sum, wish) => sum + wish.lost, 0);
-    expect(unheard.filter(([, { images }]) => images === count).length).toBeLessThanOrEqual(lost);
+    const ofThem = unheard.filter(([, { images, errors }]) => images + errors === count);
+    expect(ofThem.length).toBeLessThanOrEqual(lost);
   }
   expect(await checkLedger(database)).toEqual([]);
 }

@@ -1,5 +1,6 @@
 import { request as ask, createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { pipeline } from 'node:stream';
 import { onTestFinished } from 'vitest';
 
 /** What it answers in the place of a real worker's answer to an inference. */
@@ -28,7 +29,10 @@ export class SpoiltWorker {
     realAddress: string,
     atEnd: (clean: () => void) => void = onTestFinished,
   ): Promise<SpoiltWorker> {
-    const server = createServer((request, response) => void worker.#answer(realAddress, request, response));
+    const server = createServer((request, response) => {
+      // Whoever asked may be gone before it has sent all.
+      worker.#answer(realAddress, request, response).catch(() => response.destroy());
+    });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const worker = new SpoiltWorker(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
     atEnd(() => {
@@ -110,7 +114,8 @@ function handOn(address: string, request: IncomingMessage, response: ServerRespo
   const { method, headers, url } = request;
   const real = ask(address + url, { method: method!, headers }, (answer) => {
     response.writeHead(answer.statusCode!, answer.headers);
-    answer.pipe(response);
+    // Where the real worker goes away in the middle of it, so does this.
+    pipeline(answer, response, () => {});
   });
   real.on('error', () => response.destroy());
   response.on('close', () => real.destroy());
