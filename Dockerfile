@@ -19,5 +19,5 @@ ENV NODE_ENV=production ORT_DISABLE_TELEMETRY=1 FOVEA_HOST=0.0.0.0 FOVEA_DATA_DI
 ENV MALLOC_MMAP_THRESHOLD_=1048576 MALLOC_TRIM_THRESHOLD_=8388608 MALLOC_ARENA_MAX=2
 VOLUME /var/lib/fovea
 EXPOSE 4000
-ENTRYPOINT ["node", "--disable-warning=ExperimentalWarning", "src/main.ts"]
+ENTRYPOINT ["node", "--disable-warning=ExperimentalWarning", "--min-semi-space-size=16", "src/main.ts"]
 CMD ["start"]

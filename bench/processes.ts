@@ -52,10 +52,10 @@ export function script(path: string, ...args: string[]): string[] {
 
 /** The service as `npm start` runs it, on any free port; `environment` says where and with which settings. */
 export function startApi(environment: Environment): Promise<Started> {
-  return startProgram([...node, main, 'start', '--json'], {
+  // With what `npm start` sets.
+  return startProgram([...node, '--min-semi-space-size=16', main, 'start', '--json'], {
     PORT: '0',
     FOVEA_LOG_LEVEL: 'warn',
-    // As `npm start` sets it.
     MALLOC_ARENA_MAX: '2',
     // Pictures come again and again, and each is to be run.
     FOVEA_CACHE_BYTES: '0',
