@@ -7,6 +7,7 @@ import type pg from 'pg';
 import type { Random } from '../../models/shapes/generator/random.ts';
 import { sharp } from '../../src/inference/images/libvips.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
+import type { LossyProxy } from '../support/lossy-proxy.ts';
 import type { SpoiltWorker } from '../support/spoilt-worker.ts';
 import { upload } from '../support/uploaded.ts';
 import { type Picture, readablePictures } from './wishes.ts';
@@ -83,6 +84,13 @@ export function makeMoody(worker: SpoiltWorker, random: Random): Clean {
     clearInterval(timer);
     worker.mischief = null;
   };
+}
+
+/** Loses the answer to a commit that was carried out, with its connection, twice a second, until it is told to stop. */
+export function loseAnswersToCommits(network: LossyProxy): Clean {
+  // By the name of the statement, which stands in every message that has it executed.
+  const timer = setInterval(() => network.swallowAnswerTo('\0commit\0'), 500);
+  return () => clearInterval(timer);
 }
 
 /** Looks at the health and the metrics of one server after the other, until it is told to stop. */

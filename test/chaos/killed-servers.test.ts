@@ -3,11 +3,13 @@ import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Random, randomFrom } from '../../models/shapes/generator/random.ts';
 import { GraphqlClient } from '../support/graphql-client.ts';
+import { type LossyProxy, openLossyProxy } from '../support/lossy-proxy.ts';
 import { SpoiltWorker } from '../support/spoilt-worker.ts';
 import { type CrashPoint, instrument, replaceModule } from './crash-points.ts';
 import { CrashStage, type RunningServer } from './crash-stage.ts';
 import {
   allSortsOfPictures,
+  loseAnswersToCommits,
   makeMoody,
   mintToken,
   openPictureHost,
@@ -20,12 +22,12 @@ import { expectBookedOnce, type Picture, WishfulClients } from './wishes.ts';
 const KILLS = Number(process.env.FOVEA_TEST_CHAOS_KILLS || 50);
 const isLong = KILLS >= 1_000;
 const SERVERS = 3;
-const CLIENTS = 8;
+const CLIENTS = 6;
 const TIMEOUT_MS = 1_000;
 /** A hold's: its request's time and HOLD_OUTLIVES_DEADLINE_MS. */
 const TTL_MS = TIMEOUT_MS + 30_000;
 /** A server that has not come by its point by then is killed wherever it is. */
-const LIVES_MS = 3_000;
+const LIVES_MS = 2_000;
 /** Of servers whose time is over, every other one is asked to end, and killed where it has not within less than this. */
 const ENDS_MS = 1_500;
 /** So many lives of servers to one of the worker, and to one immediate stop of PostgreSQL. */
@@ -73,6 +75,7 @@ describe(`${KILLS} servers killed at whatever they were waiting for, under load`
   const cleanUps: (() => void | Promise<void>)[] = [];
   let stage: CrashStage;
   let database: pg.Pool;
+  let network: LossyProxy;
   let moody: SpoiltWorker;
   let pictures: readonly Picture[];
   let clients: WishfulClients;
@@ -91,7 +94,12 @@ describe(`${KILLS} servers killed at whatever they were waiting for, under load`
         FOVEA_WORKERS: [moody, stage.worker].map(({ address }) => address).join(),
         ...settings[server],
       }),
+      through: async (url) => {
+        network = await openLossyProxy(url);
+        return network.url;
+      },
     });
+    cleanUps.push(() => network.close());
     cleanUps.push(() => stage.close());
     moody = await SpoiltWorker.before(stage.worker.address, (end) => cleanUps.push(end));
     database = stage.superuser();
@@ -111,7 +119,7 @@ describe(`${KILLS} servers killed at whatever they were waiting for, under load`
     cleanUps.push(() => clients.stop());
     await refuseRowsNowAndThen(database);
     const random = randomFrom(KILLS);
-    const ends = [makeMoody(moody, random), watchAll(stage.urls)];
+    const ends = [makeMoody(moody, random), loseAnswersToCommits(network), watchAll(stage.urls)];
     cleanUps.push(...ends);
     await delay(3_000);
     for (const server of first) server.kill('SIGTERM');
@@ -166,6 +174,8 @@ describe(`${KILLS} servers killed at whatever they were waiting for, under load`
       points: diedAt.size,
       of: points.length,
       workerKills,
+      nonsense: moody.spoilt,
+      lostAnswers: network.swallowed,
       databaseStops,
       wishes: clients.wishes.length,
       refusals: Array.from(clients.refusals),
@@ -178,6 +188,7 @@ describe(`${KILLS} servers killed at whatever they were waiting for, under load`
     expect(deaths['by itself']).toBe(0);
     expect(databaseStops).toBeGreaterThan(0);
     expect(moody.spoilt).toBeGreaterThan(0);
+    expect(network.swallowed).toBeGreaterThan(0);
     if (isLong) expect(survived).toEqual([]);
   });
 
