@@ -1,6 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -102,6 +111,17 @@ export class CrashStage {
     return new Set(lines as CrashPoint[]);
   }
 
+  /** What servers have logged as errors so far. */
+  get errors(): LoggedError[] {
+    const lines = existsSync(this.#log) ? readFileSync(this.#log, 'utf8').split('\n') : [];
+    // Of a line whose writer was killed there may be a part.
+    return lines.filter((line) => line.startsWith('{') && line.endsWith('}')).map((line) => JSON.parse(line));
+  }
+
+  get #log(): string {
+    return join(this.folder, 'log');
+  }
+
   /** Starts a server; it dies when it comes by `point` for the `times`-th time. Answers once it serves, or has died of it. */
   async start(index: number, point: CrashPoint | null = null, times = 1): Promise<RunningServer> {
     const environment = {
@@ -111,15 +131,17 @@ export class CrashStage {
       FOVEA_DATA_DIR: join(this.folder, 'data'),
       FOVEA_WORKERS: this.worker.address,
       FOVEA_INIT_API_KEY: this.key,
-      FOVEA_LOG_LEVEL: 'fatal',
+      FOVEA_LOG_LEVEL: 'error',
       PORT: new URL(this.urls[index]!).port,
       ...this.#environment(index),
     };
     const flags = ['--disable-warning=ExperimentalWarning', '--import', hook];
+    const log = openSync(this.#log, 'a');
     const child = spawn(process.execPath, [...flags, main, 'start', '--json'], {
       env: { ...process.env, ...environment },
-      stdio: ['ignore', 'pipe', 'ignore'],
+      stdio: ['ignore', 'pipe', log],
     });
+    closeSync(log);
     const ended = exited(child);
     this.#lifetime.own({
       name: 'server',
@@ -198,6 +220,11 @@ export interface RunningServer {
   /** Its exit code, or the signal that ended it. */
   readonly ended: Promise<number | string | null>;
   kill(signal?: NodeJS.Signals): void;
+}
+
+export interface LoggedError {
+  readonly msg: string;
+  readonly err?: { readonly type: string; readonly message: string; readonly code?: string };
 }
 
 export interface Life {

@@ -86,11 +86,14 @@ export function makeMoody(worker: SpoiltWorker, random: Random): Clean {
   };
 }
 
-/** Loses the answer to a commit that was carried out, with its connection, twice a second, until it is told to stop. */
+/** Loses the answer to a commit, with its connection, twice a second until it is told to stop. */
 export function loseAnswersToCommits(network: LossyProxy): Clean {
   // By the name of the statement, which stands in every message that has it executed.
   const timer = setInterval(() => network.swallowAnswerTo('\0commit\0'), 500);
-  return () => clearInterval(timer);
+  return () => {
+    clearInterval(timer);
+    network.swallowAnswerTo(null);
+  };
 }
 
 /** Looks at the health and the metrics of one server after the other, until it is told to stop. */

@@ -28,8 +28,8 @@ const TIMEOUT_MS = 1_000;
 const TTL_MS = TIMEOUT_MS + 30_000;
 /** A server that has not come by its point by then is killed wherever it is. */
 const LIVES_MS = 2_000;
-/** Of servers whose time is over, every other one is asked to end, and killed where it has not within less than this. */
-const ENDS_MS = 1_500;
+/** Every other server whose time is over is asked to end, and killed some time within this if it is still there. */
+const ENDS_MS = 3_000;
 /** So many lives of servers to one of the worker, and to one immediate stop of PostgreSQL. */
 const LIVES_A_WORKER = 12;
 const LIVES_A_DATABASE = 20;
@@ -41,10 +41,8 @@ const modules = instrument([
   ...['service', 'serving', 'booking', 'second-opinion', 'gate'].map((name) => `src/inference/${name}.ts`),
   ...['cache', 'images', 'scheduler', 'tasks'].map((name) => `src/inference/${name}`),
   'src/graphql/plugins',
-  'src/graphql/modules/inference',
   'src/graphql/http-app.ts',
   'src/tenants/token-budget.ts',
-  'src/lib/or-aborted.ts',
   'src/lib/tracing/span.ts',
 ]);
 const points = modules.flatMap((module) => module.points);
@@ -58,6 +56,9 @@ const everyAddressIsPublic = replaceModule(
 const settings = [{ FOVEA_CACHE_BYTES: '0' }, { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' }, {}];
 /** What a client may be told: its deadline, a token that has nothing left, the database away, and a row that it refused. */
 const CLEAR = ['DEADLINE_EXCEEDED', 'FORBIDDEN', 'OVERLOADED', 'INTERNAL_SERVER_ERROR'];
+
+/** What the log says of a request that was told INTERNAL_SERVER_ERROR. */
+const INTERNAL = ['a resolver failed', 'a request could not be taken in', 'a request failed outside GraphQL'];
 
 /** One that was reached: every other time one that nobody has died at, while there is any. */
 function choosePoint(
@@ -78,6 +79,9 @@ describe(`${KILLS} servers killed at whatever they were waiting for, under load`
   let network: LossyProxy;
   let moody: SpoiltWorker;
   let pictures: readonly Picture[];
+  /** Client tokens: one that may spend what it likes, and one that may spend one unit. */
+  let rich: string;
+  let poor: string;
   let clients: WishfulClients;
   const deaths = { 'at its point': 0, anywhere: 0, 'in order': 0, 'by itself': 0, 'did not start': 0 };
   const diedAt = new Set<CrashPoint>();
@@ -108,12 +112,14 @@ describe(`${KILLS} servers killed at whatever they were waiting for, under load`
     const first = await startAll();
     const client = new GraphqlClient(stage.urls[0]!, stage.key);
     pictures = await allSortsOfPictures(client, host.pictureUrl);
+    rich = await mintToken(client, 1_000_000);
+    poor = await mintToken(client, 1);
     clients = new WishfulClients(stage, {
       name: 'wish',
       count: CLIENTS,
       timeoutMs: TIMEOUT_MS,
       pictures,
-      clientTokens: [await mintToken(client, 1_000_000), await mintToken(client, 1)],
+      clientTokens: [rich, poor],
       areImpatient: true,
     });
     cleanUps.push(() => clients.stop());
@@ -164,6 +170,7 @@ describe(`${KILLS} servers killed at whatever they were waiting for, under load`
     // The first one alone, where there is nothing yet.
     const servers = [await stage.start(first!)];
     servers.push(...(await Promise.all(others.map((index) => stage.start(index)))));
+    expect(servers.every(({ isUp }) => isUp)).toBe(true);
     return servers;
   }
 
@@ -189,10 +196,20 @@ describe(`${KILLS} servers killed at whatever they were waiting for, under load`
     expect(databaseStops).toBeGreaterThan(0);
     expect(moody.spoilt).toBeGreaterThan(0);
     expect(network.swallowed).toBeGreaterThan(0);
-    if (isLong) expect(survived).toEqual([]);
+    if (isLong) {
+      expect(deaths['in order']).toBeGreaterThan(0);
+      expect(survived).toEqual([]);
+    }
   });
 
   it('left holds that are gone when their time is over, and five seconds', async () => {
+    // PostgreSQL may have been stopped last of all.
+    const isBack = () =>
+      database.query('SELECT').then(
+        () => true,
+        () => false,
+      );
+    await expect.poll(isBack, { timeout: 60_000 }).toBe(true);
     const survivors = await startAll();
     if (isLong) await delay(TTL_MS + 5_000);
     else await database.query('UPDATE quota_hold SET expires_at = now()');
@@ -207,16 +224,20 @@ describe(`${KILLS} servers killed at whatever they were waiting for, under load`
 
   it('told clients what became of their requests, and no more', () => {
     expect([...clients.refusals].filter((code) => !CLEAR.includes(String(code)))).toEqual([]);
-    expect(clients.refusals).toContain('INTERNAL_SERVER_ERROR');
+    expect([...clients.refusals]).toEqual(expect.arrayContaining(['FORBIDDEN', 'INTERNAL_SERVER_ERROR']));
+    const faults = stage.errors.filter(({ msg }) => INTERNAL.includes(msg));
+    expect(faults.filter(({ err }) => err?.message !== 'chance has it')).toEqual([]);
     const told = clients.wishes.flatMap((wish) =>
       wish.pictures.map((picture, n) => ({ picture, code: wish.answer!.codes[n] })),
     );
     for (const picture of pictures) {
-      const codes = new Set(told.filter((each) => each.picture === picture).map(({ code }) => code));
-      expect(codes).toContain(picture.code);
+      const codes = told.filter((each) => each.picture === picture).map(({ code }) => code);
+      const others = codes.filter((code) => code !== picture.code);
+      expect(codes.length).toBeGreaterThan(others.length);
       // Where the other worker was away, nonsense could not be told from the model's answer.
-      const others = [picture.code, ...(picture.code === null ? ['INFERENCE_FAILED'] : [])];
-      expect([...codes].filter((code) => !others.includes(code!))).toEqual([]);
+      const isNonsense = (code: unknown) => picture.code === null && code === 'INFERENCE_FAILED';
+      expect(others.filter((code) => !isNonsense(code))).toEqual([]);
+      expect(others.length).toBeLessThan(Math.max(4, codes.length / 4));
     }
   });
 
@@ -224,12 +245,15 @@ describe(`${KILLS} servers killed at whatever they were waiting for, under load`
     await expectBookedOnce(database, clients.wishes);
   });
 
-  it('took from client tokens no less than what was answered to them', async () => {
-    // It may be more: whoever dies, or is not told whether it has booked, leaves what it has taken to nobody.
+  it('billed client tokens no more than they may spend, and took no less from them', async () => {
+    // It may have taken more: whoever dies, or is not told whether it has booked, leaves what it has taken to nobody.
     const { rows } = await database.query<{ spent: number }>(
-      'SELECT sum(spent)::int AS spent FROM client_token',
+      'SELECT spent::int FROM client_token ORDER BY max_units',
     );
-    expect(clients.unitsOfTokens).toBeGreaterThan(1);
-    expect(rows[0]!.spent).toBeGreaterThanOrEqual(clients.unitsOfTokens);
+    const [ofPoor, ofRich] = rows.map(({ spent }) => spent);
+    expect(clients.unitsOf(poor)).toBeLessThanOrEqual(1);
+    expect(ofPoor).toBeGreaterThanOrEqual(clients.unitsOf(poor));
+    expect(clients.unitsOf(rich)).toBeGreaterThan(0);
+    expect(ofRich).toBeGreaterThanOrEqual(clients.unitsOf(rich));
   });
 });

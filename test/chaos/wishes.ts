@@ -4,7 +4,12 @@ import { expect } from 'vitest';
 import { type Random, randomFrom } from '../../models/shapes/generator/random.ts';
 import type { ImageSource } from '../../src/inference/images/source.ts';
 import { checkLedger } from '../../src/metering/check.ts';
-import { GraphqlClient, type ReceiptData, type SendOptions } from '../support/graphql-client.ts';
+import {
+  type GraphqlAnswer,
+  GraphqlClient,
+  type ReceiptData,
+  type SendOptions,
+} from '../support/graphql-client.ts';
 import { examplePicture } from '../support/server.ts';
 
 interface Told {
@@ -12,20 +17,26 @@ interface Told {
   readonly receipt: ReceiptData;
 }
 
+type Ask = (
+  client: GraphqlClient,
+  input: Record<string, unknown>,
+  options: SendOptions,
+) => Promise<{ told: Told | undefined; errors: GraphqlAnswer<unknown>['errors'] }>;
+
 const asks = {
-  classify: async (client: GraphqlClient, input: Record<string, unknown>, options: SendOptions) => {
+  classify: async (client, input, options) => {
     const { data, errors } = await client.classify(input, options);
     return { told: data?.classify, errors };
   },
-  detect: async (client: GraphqlClient, input: Record<string, unknown>, options: SendOptions) => {
+  detect: async (client, input, options) => {
     const { data, errors } = await client.detect({ model: 'shapes-detect', ...input }, options);
     return { told: data?.detect, errors };
   },
-  segment: async (client: GraphqlClient, input: Record<string, unknown>, options: SendOptions) => {
+  segment: async (client, input, options) => {
     const { data, errors } = await client.segment({ model: 'shapes-segment', ...input }, options);
     return { told: data?.segment, errors };
   },
-};
+} satisfies Record<string, Ask>;
 
 /** A picture as requests name it. */
 export interface Picture {
@@ -38,6 +49,8 @@ export interface Answer {
   readonly requestId: string;
   /** Of each picture why it was not answered; null: it was. */
   readonly codes: readonly (string | null)[];
+  /** That it was billed; null: it is an earlier answer again. */
+  readonly units: number | null;
 }
 
 /** What a client wants to know, over all the times that it asks for it. */
@@ -88,7 +101,7 @@ export class WishfulClients {
   /** Codes that requests were refused with. */
   readonly refusals = new Set<unknown>();
   #answered = 0;
-  #unitsOfTokens = 0;
+  readonly #unitsOf = new Map<string, number>();
   readonly #urls: readonly string[];
   readonly #key: string;
   readonly #options: WishfulClientsOptions;
@@ -113,9 +126,9 @@ export class WishfulClients {
     return this.#answered;
   }
 
-  /** Units that were billed for what was answered to client tokens. */
-  get unitsOfTokens(): number {
-    return this.#unitsOfTokens;
+  /** Units that were billed for what this client token was answered. */
+  unitsOf(clientToken: string): number {
+    return this.#unitsOf.get(clientToken) ?? 0;
   }
 
   get unanswered(): Wish[] {
@@ -193,7 +206,7 @@ export class WishfulClients {
       if (told) {
         wish.answer = answerOf(told);
         this.#answered += 1;
-        if (hasToken) this.#unitsOfTokens += told.receipt.units;
+        if (hasToken) this.#unitsOf.set(credential, this.unitsOf(credential) + told.receipt.units);
         return 'answered';
       }
       for (const { extensions } of errors) this.refusals.add(extensions.code);
@@ -207,8 +220,9 @@ export class WishfulClients {
   }
 }
 
-function answerOf({ results, receipt: { requestId } }: Told): Answer {
-  return { requestId, codes: results.map((result) => ('code' in result ? String(result.code) : null)) };
+function answerOf({ results, receipt: { requestId, replayed, units } }: Told): Answer {
+  const codes = results.map((result) => ('code' in result ? String(result.code) : null));
+  return { requestId, codes, units: replayed ? null : units };
 }
 
 function oneOf<T>(choices: readonly T[], random: Random): T {
@@ -222,12 +236,13 @@ export interface Booked {
   readonly images: number;
   /** Images that were not. */
   readonly errors: number;
+  readonly units: number;
 }
 
 /** By request. */
 export async function bookedRequests(database: pg.Pool): Promise<Map<string, Booked>> {
   const { rows } = await database.query<Booked & { id: string }>(
-    'SELECT request_id AS id, operation, images, errors FROM usage_event',
+    'SELECT request_id AS id, operation, images, errors, units::int FROM usage_event',
   );
   return new Map(rows.map(({ id, ...booked }) => [id, booked]));
 }
@@ -242,15 +257,14 @@ export async function expectBookedOnce(
   before: ReadonlyMap<string, Booked> = new Map(),
 ): Promise<void> {
   const booked = await bookedRequests(database);
-  const answered = new Map(
-    wishes.map(({ answer, operation }): [string, Booked] => {
-      const { requestId, codes } = answer!;
-      const images = codes.filter((code) => code === null).length;
-      return [requestId, { operation: operation.toUpperCase(), images, errors: codes.length - images }];
-    }),
-  );
+  const answered = new Set(wishes.map(({ answer }) => answer!.requestId));
   expect(answered.size).toBe(wishes.length);
-  for (const [id, wanted] of answered) expect(booked.get(id)).toEqual(wanted);
+  for (const { answer, operation } of wishes) {
+    const { requestId, codes, units } = answer!;
+    const images = codes.filter((code) => code === null).length;
+    const wanted = { operation: operation.toUpperCase(), images, errors: codes.length - images };
+    expect(booked.get(requestId)).toMatchObject(units === null ? wanted : { ...wanted, units });
+  }
 
   const unheard = [...booked].filter(([id]) => !answered.has(id) && !before.has(id));
   for (const count of [...IMAGES.keyed, ...IMAGES.unkeyed]) {

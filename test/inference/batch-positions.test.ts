@@ -17,7 +17,7 @@ import { sharedData } from '../support/shared-data.ts';
 import { importTfjs } from '../support/tfjs-models.ts';
 import { isThorough } from '../support/thorough.ts';
 
-/** Images for each model and number of threads, rounded up to whole batches. Each is run some five times, thoroughly some forty. */
+/** Images for each model and number of threads, rounded up to whole batches. Each is run some five times (quickly some three), thoroughly some forty. */
 const IMAGES = Number(process.env.FOVEA_TEST_BATCH_IMAGES || 1);
 /** In batches of three sizes alone: the least, the largest, and one that fills no vector of the processor's. */
 const isQuick = !process.env.FOVEA_TEST_BATCH_IMAGES && !isThorough;

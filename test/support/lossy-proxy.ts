@@ -7,8 +7,8 @@ export interface LossyProxy {
   readonly url: string;
   /** Answers lost so far. */
   readonly swallowed: number;
-  /** The next statement that contains `text` reaches the server and is carried out; its answer is lost with its connection. */
-  swallowAnswerTo(text: string): void;
+  /** The next statement that contains `text` reaches the server; its answer is lost with its connection. null: no further one. */
+  swallowAnswerTo(text: string | null): void;
   /**
    * From the next statement that contains `text` on, its connection stays open and silent: the statement is not carried out, and
    * nothing passes any more. As where a firewall forgot the flow.
