@@ -163,8 +163,10 @@ export class WishfulClients {
         lost: 0,
       };
       this.wishes.push(wish);
-      let fate: Fate;
-      do fate = await this.#try(wish, random);
+      // With a key now and then twice at once: one of the two has to wait for the other's answer.
+      const times = keyed && random.chance(0.2) ? 2 : 1;
+      let fate: Fate | undefined;
+      do [fate] = await Promise.all(Array.from({ length: times }, () => this.#try(wish, random)));
       while (!this.#isOver && (fate === 'unsent' || (wish.key === null && fate !== 'answered')));
     }
   }
