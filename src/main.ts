@@ -94,7 +94,14 @@ program
 const ledger = program.command('ledger').description('The ledger: what was booked.');
 ledger
   .command('check')
-  .description('Compare events with counters, roll-ups and holds; exit 1 where they differ.')
+  .description(
+    'Recompute counters and roll-ups from events and holds, month by month (UTC); exit 1 where they differ.',
+  )
+  .option('--from <month>', 'the first month, as 2026-11, or a time in it')
+  .option(
+    '--to <month>',
+    'the month before which to stop, or a time: months that begin before it are checked',
+  )
   .option('--json', 'print JSON')
   .action(async (options) => (await import('./commands/ledger.ts')).checkTheLedger(options));
 ledger

@@ -1,34 +1,56 @@
 import { OperatorError } from '../lib/errors.ts';
-import { checkLedger } from '../metering/check.ts';
+import { checkLedger, type Drift, mostDrifts } from '../metering/check.ts';
 import { correct } from '../metering/corrections.ts';
 import { withInstallation } from './installation.ts';
 import { type OutputOptions, print, table } from './output.ts';
+import { progress } from './progress.ts';
 import { tenantNamed } from './tenants.ts';
 
 /** Exits with 1 where a sum is not what the events say. */
-export async function checkTheLedger(options: OutputOptions): Promise<void> {
+export async function checkTheLedger(options: OutputOptions & { from?: string; to?: string }): Promise<void> {
+  const [from, to] = [timeOf('--from', options.from), timeOf('--to', options.to)];
+  if (from && to && from >= to)
+    throw new OperatorError(`--from: found ${options.from}, wanted a time before --to, ${options.to}.`, 2);
   await withInstallation(async ({ database }) => {
-    const drifts = await checkLedger(database.ledger);
-    const rows = drifts.map(({ tenantId, period, sum, measure, expected, found }) => [
-      tenantId,
-      period.toISOString(),
-      sum,
-      measure,
-      String(expected),
-      String(found),
-    ]);
-    const text =
-      drifts.length === 0
-        ? 'Exact: events, counters, roll-ups and holds agree.'
-        : table(['TENANT', 'PERIOD', 'SUM', 'MEASURE', 'EXPECTED', 'FOUND'], rows);
-    const json = drifts.map((drift) => ({
-      ...drift,
-      expected: String(drift.expected),
-      found: String(drift.found),
-    }));
-    print(options, text, { exact: drifts.length === 0, drifts: json });
+    const waiting = progress(options);
+    const onMonth = (month: Date) => waiting.tell(`checking ${month.toISOString().slice(0, 7)}`);
+    const drifts = await checkLedger(database.ledger, { from, to, onMonth }).finally(waiting.end);
+    print(options, inWords(drifts), { exact: drifts.length === 0, drifts });
     if (drifts.length > 0) process.exitCode = 1;
   });
+}
+
+function inWords(drifts: readonly Drift[]): string {
+  if (drifts.length === 0) return 'Exact: events, counters, roll-ups and holds agree.';
+  const header = [
+    'TENANT',
+    'SUM',
+    'START',
+    'KEY',
+    'OPERATION',
+    'MODEL',
+    'COMPRESSION',
+    'MEASURE',
+    'EXPECTED',
+    'FOUND',
+  ];
+  const rows = drifts.map((drift) => [
+    ...[drift.tenantId, drift.sum, drift.start.toISOString()],
+    ...[drift.apiKeyId, drift.operation, drift.model, drift.compression].map((value) => value ?? '-'),
+    ...[drift.measure, drift.expected || '-', drift.found || '-'],
+  ]);
+  const more = drifts.length === mostDrifts ? `\nThese are the first ${mostDrifts}.` : '';
+  return table(header, rows) + more;
+}
+
+function timeOf(option: string, text: string | undefined): Date | undefined {
+  if (text === undefined) return undefined;
+  const time = new Date(text);
+  if (/^\d{4}-\d{2}/.test(text) && !Number.isNaN(time.getTime())) return time;
+  throw new OperatorError(
+    `${option}: found ${text}, wanted a month (2026-11), a day or a time of ISO 8601.`,
+    2,
+  );
 }
 
 /** Gives units of a billed request back. */

@@ -13,11 +13,14 @@ export interface JobsDependencies {
   readonly logger: Logger;
 }
 
+/** All of them may be too much for a line. `fovea ledger check` tells the rest. */
+const DRIFTS_LOGGED = 20;
+
 /** What is done without being asked by a client: by the processes whose role it is, any number of them. */
 export class Jobs {
   readonly #queue: JobQueue;
   readonly #pool;
-  #drifts: number | null = null;
+  #lastCheck: { readonly drifts: number; readonly at: number } | null = null;
 
   constructor({ database, ledger, logger }: JobsDependencies) {
     ledger.startSweeping();
@@ -27,9 +30,14 @@ export class Jobs {
         cron: '23 4 * * *',
         run: async (_, signal) => {
           const drifts = await onOwnConnection(database.ledger, signal, checkLedger);
-          this.#drifts = drifts.length;
-          if (drifts.length > 0)
-            logger.error({ drifts }, 'the ledger drifts: sums are not what its events say');
+          this.#lastCheck = { drifts: drifts.length, at: Date.now() };
+          if (drifts.length > 0) {
+            const first = drifts.slice(0, DRIFTS_LOGGED);
+            logger.error(
+              { drifts: first, all: drifts.length },
+              'the ledger drifts: sums are not what its events say',
+            );
+          }
         },
       },
     };
@@ -49,15 +57,25 @@ export class Jobs {
 
   /** What `/metrics` tells of them. */
   registerMetrics(registry: Registry): void {
-    const drifts = () => this.#drifts;
+    const lastCheck = () => this.#lastCheck;
     new Gauge({
       name: 'fovea_ledger_drifts',
-      help: 'Sums of the ledger that are not what its events say, as the last daily check of this process found; absent before one.',
+      help: 'Sums of the ledger that are not what its events say, 1,000 at most, as the last daily check of this process found; absent before one.',
       registers: [registry],
       collect() {
         this.remove();
-        const found = drifts();
-        if (found !== null) this.set(found);
+        const check = lastCheck();
+        if (check) this.set(check.drifts);
+      },
+    });
+    new Gauge({
+      name: 'fovea_ledger_checked_timestamp_seconds',
+      help: 'When that was: a day is checked by one of the processes, and what the last of them found counts; absent before one.',
+      registers: [registry],
+      collect() {
+        this.remove();
+        const check = lastCheck();
+        if (check) this.set(check.at / 1_000);
       },
     });
   }
@@ -68,7 +86,10 @@ export class Jobs {
   }
 }
 
-/** What reads for minutes must not keep a process from ending: its connection goes with `signal`. */
+/**
+ * What reads for minutes must not keep a process from ending: its connection goes with `signal`. It is no one's after that: where
+ * `work` gave up waiting, a statement may be under way on it yet.
+ */
 async function onOwnConnection<T>(
   pool: pg.Pool,
   signal: AbortSignal,
@@ -77,16 +98,15 @@ async function onOwnConnection<T>(
   signal.throwIfAborted();
   const client = await pool.connect();
   let isReleased = false;
-  const release = (destroy: boolean) => {
-    if (!isReleased) client.release(destroy);
+  const release = () => {
+    if (!isReleased) client.release(true);
     isReleased = true;
   };
-  const abort = () => release(true);
-  signal.addEventListener('abort', abort, { once: true });
+  signal.addEventListener('abort', release, { once: true });
   try {
     return await work(client);
   } finally {
-    signal.removeEventListener('abort', abort);
-    release(false);
+    signal.removeEventListener('abort', release);
+    release();
   }
 }
