@@ -164,7 +164,9 @@ class ListeningConnection implements Notifications {
       await this.#client?.query(statement);
       return true;
     } catch (error) {
-      this.#logger.warn({ err: error }, 'the connection for notifications does not answer');
+      // `close` breaks off what is under way.
+      if (!this.#closing.signal.aborted)
+        this.#logger.warn({ err: error }, 'the connection for notifications does not answer');
       socket?.destroy();
       return false;
     }

@@ -20,7 +20,9 @@ export function openPool(url: string, role: string, options: PoolOptions): pg.Po
   const pool = new pg.Pool({
     connectionString: withParameters(url, {
       // Prisma's adapter reads a timestamptz as if its text were in UTC, whatever zone the server writes it in.
-      options: `-c role=${role} -c TimeZone=UTC`,
+      // A statement whose connection was given up ends within a second, also one that waits for a lock: else each attempt to send it
+      // again leaves one more of the server's connections taken.
+      options: `-c role=${role} -c TimeZone=UTC -c client_connection_check_interval=1s`,
       application_name: role,
     }),
     max: options.max,

@@ -215,3 +215,29 @@ test('a quota is read again where its connection breaks', async () => {
     locking.release();
   }
 });
+
+test('a statement that nobody waits for any more ends, although it waits for a lock', async () => {
+  const ledger = fixture.openLedger();
+  const held = reservation(await fixture.newTenant());
+  await ledger.reserve(held);
+  const locking = await fixture.admin.connect();
+  const waiting = async () => {
+    const { rowCount } = await fixture.admin.query(
+      `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+    );
+    return rowCount;
+  };
+  try {
+    await locking.query('BEGIN');
+    await locking.query('SELECT FROM quota_counter WHERE tenant_id = $1 FOR UPDATE', [held.tenantId]);
+    const committed = ledger.commit(booking(held));
+    committed.catch(() => {});
+    await vi.waitUntil(async () => (await waiting()) === 1, { timeout: 10_000 });
+    await expect(committed).rejects.toThrow('timeout');
+    await vi.waitUntil(async () => (await waiting()) === 0, { timeout: 10_000 });
+  } finally {
+    await locking.query('ROLLBACK');
+    locking.release();
+  }
+  expect(await ledger.commit(booking(held))).toMatchObject({ kind: 'booked', used: 4 });
+}, 60_000);
