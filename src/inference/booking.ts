@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { IdempotencyConflictError, QuotaExceededError } from '../lib/errors.ts';
+import { IdempotencyConflictError, OverloadedError, QuotaExceededError } from '../lib/errors.ts';
 import type { Ledger, Reservation } from '../metering/ledger.ts';
 import type { InferenceRequest, Receipt } from './request.ts';
 import type { Task } from './variant.ts';
@@ -9,6 +9,8 @@ import type { Task } from './variant.ts';
 export const HOLD_OUTLIVES_DEADLINE_MS = 30_000;
 /** How often a request asks whether the first one under its idempotency key is done. */
 const ASK_AGAIN_MS = 20;
+/** The first one may have died with its server, and its hold with its time: then four tries outlive it. */
+const EQUAL_RETRY_AFTER_MS = HOLD_OUTLIVES_DEADLINE_MS / 3;
 
 /** An answer as it is kept under an idempotency key: all but the quota, which is told as it is at the replay. */
 export interface KeptAnswer<Result> {
@@ -19,17 +21,18 @@ export interface KeptAnswer<Result> {
 export type Hold<Result> = { kind: 'admitted' } | { kind: 'replay'; answer: KeptAnswer<Result> };
 
 /**
- * Reserves units; where the same request runs already, waits for its answer.
+ * Reserves units; where the same request runs already, waits for its answer, and tells so by `waits`.
  *
  * @throws QuotaExceededError, IdempotencyConflictError, or the signal's reason
  */
 export async function hold<Result>(
   ledger: Ledger,
   reservation: Reservation,
-  signal: AbortSignal,
+  { signal, waits }: { signal: AbortSignal; waits(isWaiting: boolean): void },
 ): Promise<Hold<Result>> {
   for (;;) {
     const outcome = await ledger.reserve(reservation);
+    waits(outcome.kind === 'in-progress');
     switch (outcome.kind) {
       case 'admitted':
         return outcome;
@@ -48,6 +51,14 @@ export async function hold<Result>(
         await delay(ASK_AGAIN_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
   }
+}
+
+/** Of a request whose time ended while an equal one had its idempotency key: that one may still be answered, or may be dead. */
+export function equalUnderWay(): OverloadedError {
+  return new OverloadedError(
+    'A request with this input.idempotencyKey is under way, and has no answer yet: send the same one again.',
+    { retryAfterMs: EQUAL_RETRY_AFTER_MS },
+  );
 }
 
 /** SHA-256 over what makes two requests the same: the task and every argument but the key itself and the time limit. */

@@ -5,9 +5,17 @@ import { DeadlineExceededError, HungUpError } from '../lib/errors.ts';
 import { orAborted } from '../lib/or-aborted.ts';
 import type { SafeFetch } from '../lib/safe-fetch.ts';
 import { traced } from '../lib/tracing/span.ts';
+import { isPassing } from '../metering/failures.ts';
 import type { Ledger } from '../metering/ledger.ts';
 import type { AnswerMargin } from './answer-margin.ts';
-import { HOLD_OUTLIVES_DEADLINE_MS, type Hold, hold, type KeptAnswer, requestHash } from './booking.ts';
+import {
+  equalUnderWay,
+  HOLD_OUTLIVES_DEADLINE_MS,
+  type Hold,
+  hold,
+  type KeptAnswer,
+  requestHash,
+} from './booking.ts';
 import { hitPrice } from './cache/hit-price.ts';
 import type { Answered, ResultCache } from './cache/result-cache.ts';
 import { resultKey } from './cache/result-key.ts';
@@ -77,6 +85,8 @@ export class Serving<T extends ServedTask> {
   readonly #over = Promise.withResolvers<void>();
   /** Units that are booked, or may be. */
   #billed = 0;
+  /** An equal request has the idempotency key, and no answer yet. */
+  #waitsForEqual = false;
 
   constructor(
     dependencies: ServingDependencies,
@@ -116,7 +126,10 @@ export class Serving<T extends ServedTask> {
   async answer(): Promise<Answer<Results[T]>> {
     // While its model was looked up nobody listened for this.
     if (this.#caller.signal.aborted) throw new HungUpError();
-    const timer = setTimeout(() => this.#abandon(this.#deadlineExceeded()), this.#allowedMs);
+    const timer = setTimeout(
+      () => this.#abandon(this.#waitsForEqual ? equalUnderWay() : this.#deadlineExceeded()),
+      this.#allowedMs,
+    );
     const hungUp = () => {
       // What is dispatched is computed anyway: it is booked, and waits for a retry under its idempotency key.
       if (!this.#ticket.dispatched) this.#abandon(new HungUpError());
@@ -176,7 +189,12 @@ export class Serving<T extends ServedTask> {
       idempotency: this.#idempotency,
     };
     return traced(this.#caller.span, 'reserve', { 'fovea.units': this.#units }, () =>
-      hold(this.#dependencies.ledger, reservation, this.#abandoned.signal),
+      hold(this.#dependencies.ledger, reservation, {
+        signal: this.#abandoned.signal,
+        waits: (isWaiting) => {
+          this.#waitsForEqual = isWaiting;
+        },
+      }),
     );
   }
 
@@ -276,6 +294,10 @@ export class Serving<T extends ServedTask> {
 
     // Where the ledger does not say what came of it, it may be booked: the credential must not spend it again.
     this.#billed = units;
+    const isNotBooked = () => {
+      this.#billed = 0;
+      for (const { run } of paid) run.unclaim();
+    };
     const booking = {
       requestId: this.#requestId,
       tenantId,
@@ -295,12 +317,14 @@ export class Serving<T extends ServedTask> {
     const askedAt = clock.elapsed();
     const outcome = await traced(this.#caller.span, 'commit', { 'fovea.units': units }, () =>
       this.#dependencies.ledger.commit(booking),
-    );
+    ).catch((error: unknown) => {
+      if (!isPassing(error)) isNotBooked();
+      throw error;
+    });
     margin.booked(clock.elapsed() - askedAt, clock.elapsed());
     // The hold was swept: nothing was booked, so nothing is answered.
     if (outcome.kind === 'no-hold') {
-      this.#billed = 0;
-      for (const { run } of paid) run.unclaim();
+      isNotBooked();
       throw this.#deadlineExceeded();
     }
     for (const image of paid) cache?.keep(tenantId, image);

@@ -1,4 +1,5 @@
 import jwt from 'jsonwebtoken';
+import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { systemClock } from '../../src/lib/clock.ts';
 import { Ledger } from '../../src/metering/ledger.ts';
@@ -251,6 +252,20 @@ describe('units that are not billed are the token’s again', () => {
     expect((await classify(client)).errors).toHaveLength(1);
     expect((await classify(client)).errors[0]?.extensions.code).toBe('FORBIDDEN');
     await expectBooked(server, tenant.client, { requests: 1, images: 1, units: 1, errors: 0 });
+  });
+
+  it('of a request whose booking is refused', async () => {
+    const client = await mint({ maxUnits: 1 });
+    const owner = new pg.Client({ connectionString: server.databaseUrl });
+    await owner.connect();
+    onTestFinished(() => owner.end());
+    await owner.query(`
+      CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$;
+      CREATE TRIGGER refuse BEFORE INSERT ON usage_event FOR EACH ROW
+        WHEN (NEW.tenant_id = '${tenant.id}') EXECUTE FUNCTION refuse()`);
+    expect((await classify(client)).errors[0]?.extensions.code).toBe('INTERNAL_SERVER_ERROR');
+    await owner.query('DROP TRIGGER refuse ON usage_event');
+    await expectLeft(client, 1);
   });
 
   it('of a request that fails: no such model, no such argument, no quota, no time', async () => {

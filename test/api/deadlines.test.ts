@@ -70,6 +70,23 @@ describe('DEADLINE_EXCEEDED', () => {
     await expectBooked(server, client, { requests: 1, images: 1, units: 1, errors: 1 });
   });
 
+  it('while an equal request has no answer yet: it is told to ask again', async () => {
+    const { client } = await server.createTenant();
+    const { goOn } = await stopWorker(server);
+    const input = { images: image, idempotencyKey: 'one of two' };
+    const first = client.classify(input);
+    await untilImages(server, { running: 1, queued: 0 });
+    const { errors } = await client.classify({ ...input, timeoutMs: 300 });
+    expect(errors).toMatchObject([{ extensions: { code: 'OVERLOADED', retryAfterMs: 10_000 } }]);
+    goOn();
+    const { requestId } = (await first).data!.classify.receipt;
+    expect((await client.classify(input)).data!.classify.receipt).toMatchObject({
+      requestId,
+      replayed: true,
+    });
+    await expectBooked(server, client, { requests: 1, images: 1, units: 1, errors: 0 });
+  });
+
   it('while a picture is fetched: its host is left, and the others are not billed', async () => {
     const { client } = await server.createTenant();
     const { url, connected, left } = await silentHost();
