@@ -7,6 +7,7 @@ import { periodAfter } from '../src/lib/period.ts';
 import { checkLedger } from '../src/metering/check.ts';
 import { Ledger } from '../src/metering/ledger.ts';
 import { UsageReader } from '../src/metering/usage.ts';
+import { UsageExport } from '../src/metering/usage-export.ts';
 import { addTenants } from './ledger-tenants.ts';
 import { percentile } from './load/figures.ts';
 import { readOptions } from './options.ts';
@@ -17,8 +18,8 @@ import { onStage } from './stage.ts';
 const USAGE = `npm run bench -- usage-queries [options]
 
 How long what a dashboard asks takes over a month of events, at two sizes of the ledger on one database: the events are written
-straight into its tables, with their roll-ups as commits would have them. A query is of a tenant by chance; all kinds in turn. At the
-end every sum is recomputed from the events.
+straight into its tables, with their roll-ups as commits would have them. A query is of a tenant by chance; all kinds in turn. Then
+a million events are exported, as far as there are so many, and at the end every sum is recomputed from the events.
 
   --million n          millions of events at the larger size, a tenth of them at the smaller (10)
   --tenants n          that they are spread over (50), each with four keys and three models
@@ -31,6 +32,7 @@ const MODELS = 3;
 const DAYS = 28;
 const CHUNK = 250_000;
 const STATEMENT_MS = 600_000;
+const EXPORTED = 1_000_000;
 
 interface Kind {
   readonly name: string;
@@ -43,6 +45,14 @@ interface Size {
   readonly p95: Readonly<Record<string, number>>;
   /** Of all of them. */
   readonly p95OfAll: number;
+}
+
+interface Exported {
+  readonly events: number;
+  readonly eventsASecond: number;
+  /** Resident memory of this process, MiB: the most during the first tenth, and during all of it. */
+  readonly mibAtFirst: number;
+  readonly mib: number;
 }
 
 export async function run(args: string[]): Promise<void> {
@@ -70,13 +80,17 @@ export async function run(args: string[]): Promise<void> {
         await settle(databaseUrl);
         sizes.push(await measure(events, kindsOf(database, ledger, month), tenants, options.queries));
       }
+      const exported = await exportEvents(database, tenants, month);
       progress('recomputing every sum from the events');
+      const from = performance.now();
       const exact = (await checkLedger(database.ledger)).length === 0;
       const result = {
         tenants: tenants.length,
         sizes,
         ratio: sizes[1]!.p95OfAll / sizes[0]!.p95OfAll,
+        exported,
         exact,
+        checkSeconds: (performance.now() - from) / 1_000,
       };
       tell(options.json, result, inWords(result));
       if (!exact) process.exitCode = 1;
@@ -151,6 +165,25 @@ async function measure(
   const p95OfAll = percentile(Object.values(times).flat(), 95);
   progress(`${figure(events / 1e6)} million events: p95 ${figure(p95OfAll)} ms`);
   return { events, p95, p95OfAll };
+}
+
+/** Of one tenant after the other, in the way that the API reads them. */
+async function exportEvents(database: Database, tenants: readonly string[], month: Date): Promise<Exported> {
+  const usageExport = new UsageExport(database);
+  const span = { from: month, to: periodAfter(month) };
+  const start = performance.now();
+  let [events, mibAtFirst, mib] = [0, 0, 0];
+  for (const tenant of tenants) {
+    for await (const page of usageExport.pages(tenant, span)) {
+      events += page.length;
+      mib = Math.max(mib, process.memoryUsage().rss / 2 ** 20);
+      if (events <= EXPORTED / 10) mibAtFirst = mib;
+      if (events >= EXPORTED) break;
+    }
+    if (events >= EXPORTED) break;
+    progress(`${figure(events / 1e6)} million events are exported`);
+  }
+  return { events, eventsASecond: (events / (performance.now() - start)) * 1_000, mibAtFirst, mib };
 }
 
 /** Writes the events numbered `from` to `to` with their roll-ups. They lie within the first days of the month, at random. */
@@ -234,10 +267,13 @@ interface Result {
   readonly tenants: number;
   readonly sizes: readonly Size[];
   readonly ratio: number;
+  readonly exported: Exported;
   readonly exact: boolean;
+  readonly checkSeconds: number;
 }
 
-function inWords({ tenants, sizes, ratio, exact }: Result): string {
+function inWords({ tenants, sizes, ratio, exported, exact, checkSeconds }: Result): string {
+  const { events, eventsASecond, mibAtFirst, mib } = exported;
   const names = Object.keys(sizes[0]!.p95);
   const rows = [
     ...names.map((name) => [name, ...sizes.map(({ p95 }) => p95[name]!)]),
@@ -245,6 +281,8 @@ function inWords({ tenants, sizes, ratio, exact }: Result): string {
   ];
   return [
     columns(['p95, ms', ...sizes.map(({ events }) => `${figure(events / 1e6)} million`)], rows),
-    `${tenants} tenants; the larger size takes ${figure(ratio)} of the smaller one's; ${exact ? 'the ledger is exact' : 'THE LEDGER DRIFTED'}`,
+    `${tenants} tenants; the larger size takes ${figure(ratio)} of the smaller one's`,
+    `${figure(events / 1e6)} million events exported, ${figure(eventsASecond)} a second; resident ${figure(mib)} MiB at most, ${figure(mibAtFirst)} in the first tenth`,
+    `${exact ? 'the ledger is exact' : 'THE LEDGER DRIFTED'}, as ${figure(checkSeconds)} s of checking say`,
   ].join('\n');
 }

@@ -18,7 +18,7 @@ import { DateTime } from './scalars.ts';
 
 /** Query points of an export, whatever it holds. */
 const EXPORT_COST = 50;
-/** Exports of one tenant under way, in this process. */
+/** Exports of one tenant under way, in each process. */
 const EXPORTS_AT_ONCE = 2;
 
 const READS_WITHIN_MS = 60_000;

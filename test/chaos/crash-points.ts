@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
-import { join, relative, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type AnyNode, type AwaitExpression, parse } from 'acorn';
+import { type AnyNode, type AwaitExpression, type Program, parse } from 'acorn';
 
 const root = resolve(import.meta.dirname, '../..');
 
@@ -19,6 +19,8 @@ export interface ReplacedModule {
 
 /** It calls `__crashPoint(point)` at each of its points. */
 export interface InstrumentedModule extends ReplacedModule {
+  /** Below the repository's root. */
+  readonly path: string;
   readonly points: readonly CrashPoint[];
 }
 
@@ -35,6 +37,27 @@ export function instrument(paths: readonly string[]): InstrumentedModule[] {
     .filter(({ points }) => points.length > 0);
 }
 
+/**
+ * The modules that those at `paths` import, and these in turn, with themselves: as far as they await anything. What is imported for
+ * its types alone is none of them.
+ */
+export function awaitingModules(paths: readonly string[]): string[] {
+  const seen = new Set<string>();
+  const awaiting: string[] = [];
+  const visit = (file: string) => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    const { program } = read(file);
+    if (awaitsIn(program, '').length > 0) awaiting.push(relative(root, file));
+    for (const node of program.body) {
+      const source = 'source' in node ? node.source?.value : null;
+      if (typeof source === 'string' && source.startsWith('.')) visit(join(dirname(file), source));
+    }
+  };
+  for (const path of paths) visit(join(root, path));
+  return awaiting.sort();
+}
+
 function modulesIn(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))
@@ -43,9 +66,8 @@ function modulesIn(folder: string): string[] {
 }
 
 function instrumentOne(file: string): InstrumentedModule {
-  // Types become blanks, so that nothing moves.
-  const code = stripTypeScriptTypes(readFileSync(file, 'utf8'));
-  const awaits = awaitsIn(parse(code, { ecmaVersion: 'latest', sourceType: 'module' }), '');
+  const { code, program } = read(file);
+  const awaits = awaitsIn(program, '');
   const counts = new Map<string, number>();
   const places = awaits.map(({ node, within }) => {
     const ordinal = (counts.get(within) ?? 0) + 1;
@@ -53,10 +75,17 @@ function instrumentOne(file: string): InstrumentedModule {
     return { node, name: `${relative(root, file)} ${within || 'module'} ${ordinal}` };
   });
   return {
+    path: relative(root, file),
     url: pathToFileURL(file).href,
     source: withCalls(code, places),
     points: places.flatMap(({ name }): CrashPoint[] => [`${name} before`, `${name} after`]),
   };
+}
+
+function read(file: string): { readonly code: string; readonly program: Program } {
+  // Types become blanks, so that nothing moves.
+  const code = stripTypeScriptTypes(readFileSync(file, 'utf8'));
+  return { code, program: parse(code, { ecmaVersion: 'latest', sourceType: 'module' }) };
 }
 
 interface FoundAwait {

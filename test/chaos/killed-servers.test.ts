@@ -6,7 +6,7 @@ import { isUnavailable } from '../../src/db/unavailable.ts';
 import { GraphqlClient } from '../support/graphql-client.ts';
 import { type LossyProxy, openLossyProxy } from '../support/lossy-proxy.ts';
 import { SpoiltWorker } from '../support/spoilt-worker.ts';
-import { type CrashPoint, instrument, replaceModule } from './crash-points.ts';
+import { awaitingModules, type CrashPoint, instrument, replaceModule } from './crash-points.ts';
 import { CrashStage, type LoggedError, type RunningServer } from './crash-stage.ts';
 import {
   allSortsOfPictures,
@@ -41,11 +41,20 @@ const modules = instrument([
   ...['flusher', 'ledger', 'ledger-statements', 'persist'].map((name) => `src/metering/${name}.ts`),
   ...['service', 'serving', 'booking', 'second-opinion', 'gate'].map((name) => `src/inference/${name}.ts`),
   ...['cache', 'images', 'scheduler', 'tasks'].map((name) => `src/inference/${name}`),
+  ...['safe-fetch', 'turns', 'tracing/span'].map((name) => `src/lib/${name}.ts`),
+  'src/inference/pool/oip-variant.ts',
   'src/graphql/plugins',
   'src/graphql/http-app.ts',
   'src/tenants/token-budget.ts',
-  'src/lib/tracing/span.ts',
 ]);
+/** They import these, which await as well, but other routes, before the reservation, or beside requests. */
+const apart = [
+  'graphql/uploads-route',
+  'graphql/usage-route',
+  'graphql/cors',
+  'tenants/failure-limit',
+  'lib/repeating',
+].map((name) => `src/${name}.ts`);
 const points = modules.flatMap((module) => module.points);
 /** So that pictures are fetched from this machine. */
 const everyAddressIsPublic = replaceModule(
@@ -72,6 +81,11 @@ function choosePoint(
   const choices = survived.length > 0 && random.chance(0.5) ? survived : all;
   return choices[random.below(choices.length)]!;
 }
+
+it('each module that awaits on the way is one in which servers are killed, or is set apart', () => {
+  const paths = modules.map(({ path }) => path);
+  expect(awaitingModules(paths)).toEqual([...paths, ...apart].sort());
+});
 
 describe(`${KILLS} servers killed at whatever they were waiting for, under load`, () => {
   const cleanUps: (() => void | Promise<void>)[] = [];
