@@ -52,6 +52,8 @@ export interface Surroundings {
   readonly lifetime: Lifetime;
   readonly clock?: Clock;
   readonly fetch?: SafeFetch;
+  /** See `DispatcherOptions`. */
+  readonly hangMs?: number;
   /** Resolves workers' names. */
   readonly resolve?: Resolve;
 }
@@ -83,7 +85,7 @@ const builtInModels = ['shapes', 'shapes-detect', 'shapes-segment'].map((name) =
 export async function createContext(
   config: Config,
   secrets: Secrets,
-  { logger, lifetime, clock = systemClock, fetch = createSafeFetch(), resolve }: Surroundings,
+  { logger, lifetime, clock = systemClock, fetch = createSafeFetch(), hangMs, resolve }: Surroundings,
 ): Promise<Context> {
   const places =
     config.workers.length > 0 ? [] : await placeWorkers(config.providers, config.workersPerDevice);
@@ -159,7 +161,8 @@ export async function createContext(
   answerRollouts(notifications, registry, pool, logger);
 
   const health = new ModelHealth(logger, clock);
-  const dispatcher = new Dispatcher(pool, clock, { maxAdmitted: config.maxQueuedImages, health, logger });
+  const maxAdmitted = config.maxQueuedImages;
+  const dispatcher = new Dispatcher(pool, clock, { maxAdmitted, hangMs, health, logger });
   const reader = new OutputReader(logger);
   lifetime.own({ name: 'reader of outputs', close: () => reader.close() });
   const cache = config.cacheBytes === 0 ? null : new ResultCache(config.cacheBytes);

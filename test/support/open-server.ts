@@ -38,7 +38,9 @@ export async function openServer(
   });
   const lifetime = new Lifetime(logger);
   try {
-    const context = await createContext(config, secrets, { ...overrides, logger, lifetime });
+    // Tests stop workers for as long as they like.
+    const surroundings = { hangMs: 600_000, ...overrides, logger, lifetime };
+    const context = await createContext(config, secrets, surroundings);
     const { url, created } = await context.listen();
     const close = async () => {
       if (!(await lifetime.close())) throw new Error('the server did not end in order: its log says why');

@@ -51,6 +51,12 @@ const NOT_HTTP = /^(HPE_(?!INVALID_EOF_STATE|CLOSED_CONNECTION)|UND_ERR_HEADERS_
 const MAX_ERROR_BYTES = 2 ** 20;
 const MAX_ERROR_CHARACTERS = 2_000;
 
+/**
+ * Whose turn it is a shared worker decides, by weight and deadline, of what has come to it: what is beyond these waits here, in the
+ * order of its coming. A quarter of what a `fovea worker` takes at once, since other API processes use it too.
+ */
+const MOST_CONNECTIONS = 128;
+
 /** Connections to one server. Nothing is retried, and no redirect is followed: what is sent is for that server alone. */
 export class HttpConnections {
   readonly #pool: Pool;
@@ -72,7 +78,7 @@ export class HttpConnections {
         ...(url.protocol === 'https:' && { ca: certificateAuthorities() }),
       },
       allowH2: false,
-      connections: 16,
+      connections: MOST_CONNECTIONS,
       // A worker is silent while it computes. How long that may take is the caller's signal to say.
       headersTimeout: 0,
       bodyTimeout: 0,

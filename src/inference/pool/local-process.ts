@@ -78,6 +78,17 @@ export class LocalProcess {
     });
   }
 
+  /** It has a batch, and has not been killed. */
+  get isBusy(): boolean {
+    return this.#batches.size > 0 && !this.#isHung;
+  }
+
+  /** All that it has is lost, and known to have hung it. */
+  killHung(): void {
+    this.#isHung = true;
+    this.#kill();
+  }
+
   async infer(variant: Variant, pixels: Tensor, notes: BatchNotes): Promise<BatchOutput> {
     const bounded = <T>(pixels: Tensor | null, call: (signal: AbortSignal) => Promise<T>) =>
       this.#bounded({ variant, pixels }, patience(this.#options.inferTimeoutMs, this.loader), call);
@@ -122,16 +133,20 @@ export class LocalProcess {
     } catch (error) {
       if (error instanceof OipError) throw error;
       this.#isHung ||= !(error instanceof WorkerLostError);
-      for (const victim of this.#calls) this.#victims.add(victim);
-      this.#options.lost();
-      this.process.kill();
+      this.#kill();
       const { message } = error as Error;
-      if (!(error instanceof WorkerLostError))
+      if (this.#isHung)
         throw new WorkerLostError(`the worker was killed: ${message}`, { cause: error, hasBroken: true });
       throw new WorkerLostError(message, { cause: error, hasBroken: await this.#hasCrashed() });
     } finally {
       end();
       this.#calls.delete(task);
     }
+  }
+
+  #kill(): void {
+    for (const victim of this.#calls) this.#victims.add(victim);
+    this.#options.lost();
+    this.process.kill();
   }
 }

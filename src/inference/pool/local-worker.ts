@@ -42,7 +42,7 @@ export interface LocalWorkerOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** What `worker --listen …` is appended to; this program by default. */
   readonly command?: readonly string[];
-  /** A batch that takes longer has hung: the process is killed and replaced. 60 s. */
+  /** A batch that takes longer has hung, whatever it should take: the process is killed and replaced. 60 s. */
   readonly inferTimeoutMs?: number;
   /** Between two looks at its memory. 1 s. */
   readonly lookMs?: number;
@@ -75,6 +75,8 @@ export class LocalWorker implements InferenceWorker {
   readonly #supervision: Promise<void>;
   /** All that run: the one that serves, one that is to take its place, those that end. */
   readonly #processes = new Set<WorkerProcess>();
+  /** Those of them that were begun, with what they hold and run. */
+  readonly #begun = new Set<LocalProcess>();
   readonly #retired = new WeakSet<LocalProcess>();
   readonly #retiring = new Set<Promise<void>>();
   readonly #faults = new Map<FaultReason, number>();
@@ -153,6 +155,15 @@ export class LocalWorker implements InferenceWorker {
     return output;
   }
 
+  /** Of one that was replaced but has yet to answer, that one. */
+  replaceHung(): void {
+    for (const process of this.#begun) {
+      if (!process.isBusy) continue;
+      this.#logger.error('inference worker has hung: it is killed');
+      process.killHung();
+    }
+  }
+
   judged(fault: WorkerFaultError | null): void {
     if (fault === null) return;
     const { reason } = fault;
@@ -224,8 +235,10 @@ export class LocalWorker implements InferenceWorker {
         logger: this.#logger,
         lost: () => this.#leave(begun),
       });
+      this.#begun.add(begun);
       void begun.ended.then((how) => {
         this.#processes.delete(worker);
+        this.#begun.delete(begun);
         this.#leave(begun);
         if (!this.#closing.signal.aborted && !this.#retired.has(begun))
           this.#logger.error({ how }, 'inference worker ended; starting another');

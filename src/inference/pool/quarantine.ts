@@ -112,9 +112,11 @@ export class Quarantine {
 
   /** The deaths that speak against it. */
   #against(key: string): Death[] {
+    const { clock, withinMs } = this.#options;
+    const since = clock.elapsed() - withinMs;
     const answeredAt = this.#answeredAt.get(key) ?? Number.NEGATIVE_INFINITY;
     return this.#deaths.filter(
-      ({ at, kind, variants }) => variants.has(key) && (kind === 'broke' || at > answeredAt),
+      ({ at, kind, variants }) => at > since && variants.has(key) && (kind === 'broke' || at > answeredAt),
     );
   }
 }

@@ -53,10 +53,9 @@ export interface QueuedImage {
   readonly avoided: Set<Lane>;
   /** The worker that said that the model failed on it alone, and why: another is asked before that is believed. */
   failedOn: { readonly lane: Lane; readonly reason: string } | null;
-  /** Workers that went away under it; of these so many while they ran nothing else, and so many as are known to have broken. */
+  /** Workers that went away under it, and of these so many while they ran nothing else. */
   lost: number;
   lostAlone: number;
-  brokenAlone: number;
   /** The number of the first that had gone away lately when the first of those did. */
   firstDeath: number;
   /** Workers that had no time for it. */
@@ -71,7 +70,7 @@ export interface QueuedImage {
 
 /** What is known of an image that nobody has run. */
 export const untried = {
-  ...{ failedOn: null, lost: 0, lostAlone: 0, brokenAlone: 0, firstDeath: 0, refused: 0 },
+  ...{ failedOn: null, lost: 0, lostAlone: 0, firstDeath: 0, refused: 0 },
   settled: false,
 } satisfies Partial<QueuedImage>;
 

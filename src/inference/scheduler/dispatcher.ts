@@ -31,10 +31,14 @@ import type { Moment } from './worker-speed.ts';
 export interface DispatcherOptions {
   /** Places for images admitted and not yet answered: see `Places`. */
   readonly maxAdmitted: number;
+  /** A worker of this machine that gives no sign of life for so long, milliseconds, may have hung, and is replaced; 5 s. */
+  readonly hangMs?: number | undefined;
   /** Told why models fail. */
   readonly health: ModelHealth;
   readonly logger: Logger;
 }
+
+const HANG_MS = 5_000;
 
 /** Carries images from the scheduler to the workers, and their answers back. */
 export class Dispatcher {
@@ -69,6 +73,7 @@ export class Dispatcher {
     this.#logger = options.logger;
     this.#watch = new LaneWatch({
       logger: options.logger,
+      hangMs: options.hangMs ?? HANG_MS,
       repeat: (flight, lane) => this.#repeat(flight, lane),
       onLook: (ms) => {
         this.#replicate(ms);
@@ -81,7 +86,8 @@ export class Dispatcher {
       workers: () => this.#lanes.present.filter(({ isReady }) => isReady).length,
       clock,
     });
-    pool.onReady(() => this.#dispatch());
+    // Once its lane was told as well, which trusts it again by that.
+    pool.onReady(() => queueMicrotask(() => this.#dispatch()));
   }
 
   get admitted(): number {
@@ -291,8 +297,9 @@ export class Dispatcher {
       const cost = costOf(lane.worker, images.length, outcome, ms);
       if (cost === null) return;
       if (isTelling) this.#costs.learn(variant.key, cost.images, cost.ms, this.#clock.now());
-      // What fails has taken the device up as well; a load serves whoever asks next, too.
-      if (batch && !hasLoaded) this.#scheduler.settle(batch, (cost.ms * images.length) / cost.images);
+      // What fails has taken the device up as well; a load serves whoever asks next, too, and a silence is nobody's fault.
+      if (batch && !hasLoaded && !flight.wasSilent)
+        this.#scheduler.settle(batch, (cost.ms * images.length) / cost.images);
     };
     const done = (error?: unknown) => {
       span.end(error);
@@ -323,8 +330,10 @@ export class Dispatcher {
       if (error instanceof WorkerLostError) lane.lost(flight, this.#clock.elapsed());
       else answered(error);
       done(error);
+      const wasAlone = flight.wasAlone && images.length === 1;
+      const isDeadly = wasAlone && death !== null && this.#isDeadly(images[0]!, error);
       this.#failed(images, {
-        ...{ error, lane, death, wasAlone: flight.wasAlone && images.length === 1 },
+        ...{ error, lane, death, wasAlone, isDeadly },
         hasOther: (than) => this.#lanes.hasOther(than) || isAwaited(this.#lanes.present, variant.key),
       });
     }
@@ -350,12 +359,12 @@ export class Dispatcher {
   }
 
   #failed(batch: readonly QueuedImage[], failure: Failure): void {
-    const { error } = failure;
+    const { error, isDeadly } = failure;
     // What another worker has as well, and should answer, or is to have, may do better there.
     const isElsewhere = (image: QueuedImage) =>
       [...image.carriers].some((carrier) => carrier.isToAnswer(image)) ||
       this.#first.some(({ images }) => images.includes(image));
-    const images = batch.filter((image) => isWanted(image) && !isElsewhere(image));
+    const images = batch.filter((image) => isWanted(image) && (isDeadly || !isElsewhere(image)));
     if (error instanceof WorkerLostError) for (const { chosen } of images) this.#health.failed(chosen, error);
     if (images.length === 0) return;
     const { again, queue, fail } = afterFailure(images, failure);
@@ -369,13 +378,24 @@ export class Dispatcher {
     }
   }
 
-  /** Has a batch run by another worker as well, where there is one: the first to answer answers. */
+  /** Whether workers are known by now to break under an image, which was all that one had. It counts, too, where it is too late. */
+  #isDeadly({ chosen, pixels, settled, ticket }: QueuedImage, error: Error): boolean {
+    if (!(error instanceof WorkerLostError) || !error.hasBroken) return false;
+    const isAnswered = settled && !ticket.abandoned.aborted;
+    return !isAnswered && this.#pool.deadlyImages.broke(chosen.variant.key, pixels);
+  }
+
+  /**
+   * Has a batch run by another worker as well, where there is one: the first to answer answers. One image may be what silenced a
+   * worker of this machine, so that each runs apart from the others.
+   */
   #repeat({ images, variantKey }: Flight, lane: Lane): boolean {
     // One that lives may be slow because there is much to do: no more is made of that than one copy a worker.
     const tried = new Set([lane, ...(lane.isSuspect ? [] : images.flatMap(({ avoided }) => [...avoided]))]);
     if (!this.#lanes.hasOther(tried, variantKey)) return false;
     for (const { avoided } of images) avoided.add(lane);
-    this.#first.unshift({ images, batch: null });
+    const parts = lane.isSuspect && !lane.worker.isShared ? images.map((image) => [image]) : [images];
+    this.#first.unshift(...parts.map((part) => ({ images: part, batch: null })));
     return true;
   }
 

@@ -28,6 +28,8 @@ export interface Failure {
   readonly death: Death | null;
   /** One image was all that the worker had. */
   readonly wasAlone: boolean;
+  /** And it is known by now that workers break under that. */
+  readonly isDeadly: boolean;
   /** Whether a worker but these is ready. */
   readonly hasOther: (than: ReadonlySet<Lane>) => boolean;
 }
@@ -81,18 +83,17 @@ function afterDeath(
   failure: Failure,
   { number, firstLately }: Death,
 ): Course {
-  const { error, lane, wasAlone } = failure;
+  const { error, lane, wasAlone, isDeadly } = failure;
   for (const image of images) {
     if (image.lost === 0) image.firstDeath = firstLately;
     image.lost += 1;
     if (wasAlone) image.lostAlone += 1;
-    if (wasAlone && error instanceof WorkerLostError && error.hasBroken) image.brokenAlone += 1;
     image.alone = true;
     image.avoided.add(lane);
   }
-  const isCulprit = ({ lost, lostAlone, brokenAlone, firstDeath }: QueuedImage) => {
+  const isCulprit = ({ lost, lostAlone, firstDeath }: QueuedImage) => {
     const othersDied = number - firstDeath + 1 > lost;
-    return brokenAlone >= ENOUGH_DEATHS || lostAlone >= (othersDied ? TOO_MANY_DEATHS : ENOUGH_DEATHS);
+    return isDeadly || lostAlone >= (othersDied ? TOO_MANY_DEATHS : ENOUGH_DEATHS);
   };
   const innocent = images.filter((image) => !isCulprit(image));
   return { ...failed(images.filter(isCulprit), error), again: innocent.map((image) => [image]) };

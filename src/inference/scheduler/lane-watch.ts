@@ -6,6 +6,8 @@ const LOOK_MS = 100;
 
 export interface LaneWatchOptions {
   readonly logger: Logger;
+  /** No worker has hung that has been silent for less, milliseconds. */
+  readonly hangMs: number;
   /** Called with each batch whose answer is not to be waited for any longer, until it says that the batch is on its way elsewhere. */
   readonly repeat: (flight: Flight, lane: Lane) => boolean;
   /** Called after each look with the milliseconds since the last. */
@@ -41,12 +43,13 @@ export class LaneWatch {
       this.#timer = null;
       return;
     }
-    const { logger, repeat, onLook } = this.#options;
+    const { logger, hangMs, repeat, onLook } = this.#options;
     for (const lane of this.#busy) {
       const { name: worker } = lane.worker;
       // A timer that is late, since this process was busy or stopped itself, fires once: only what it saw counts.
       if (lane.passed(LOOK_MS))
         logger.warn({ worker }, 'a worker is silent for far longer than its batch should take');
+      if (lane.isHung(hangMs)) lane.worker.replaceHung?.();
       for (const flight of lane.flights) {
         if (flight.isOverdue && !this.#told.has(flight)) {
           this.#told.add(flight);

@@ -26,6 +26,8 @@ export interface Flight {
 
 /** A batch that takes its worker up for so many times as long as it should, and for a second at least, is suspicious. */
 const SUSPICIOUS = { times: 8, atLeastMs: 1_000, unknownMs: 10_000 };
+/** One that has been silent for so many times as long as makes it suspect has hung. */
+const HUNG_TIMES = 2;
 /**
  * What a shared one has at least. It is looked at once a second, so one look that fails says nothing. An answer waits there behind
  * what it runs for others, so a batch that takes long says little against the worker.
@@ -85,6 +87,18 @@ export class Lane {
     for (const { isOverdue, sentAt } of this.#flights)
       if (isOverdue && sentAt >= this.#answeredAt) return true;
     return false;
+  }
+
+  /** Has given no sign of life for twice as long as makes it suspect, and for `leastMs`. */
+  isHung(leastMs: number): boolean {
+    const awaited = this.#awaited;
+    return awaited !== null && this.#silentMs > Math.max(leastMs, HUNG_TIMES * boundOf(awaited));
+  }
+
+  /** The oldest batch whose answer may yet come; where all are overdue, the oldest. */
+  get #awaited(): Flight | null {
+    const [oldest] = this.#flights;
+    return [...this.#flights].find(({ isOverdue }) => !isOverdue) ?? oldest ?? null;
   }
 
   /** Whether its answer to an image is still waited for. */
@@ -177,19 +191,18 @@ export class Lane {
    * loads a model it answers nobody, which says nothing against it.
    */
   passed(ms: number): boolean {
-    const [oldest] = this.#flights;
-    if (!oldest) return false;
+    if (this.#flights.size === 0) return false;
     const { isShared, loads } = this.worker;
     const least = isShared ? SHARED : OWN;
     for (const flight of this.#flights) {
       flight.waitedMs = loads.underWay ? 0 : flight.waitedMs + ms;
       if (flight.waitedMs > Math.max(least.overdueMs, boundOf(flight))) flight.isOverdue = true;
     }
-    if (this.#isSuspect) return false;
     this.#silentMs = loads.underWay ? 0 : this.#silentMs + ms;
+    if (this.#isSuspect) return false;
     // What was lost says nothing of how long it should take over the rest.
-    const awaited = [...this.#flights].find(({ isOverdue }) => !isOverdue) ?? oldest;
-    const isSilentFor = (leastMs: number) => this.#silentMs > Math.max(leastMs, boundOf(awaited));
+    const bound = boundOf(this.#awaited!);
+    const isSilentFor = (leastMs: number) => this.#silentMs > Math.max(leastMs, bound);
     if (this.isMute || isSilentFor(least.lapseMs))
       for (const flight of this.#flights) flight.wasSilent = true;
     this.#isSuspect = isSilentFor(least.silentMs);

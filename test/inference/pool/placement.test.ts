@@ -1,68 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { ModelHealth } from '../../../src/inference/model-health.ts';
-import { LocalWorker, type LocalWorkerOptions } from '../../../src/inference/pool/local-worker.ts';
-import { WorkerPool } from '../../../src/inference/pool/pool.ts';
-import type { Ticket } from '../../../src/inference/scheduler/batch.ts';
-import { Dispatcher } from '../../../src/inference/scheduler/dispatcher.ts';
-import type { Variant } from '../../../src/inference/variant.ts';
-import { systemClock } from '../../../src/lib/clock.ts';
-import { createLogger } from '../../../src/lib/logger.ts';
-import { noSpan } from '../../../src/lib/tracing/span.ts';
 import { artifactFolder } from '../../support/artifact-folder.ts';
-import { meanModel, slowOnBrightModel } from '../../support/onnx-fixture.ts';
+import { slowOnBrightModel } from '../../support/onnx-fixture.ts';
 import { script } from '../../support/processes.ts';
-import { variantOf } from '../../support/variants.ts';
+import { dispatchedWorkers, patience } from './dispatched-workers.ts';
 
-const patience = { timeout: 60_000, interval: 20 };
 vi.setConfig({ testTimeout: 120_000 });
-
-/** Worker processes of this machine behind a dispatcher, ready. */
-async function start(workers: readonly Partial<LocalWorkerOptions>[]) {
-  const logger = createLogger('silent');
-  const artifacts = artifactFolder();
-  const pool = new WorkerPool(logger);
-  onTestFinished(() => pool.close());
-  const locals = workers.map((options, index) => {
-    const worker = new LocalWorker(
-      {
-        ...{ name: `local-${index}`, host: pool, artifacts: artifacts.dir, threads: 1 },
-        ...{ command: script('worker-main.ts'), lookMs: 100, ...options },
-      },
-      logger,
-    );
-    pool.add(worker);
-    return worker;
-  });
-  await vi.waitUntil(() => locals.every(({ ready }) => ready), patience);
-  const health = new ModelHealth(logger, systemClock);
-  const dispatcher = new Dispatcher(pool, systemClock, { maxAdmitted: 1_000, health, logger });
-  /** Runs a picture that is grey all over. */
-  const run = (variant: Variant, grey = 4) => {
-    const ticket: Ticket = {
-      ...{
-        tenant: 'tenant',
-        weight: 1,
-        plan: 'Paper',
-        priority: 'INTERACTIVE',
-        deadline: Date.now() + 60_000,
-      },
-      ...{ abandoned: new AbortController().signal, span: noSpan, dispatched: false },
-    };
-    const pixels = new Uint8Array(12).fill(grey);
-    return dispatcher.run({ model: variant.key, version: 1, variant }, ticket, pixels);
-  };
-  const variant = (key: string, graph: Uint8Array = meanModel(2, 1, { note: key })) =>
-    variantOf(key, artifacts.put(graph));
-  const holders = ({ key }: Variant) => locals.filter((worker) => worker.holds(key));
-  return { pool, locals, run, variant, holders };
-}
 
 /** Of `slowOnBrightModel`: some 30 ms and half a second. */
 const [brief, aWhile] = [15, 19];
 
 it('has a second worker hold a model that keeps the first busy', async () => {
-  const { locals, run, variant, holders } = await start([{}, {}]);
+  const { locals, run, variant, holders } = await dispatchedWorkers([{}, {}]);
   const slow = { ...variant('slow', slowOnBrightModel(2)), maxBatch: 1 };
   let isOver = false;
   const clients = Array.from({ length: 4 }, async () => {
@@ -75,7 +24,7 @@ it('has a second worker hold a model that keeps the first busy', async () => {
 });
 
 it('has no second worker hold one that does not', async () => {
-  const { run, variant, holders } = await start([{}, {}]);
+  const { run, variant, holders } = await dispatchedWorkers([{}, {}]);
   const slow = variant('slow', slowOnBrightModel(2));
   // A client that asks again when it was answered, for far longer than a load takes.
   for (let times = 0; times < 60; times += 1) await run(slow, brief);
@@ -88,7 +37,7 @@ it('has no second worker hold one that does not', async () => {
 });
 
 it('places models where there is room, and lets none of them wait for the others', async () => {
-  const { run, variant, holders } = await start([{}, {}]);
+  const { run, variant, holders } = await dispatchedWorkers([{}, {}]);
   const [slow, quick] = [variant('slow', slowOnBrightModel(2)), variant('quick')];
   await run(slow);
   // While the first is busy the second is loaded by the other.
@@ -107,7 +56,7 @@ it('places models where there is room, and lets none of them wait for the others
 it('waits for the one worker that can hold a model while that is away for a moment', async () => {
   const elsewhere = artifactFolder();
   // The second has another artefact store, and so lacks every model.
-  const { locals, run, variant, holders } = await start([{}, { artifacts: elsewhere.dir }]);
+  const { locals, run, variant, holders } = await dispatchedWorkers([{}, { artifacts: elsewhere.dir }]);
   const mean = variant('mean');
   for (let times = 0; times < 3; times += 1) await run(mean);
   expect(holders(mean)).toEqual([locals[0]]);
@@ -121,7 +70,7 @@ it('waits for the one worker that can hold a model while that is away for a mome
 });
 
 it('is not held up by a worker that hangs while it has nothing to do', async () => {
-  const { locals, run, variant, holders } = await start([{}, {}]);
+  const { locals, run, variant, holders } = await dispatchedWorkers([{}, {}]);
   const slow = variant('slow', slowOnBrightModel(2));
   await run(slow);
   const other = locals.find((worker) => !holders(slow).includes(worker))!;
@@ -135,7 +84,7 @@ it('is not held up by a worker that hangs while it has nothing to do', async () 
 
 it('keeps a model from the workers that they crash of, and serves the others', async () => {
   const command = [...script('worker-main.ts'), 'crashing'];
-  const { pool, locals, run, variant } = await start([{ command }, { command }]);
+  const { pool, locals, run, variant } = await dispatchedWorkers([{ command }, { command }]);
   const [deadly, mean] = [variant('deadly'), variant('mean')];
   for (const grey of [255, 254, 253]) {
     // It runs well in between, which is no excuse. Each picture is tried twice.
@@ -158,7 +107,7 @@ it('keeps a model from the workers that they crash of, and serves the others', a
 });
 
 it('keeps a picture from the workers that they crash of, and serves the others of its model', async () => {
-  const { pool, locals, run, variant } = await start([
+  const { pool, locals, run, variant } = await dispatchedWorkers([
     { command: [...script('worker-main.ts'), 'crashing'] },
   ]);
   const [deadly, slow] = [variant('deadly'), variant('slow', slowOnBrightModel(2))];

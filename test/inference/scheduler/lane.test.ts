@@ -20,6 +20,30 @@ it('suspects a worker that takes eight times as long as it should, and a second 
   }
 });
 
+it('takes a worker to have hung that is silent for twice as long as makes it suspect, and for as long as it is told', () => {
+  for (const { expectedMs, leastMs, boundMs } of [
+    { expectedMs: 10, leastMs: 5_000, boundMs: 5_000 },
+    { expectedMs: 10, leastMs: 0, boundMs: 2_000 },
+    { expectedMs: 500, leastMs: 5_000, boundMs: 8_000 },
+    { expectedMs: null, leastMs: 5_000, boundMs: 20_000 },
+  ]) {
+    const worker = new PaperWorker();
+    const lane = laneAt(null, worker);
+    expect(lane.isHung(0)).toBe(false);
+    const flight = lane.begin(paperImages(1), 'v', expectedMs, 0);
+    worker.loads = { begun: 1, underWay: true };
+    lane.passed(60_000);
+    worker.loads = { begun: 1, underWay: false };
+    lane.passed(boundMs - 100);
+    lane.passed(100);
+    expect(lane.isHung(leastMs)).toBe(false);
+    lane.passed(1);
+    expect(lane.isHung(leastMs)).toBe(true);
+    lane.lost(flight, 0);
+    expect(lane.isHung(0)).toBe(false);
+  }
+});
+
 it('suspects none that has nothing to do, that loads a model, or that has just answered', () => {
   const worker = new PaperWorker();
   const lane = laneAt(null, worker);
