@@ -13,15 +13,22 @@ export async function checkTheLedger(options: OutputOptions & { from?: string; t
     throw new OperatorError(`--from: found ${options.from}, wanted a time before --to, ${options.to}.`, 2);
   await withInstallation(async ({ database }) => {
     const waiting = progress(options);
-    const onMonth = (month: Date) => waiting.tell(`checking ${month.toISOString().slice(0, 7)}`);
+    let months = 0;
+    const onMonth = (month: Date) => {
+      months += 1;
+      waiting.tell(`checking ${month.toISOString().slice(0, 7)}`);
+    };
     const drifts = await checkLedger(database.ledger, { from, to, onMonth }).finally(waiting.end);
-    print(options, inWords(drifts), { exact: drifts.length === 0, drifts });
+    if (months === 0)
+      throw new OperatorError('The ledger has no month from --from to --to: nothing was checked.');
+    print(options, inWords(drifts, months), { exact: drifts.length === 0, months, drifts });
     if (drifts.length > 0) process.exitCode = 1;
   });
 }
 
-function inWords(drifts: readonly Drift[]): string {
-  if (drifts.length === 0) return 'Exact: events, counters, roll-ups and holds agree.';
+function inWords(drifts: readonly Drift[], months: number): string {
+  if (drifts.length === 0)
+    return `Exact: events, counters, roll-ups and holds agree, in ${months} ${months === 1 ? 'month' : 'months'}.`;
   const header = [
     'TENANT',
     'SUM',
@@ -46,9 +53,10 @@ function inWords(drifts: readonly Drift[]): string {
 function timeOf(option: string, text: string | undefined): Date | undefined {
   if (text === undefined) return undefined;
   const time = new Date(text);
-  if (/^\d{4}-\d{2}/.test(text) && !Number.isNaN(time.getTime())) return time;
+  // Any other form is taken to be of this machine's time zone.
+  if (/^\d{4}-\d{2}(-\d{2}(T.+Z)?)?$/.test(text) && !Number.isNaN(time.getTime())) return time;
   throw new OperatorError(
-    `${option}: found ${text}, wanted a month (2026-11), a day or a time of ISO 8601.`,
+    `${option}: found ${text}, wanted a month, a day or a time in UTC: 2026-11, 2026-11-01, 2026-11-01T00:00:00Z.`,
     2,
   );
 }

@@ -5,7 +5,7 @@ import { DeadlineExceededError, HungUpError } from '../lib/errors.ts';
 import { orAborted } from '../lib/or-aborted.ts';
 import type { SafeFetch } from '../lib/safe-fetch.ts';
 import { traced } from '../lib/tracing/span.ts';
-import { isPassing } from '../metering/failures.ts';
+import { isRefused } from '../metering/failures.ts';
 import type { Ledger } from '../metering/ledger.ts';
 import type { AnswerMargin } from './answer-margin.ts';
 import {
@@ -318,7 +318,7 @@ export class Serving<T extends ServedTask> {
     const outcome = await traced(this.#caller.span, 'commit', { 'fovea.units': units }, () =>
       this.#dependencies.ledger.commit(booking),
     ).catch((error: unknown) => {
-      if (!isPassing(error)) isNotBooked();
+      if (isRefused(error)) isNotBooked();
       throw error;
     });
     margin.booked(clock.elapsed() - askedAt, clock.elapsed());

@@ -122,7 +122,7 @@ const comparison = `
   ),
   side (is_found, sum, start, ${keys}, requests, latency, ${counts}) AS (
     SELECT false, sum, start, ${keys}, sum(requests),
-           string_agg(bucket || ':' || requests, ',' ORDER BY bucket) FILTER (WHERE bucket IS NOT NULL), ${sums}
+           string_agg(bucket || ':' || requests, ',' ORDER BY bucket) FILTER (WHERE requests > 0), ${sums}
       FROM counted GROUP BY sum, start, ${keys}
     UNION ALL
     SELECT true, sum, start, ${keys}, requests,

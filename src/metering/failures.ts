@@ -12,10 +12,15 @@ export function isPassing(error: unknown): boolean {
   );
 }
 
+/** Whether PostgreSQL has refused a statement for good: nothing came of it. */
+export function isRefused(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && !isPassing(error);
+}
+
 /**
  * Whether one row may have spoilt a statement of many, which then would succeed without it. A fault of this program, a missing
  * grant or table (class 42) would fail any of them.
  */
 export function mayBeOfOneRow(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && !isPassing(error) && !error.code?.startsWith('42');
+  return isRefused(error) && !(error as pg.DatabaseError).code?.startsWith('42');
 }

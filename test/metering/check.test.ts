@@ -182,6 +182,7 @@ async function driftsAfter(statement: string, options: CheckOptions = {}): Promi
   try {
     await client.query('BEGIN');
     await client.query(statement);
+    await client.query('SET LOCAL ROLE fovea_ledger');
     return await checkLedger(client, options);
   } finally {
     await client.query('ROLLBACK');

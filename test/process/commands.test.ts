@@ -151,7 +151,11 @@ it('commands without a server start the database for their own duration; the nex
     exported: [{ compression: 'NONE', version: 1, written: true }],
   });
   expect(existsSync(join(repository, exported.exported[0].name, 'config.pbtxt'))).toBe(true);
-  expect(await json(place, 'ledger', 'check')).toEqual({ exact: true, drifts: [] });
+  expect(await json(place, 'ledger', 'check')).toEqual({
+    exact: true,
+    months: 3,
+    drifts: [],
+  });
   expect(processesOf(place.dataDir)).toEqual([]);
 
   const server = await place.start();

@@ -14,6 +14,11 @@ it('tells an exact ledger from one that drifts, by its exit code too', async () 
   const exact = await runCommand(server, 'ledger', 'check');
   expect(exact).toMatchObject({ exitCode: 0, stdout: expect.stringContaining('Exact') });
 
+  const nothing = await runCommand(server, 'ledger', 'check', '--from', '2062-11');
+  expect(nothing).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('nothing was checked') });
+  const local = await runCommand(server, 'ledger', 'check', '--to', '2026-11-01T00:00');
+  expect(local).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('a time in UTC') });
+
   const drift = (units: number) =>
     server.context.database.ledger.query('UPDATE quota_counter SET used = used + $2 WHERE tenant_id = $1', [
       id,

@@ -53,7 +53,8 @@ const MAX_ERROR_CHARACTERS = 2_000;
 
 /**
  * Whose turn it is a shared worker decides, by weight and deadline, of what has come to it: what is beyond these waits here, in the
- * order of its coming. A quarter of what a `fovea worker` takes at once, since other API processes use it too.
+ * order of its coming. A quarter of what a `fovea worker` takes at once, since other API processes use it too, and since it takes no
+ * more than so many bytes either.
  */
 const MOST_CONNECTIONS = 128;
 

@@ -38,6 +38,13 @@ export class DeadlyImages {
     return this.#remember(variantKey, pixels, (before) => before + 1) >= ENOUGH_BROKEN;
   }
 
+  /** A worker ran it and lives: what broke under it before was chance. */
+  answered(variantKey: string, pixels: Uint8Array): void {
+    if (!this.#known.some((image) => image.variantKey === variantKey)) return;
+    const digest = digestOf(pixels);
+    this.#known = this.#known.filter((image) => image.variantKey !== variantKey || image.digest !== digest);
+  }
+
   /** Whether an equal one was found lately. Nothing is hashed for a variant of which none was. */
   has(variantKey: string, pixels: Uint8Array): boolean {
     const now = this.#clock.elapsed();

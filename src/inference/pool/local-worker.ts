@@ -74,9 +74,7 @@ export class LocalWorker implements InferenceWorker {
   readonly #closing = new AbortController();
   readonly #supervision: Promise<void>;
   /** All that run: the one that serves, one that is to take its place, those that end. */
-  readonly #processes = new Set<WorkerProcess>();
-  /** Those of them that were begun, with what they hold and run. */
-  readonly #begun = new Set<LocalProcess>();
+  readonly #processes = new Set<LocalProcess>();
   readonly #retired = new WeakSet<LocalProcess>();
   readonly #retiring = new Set<Promise<void>>();
   readonly #faults = new Map<FaultReason, number>();
@@ -100,7 +98,10 @@ export class LocalWorker implements InferenceWorker {
   }
 
   get loads(): Loads {
-    return this.#readiness.current?.loader.loads ?? noLoads;
+    const { begun, underWay } = this.#readiness.current?.loader.loads ?? noLoads;
+    // One that was replaced may be loading for what it was given before.
+    const isLoading = ({ isBusy, loader }: LocalProcess) => isBusy && loader.loads.underWay;
+    return { begun, underWay: underWay || [...this.#processes].some(isLoading) };
   }
 
   get isSilent(): boolean {
@@ -129,7 +130,7 @@ export class LocalWorker implements InferenceWorker {
 
   stats(): WorkerStats {
     const { current, closed } = this.#readiness;
-    const running = current?.process ?? [...this.#processes].at(-1);
+    const running = (current ?? [...this.#processes].at(-1))?.process;
     return {
       state: closed ? 'closed' : current ? 'ready' : 'starting',
       restarts: this.#restarts,
@@ -156,8 +157,8 @@ export class LocalWorker implements InferenceWorker {
   }
 
   /** Of one that was replaced but has yet to answer, that one. */
-  replaceHung(): void {
-    for (const process of this.#begun) {
+  killHung(): void {
+    for (const process of this.#processes) {
       if (!process.isBusy) continue;
       this.#logger.error('inference worker has hung: it is killed');
       process.killHung();
@@ -173,7 +174,7 @@ export class LocalWorker implements InferenceWorker {
   async close(graceMs = stopGraceMs): Promise<void> {
     this.#closing.abort();
     this.#readiness.close();
-    await Promise.all(Array.from(this.#processes, (process) => process.stop(graceMs)));
+    await Promise.all(Array.from(this.#processes, ({ process }) => process.stop(graceMs)));
     await this.#supervision;
     await Promise.all(this.#retiring);
   }
@@ -181,7 +182,7 @@ export class LocalWorker implements InferenceWorker {
   killNow(): void {
     this.#closing.abort();
     this.#readiness.close();
-    for (const process of this.#processes) process.kill();
+    for (const { process } of this.#processes) process.kill();
   }
 
   async #supervise(): Promise<void> {
@@ -226,7 +227,6 @@ export class LocalWorker implements InferenceWorker {
         ...{ artifacts, threads, compute, tensorFlow, logLevel: this.#logger.level, environment },
         ...(memoryBytes !== undefined && { memoryBytes }),
       });
-      this.#processes.add(worker);
       const begun: LocalProcess = new LocalProcess(worker, {
         inferTimeoutMs: this.#options.inferTimeoutMs ?? 60_000,
         loadTimeoutMs: (variant) => loadTimeoutMs(variant, compute, new ArtifactStore(artifacts)),
@@ -235,10 +235,9 @@ export class LocalWorker implements InferenceWorker {
         logger: this.#logger,
         lost: () => this.#leave(begun),
       });
-      this.#begun.add(begun);
+      this.#processes.add(begun);
       void begun.ended.then((how) => {
-        this.#processes.delete(worker);
-        this.#begun.delete(begun);
+        this.#processes.delete(begun);
         this.#leave(begun);
         if (!this.#closing.signal.aborted && !this.#retired.has(begun))
           this.#logger.error({ how }, 'inference worker ended; starting another');

@@ -95,8 +95,8 @@ export interface InferenceWorker {
    *   hung; BusyError where a shared one has no room for more of the tenant's, or could not run it in time
    */
   infer(variant: Variant, pixels: Tensor, notes?: BatchNotes): Promise<BatchOutput>;
-  /** It has hung: what it has is lost, and it is replaced. Of one that somebody else runs nothing of the kind can be done. */
-  replaceHung?(): void;
+  /** It has hung: what it has is lost, and it is replaced. There is no such thing for one that somebody else runs. */
+  killHung?(): void;
   /** Called each time the worker becomes ready. */
   onReady(callback: () => void): void;
   /** Called each time that a shared worker shows that it lives, whatever it does for whom. */

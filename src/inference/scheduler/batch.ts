@@ -64,6 +64,7 @@ export interface QueuedImage {
   alone: boolean;
   /** It has its answer, or an error. */
   settled: boolean;
+  isAnswered: boolean;
   readonly resolve: (output: ImageOutput) => void;
   readonly reject: (error: Error) => void;
 }
@@ -71,7 +72,7 @@ export interface QueuedImage {
 /** What is known of an image that nobody has run. */
 export const untried = {
   ...{ failedOn: null, lost: 0, lostAlone: 0, firstDeath: 0, refused: 0 },
-  settled: false,
+  ...{ settled: false, isAnswered: false },
 } satisfies Partial<QueuedImage>;
 
 /** One image's part of what a batch answered. Throws ImageError where the answer has not one for each image. */

@@ -31,7 +31,7 @@ import type { Moment } from './worker-speed.ts';
 export interface DispatcherOptions {
   /** Places for images admitted and not yet answered: see `Places`. */
   readonly maxAdmitted: number;
-  /** A worker of this machine that gives no sign of life for so long, milliseconds, may have hung, and is replaced; 5 s. */
+  /** See `Lane.isHung`; 5 s. */
   readonly hangMs?: number | undefined;
   /** Told why models fail. */
   readonly health: ModelHealth;
@@ -297,9 +297,8 @@ export class Dispatcher {
       const cost = costOf(lane.worker, images.length, outcome, ms);
       if (cost === null) return;
       if (isTelling) this.#costs.learn(variant.key, cost.images, cost.ms, this.#clock.now());
-      // What fails has taken the device up as well; a load serves whoever asks next, too, and a silence is nobody's fault.
-      if (batch && !hasLoaded && !flight.wasSilent)
-        this.#scheduler.settle(batch, (cost.ms * images.length) / cost.images);
+      // What fails has taken the device up as well; a load serves whoever asks next, too.
+      if (batch && !hasLoaded) this.#scheduler.settle(batch, (cost.ms * images.length) / cost.images);
     };
     const done = (error?: unknown) => {
       span.end(error);
@@ -320,6 +319,8 @@ export class Dispatcher {
       this.#tell(images, lane, answer);
       images.forEach((image, position) => {
         image.settled = true;
+        image.isAnswered = true;
+        this.#pool.deadlyImages.answered(variant.key, image.pixels);
         if (image.failedOn)
           image.failedOn.lane.worker.judged(new WorkerFaultError('failed', image.failedOn.reason));
         image.resolve(outputs[position]!);
@@ -379,10 +380,9 @@ export class Dispatcher {
   }
 
   /** Whether workers are known by now to break under an image, which was all that one had. It counts, too, where it is too late. */
-  #isDeadly({ chosen, pixels, settled, ticket }: QueuedImage, error: Error): boolean {
-    if (!(error instanceof WorkerLostError) || !error.hasBroken) return false;
-    const isAnswered = settled && !ticket.abandoned.aborted;
-    return !isAnswered && this.#pool.deadlyImages.broke(chosen.variant.key, pixels);
+  #isDeadly({ chosen, pixels, isAnswered }: QueuedImage, error: Error): boolean {
+    if (!(error instanceof WorkerLostError) || !error.hasBroken || isAnswered) return false;
+    return this.#pool.deadlyImages.broke(chosen.variant.key, pixels);
   }
 
   /**
@@ -394,7 +394,7 @@ export class Dispatcher {
     const tried = new Set([lane, ...(lane.isSuspect ? [] : images.flatMap(({ avoided }) => [...avoided]))]);
     if (!this.#lanes.hasOther(tried, variantKey)) return false;
     for (const { avoided } of images) avoided.add(lane);
-    const parts = lane.isSuspect && !lane.worker.isShared ? images.map((image) => [image]) : [images];
+    const parts = lane.isSuspect && lane.worker.killHung ? images.map((image) => [image]) : [images];
     this.#first.unshift(...parts.map((part) => ({ images: part, batch: null })));
     return true;
   }

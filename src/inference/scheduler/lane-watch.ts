@@ -6,7 +6,7 @@ const LOOK_MS = 100;
 
 export interface LaneWatchOptions {
   readonly logger: Logger;
-  /** No worker has hung that has been silent for less, milliseconds. */
+  /** See `Lane.isHung`. */
   readonly hangMs: number;
   /** Called with each batch whose answer is not to be waited for any longer, until it says that the batch is on its way elsewhere. */
   readonly repeat: (flight: Flight, lane: Lane) => boolean;
@@ -49,7 +49,7 @@ export class LaneWatch {
       // A timer that is late, since this process was busy or stopped itself, fires once: only what it saw counts.
       if (lane.passed(LOOK_MS))
         logger.warn({ worker }, 'a worker is silent for far longer than its batch should take');
-      if (lane.isHung(hangMs)) lane.worker.replaceHung?.();
+      if (lane.isHung(hangMs)) lane.worker.killHung?.();
       for (const flight of lane.flights) {
         if (flight.isOverdue && !this.#told.has(flight)) {
           this.#told.add(flight);

@@ -26,8 +26,11 @@ export interface Flight {
 
 /** A batch that takes its worker up for so many times as long as it should, and for a second at least, is suspicious. */
 const SUSPICIOUS = { times: 8, atLeastMs: 1_000, unknownMs: 10_000 };
-/** One that has been silent for so many times as long as makes it suspect has hung. */
-const HUNG_TIMES = 2;
+/**
+ * One that has been silent for so many times as long as makes it suspect has hung. Elsewhere than on a CPU each size of a batch has
+ * kernels of its own, which may be chosen as it first comes.
+ */
+const HUNG = { times: 2, atLeastMsOffCpu: 30_000 };
 /**
  * What a shared one has at least. It is looked at once a second, so one look that fails says nothing. An answer waits there behind
  * what it runs for others, so a batch that takes long says little against the worker.
@@ -89,10 +92,17 @@ export class Lane {
     return false;
   }
 
-  /** Has given no sign of life for twice as long as makes it suspect, and for `leastMs`. */
+  /**
+   * Has given no sign of life for twice as long as makes it suspect, or would if nobody had run the variant, where it has not itself;
+   * and for `leastMs`, or 30 s on anything but a CPU.
+   */
   isHung(leastMs: number): boolean {
     const awaited = this.#awaited;
-    return awaited !== null && this.#silentMs > Math.max(leastMs, HUNG_TIMES * boundOf(awaited));
+    if (awaited === null || this.#silentMs <= leastMs) return false;
+    const isKnownHere = this.speed.measuredMs(awaited.variantKey, awaited.images.length) !== null;
+    const boundMs = HUNG.times * boundOf(isKnownHere ? awaited : { expectedMs: null });
+    const isOnCpu = ['cpu', 'wasm', null].includes(this.worker.stats().device);
+    return this.#silentMs > Math.max(boundMs, isOnCpu ? 0 : HUNG.atLeastMsOffCpu);
   }
 
   /** The oldest batch whose answer may yet come; where all are overdue, the oldest. */
@@ -220,7 +230,7 @@ export class Lane {
   }
 }
 
-function boundOf({ expectedMs }: Flight): number {
+function boundOf({ expectedMs }: Pick<Flight, 'expectedMs'>): number {
   const { times, atLeastMs, unknownMs } = SUSPICIOUS;
   return expectedMs === null ? unknownMs : Math.max(atLeastMs, times * expectedMs);
 }

@@ -28,6 +28,8 @@ it('knows an image once two workers broke under it alone, within five minutes of
   expect(images.broke('a', white)).toBe(false);
   expect(images.broke('a', grey)).toBe(false);
   expect(images.broke('b', white)).toBe(false);
+  images.answered('a', grey);
+  expect(images.broke('a', grey)).toBe(false);
   expect(images.broke('a', white)).toBe(true);
   expect(images.has('a', white)).toBe(true);
   expect(images.has('a', grey)).toBe(false);

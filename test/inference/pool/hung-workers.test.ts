@@ -14,14 +14,13 @@ async function start(workers: number) {
   await Promise.all(locals.map((worker) => worker.ensureLoaded(model)));
   for (let times = 0; times < 4; times += 1)
     await Promise.all(locals.map(() => run({ ...model, maxBatch: 1 }, quick)));
-  const restarts = () => locals.reduce((sum, worker) => sum + worker.stats().restarts, 0);
-  return { locals, run, model, restarts };
+  return { run, model };
 }
 
 const failed = { status: 'rejected', reason: { code: 'INFERENCE_FAILED' } };
 
 it('an image that hangs workers has failed, and none that rides with it', async () => {
-  const { run, model, restarts } = await start(2);
+  const { run, model } = await start(2);
   // So that the four ride together.
   const busy = Array.from({ length: 2 }, () => run({ ...model, maxBatch: 1 }, aWhile));
   const together = Promise.allSettled([quick, forever, quick, quick].map((grey) => run(model, grey)));
@@ -35,8 +34,6 @@ it('an image that hangs workers has failed, and none that rides with it', async 
     'rejected',
   ]);
   await Promise.all(Array.from({ length: 8 }, () => run(model, quick)));
-  // With those that it rode with, and alone, while another had it too.
-  expect(restarts()).toBeLessThanOrEqual(4);
   await expect(run(model, forever)).rejects.toThrow('it is not run again');
 });
 

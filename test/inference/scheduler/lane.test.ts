@@ -21,14 +21,18 @@ it('suspects a worker that takes eight times as long as it should, and a second 
 });
 
 it('takes a worker to have hung that is silent for twice as long as makes it suspect, and for as long as it is told', () => {
-  for (const { expectedMs, leastMs, boundMs } of [
+  for (const { hasRun = true, expectedMs, leastMs, device = 'cpu', boundMs } of [
     { expectedMs: 10, leastMs: 5_000, boundMs: 5_000 },
     { expectedMs: 10, leastMs: 0, boundMs: 2_000 },
     { expectedMs: 500, leastMs: 5_000, boundMs: 8_000 },
-    { expectedMs: null, leastMs: 5_000, boundMs: 20_000 },
+    // As others say; it has not run it itself.
+    { expectedMs: 10, leastMs: 5_000, hasRun: false, boundMs: 20_000 },
+    { expectedMs: 10, leastMs: 5_000, device: 'cuda:0', boundMs: 30_000 },
+    { expectedMs: 2_000, leastMs: 5_000, device: 'cuda:0', boundMs: 32_000 },
   ]) {
     const worker = new PaperWorker();
-    const lane = laneAt(null, worker);
+    worker.device = device;
+    const lane = laneAt(hasRun ? 10 : null, worker);
     expect(lane.isHung(0)).toBe(false);
     const flight = lane.begin(paperImages(1), 'v', expectedMs, 0);
     worker.loads = { begun: 1, underWay: true };

@@ -19,6 +19,7 @@ export class PaperWorker implements InferenceWorker {
   readonly awaited = new Set<string>();
   freeBytes: number | null = null;
   isSilent = false;
+  device: string | null = null;
   readonly #onReady: (() => void)[] = [];
   readonly #onAlive: (() => void)[] = [];
 
@@ -67,7 +68,7 @@ export class PaperWorker implements InferenceWorker {
   stats(): WorkerStats {
     return {
       ...{ state: this.ready ? 'ready' : 'starting', restarts: 0, faults: new Map(), variants: 1 },
-      ...{ pid: null, rssBytes: null, device: null, recycled: 0, memory: null },
+      ...{ pid: null, rssBytes: null, device: this.device, recycled: 0, memory: null },
     };
   }
 
