@@ -64,7 +64,7 @@ const AWAY_MS = 60_000;
 /** Keeps one worker process running on this machine. Starts it at once. */
 export class LocalWorker implements InferenceWorker {
   readonly name: string;
-  /** Two batches on one engine slow each other down, and the next is there at once when one is done. */
+  /** Two batches on one engine slow each other down. */
   readonly capacity = 1;
   readonly isShared = false;
   readonly #options: LocalWorkerOptions;

@@ -1,5 +1,6 @@
-import type { InferenceWorker } from '../pool/worker.ts';
+import type { BatchOutput, InferenceWorker } from '../pool/worker.ts';
 import type { QueuedImage } from './batch.ts';
+import { FadingLine } from './fading-line.ts';
 import { isDoubtful } from './load.ts';
 import { type Moment, WorkerSpeed } from './worker-speed.ts';
 
@@ -38,6 +39,9 @@ const HUNG = { times: 2, atLeastMsOffCpu: 30_000 };
 const SHARED = { lapseMs: 2_000, silentMs: 3_000, overdueMs: 10_000 };
 const OWN = { lapseMs: 0, silentMs: 0, overdueMs: Number.POSITIVE_INFINITY };
 
+/** What the way of a batch weighs after that of the next one: some ten back it hardly counts. */
+const WAY_FADING = 0.8;
+
 /** What a batch was to the worker that answered it. */
 export interface Occupation {
   /** How long it took the worker up. */
@@ -60,6 +64,8 @@ export class Lane {
   /** Without any sign that it lives. */
   #silentMs = 0;
   #isSuspect = false;
+  /** Milliseconds that batches were on their way there and back, by bytes of pixels. */
+  readonly #way = new FadingLine();
 
   constructor(worker: InferenceWorker) {
     this.worker = worker;
@@ -71,9 +77,9 @@ export class Lane {
     return this.#flights;
   }
 
-  /** Since when it has had nothing to do. */
+  /** Since when it has had nothing to do; infinite: it has. */
   get idleSince(): number {
-    return this.#idleSince;
+    return this.#flights.size === 0 ? this.#idleSince : Number.POSITIVE_INFINITY;
   }
 
   /** Batches that it answered, be it by an error. */
@@ -128,14 +134,26 @@ export class Lane {
     return this.#flights.size >= this.worker.capacity || this.#isReserved;
   }
 
+  /**
+   * Milliseconds until it is to be given one batch more than it is best given at once, so that the next is there as soon as
+   * what it has should be done; infinite: not before it has answered.
+   */
+  nextInMs(now: number): number {
+    const { capacity, isShared, loads } = this.worker;
+    const isOpen = [...this.#flights].some(({ expectedMs }) => expectedMs === null) || loads.underWay;
+    if (isShared || isOpen || this.#isReserved || this.#flights.size > capacity)
+      return Number.POSITIVE_INFINITY;
+    return Math.max(0, this.leftMs(now) - this.#wayMs);
+  }
+
   /** Takes nothing of anybody now. */
-  get isFull(): boolean {
-    return this.worker.isShared ? this.#isReserved : this.isBusy;
+  isFull(now: number): boolean {
+    return this.worker.isShared ? this.#isReserved : this.isBusy && this.nextInMs(now) > 0;
   }
 
   /** `tenant` null: of whomever that may be. */
-  isFullFor(tenant: string | null): boolean {
-    if (!this.worker.isShared || tenant === null) return this.isFull;
+  isFullFor(tenant: string | null, now: number): boolean {
+    if (!this.worker.isShared || tenant === null) return this.isFull(now);
     let own = 0;
     for (const { images } of this.#flights) if (images[0]!.ticket.tenant === tenant) own += 1;
     return own >= this.worker.capacity || this.#isReserved;
@@ -176,14 +194,18 @@ export class Lane {
     return flight;
   }
 
-  /** It answered, be it an error: it is alive. `ran`: the batch was run. */
-  answered(flight: Flight, now: Moment, ran: boolean): Occupation {
+  /** It answered, be it an error: it is alive. `run`: what the batch came to, where it was run. */
+  answered(flight: Flight, now: Moment, run: Pick<BatchOutput, 'queueMs' | 'computeMs'> | null): Occupation {
     const { isShared } = this.worker;
     const ms = now.elapsed - (isShared ? flight.sentAt : Math.max(flight.sentAt, this.#answeredAt));
     const { begun, underWay } = this.worker.loads;
     const hasLoaded = begun !== flight.loads || underWay;
-    const isTelling = ran && !hasLoaded && !flight.wasSilent;
-    if (isTelling) this.speed.learn(flight.variantKey, flight.images.length, ms, now);
+    const isTelling = run !== null && !hasLoaded && !flight.wasSilent;
+    if (isTelling) {
+      this.speed.learn(flight.variantKey, flight.images.length, ms, now);
+      const wayMs = now.elapsed - flight.sentAt - run.queueMs - run.computeMs;
+      this.#way.add(bytesOf(flight), Math.max(0, wayMs), WAY_FADING);
+    }
     this.#answeredAt = now.elapsed;
     this.#answers += 1;
     this.#trust();
@@ -219,6 +241,12 @@ export class Lane {
     return this.#isSuspect;
   }
 
+  /** How long one like what it has is on its way; 0 until it has answered any. */
+  get #wayMs(): number {
+    const [flight] = this.#flights;
+    return flight ? this.#way.at(bytesOf(flight)) || 0 : 0;
+  }
+
   #trust(): void {
     this.#silentMs = 0;
     this.#isSuspect = false;
@@ -233,4 +261,8 @@ export class Lane {
 function boundOf({ expectedMs }: Pick<Flight, 'expectedMs'>): number {
   const { times, atLeastMs, unknownMs } = SUSPICIOUS;
   return expectedMs === null ? unknownMs : Math.max(atLeastMs, times * expectedMs);
+}
+
+function bytesOf({ images }: Flight): number {
+  return images.length * images[0]!.pixels.byteLength;
 }

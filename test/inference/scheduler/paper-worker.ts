@@ -87,6 +87,9 @@ export function laneAt(msPerImage: number | null, worker = new PaperWorker()): L
   return lane;
 }
 
+/** What a batch came to whose time is told by the clock alone. */
+export const ran = { queueMs: 0, computeMs: 0 };
+
 export function paperImages(count: number): QueuedImage[] {
   const chosen = { model: 'paper', version: 1, variant: variantOf('v', 'a'.repeat(64)) };
   return Array.from({ length: count }, () => ({
