@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { sharp } from '../../src/inference/images/libvips.ts';
 import { createLogger } from '../../src/lib/logger.ts';
@@ -19,7 +20,7 @@ async function picture(pixels: Uint8Array): Promise<{ base64: string }> {
 const white = (index: number) => picture(Buffer.alloc(12, 255).fill(254, index, index + 1));
 const red = await picture(Buffer.alloc(12, 'ff0000', 'hex'));
 
-it('a model under which workers die is refused, unbilled and by its name; others, and its next version, are served', async () => {
+it('a model under which workers die is refused to whose images they die of, unbilled and by its name; others, and its next version, are served', async () => {
   const log: string[] = [];
   const logger = createLogger('error', { write: (line) => log.push(line) });
   const server = await startServer({}, { logger });
@@ -38,13 +39,15 @@ it('a model under which workers die is refused, unbilled and by its name; others
   /** Ends workers as the system would that has no more memory for what they run. */
   const killUntilAnswered = async (images: Parameters<typeof client.classify>[0]['images']) => {
     let isOver = false;
-    const answer = client.classify({ model: 'deadly', images }).finally(() => {
+    const answer = client.classify({ model: 'deadly', images, timeoutMs: 60_000 }).finally(() => {
       isOver = true;
     });
     const runs = async () => isOver || (await server.metric('fovea_images_running')) > 0;
     while (!isOver) {
       const pid = await readyWorker(server, killed);
       await vi.waitUntil(runs, { timeout: 20_000, interval: 10 });
+      // It is done with loading the model by then, and would run it for ever.
+      if (!isOver) await sleep(500);
       if (isOver) break;
       process.kill(pid, 'SIGKILL');
       killed = pid;
@@ -70,16 +73,23 @@ it('a model under which workers die is refused, unbilled and by its name; others
   // Where they die of several, it is the model.
   const second = await killUntilAnswered([await white(1), await white(2), await white(3)]);
   expect(second).toMatchObject({ results: [failed, failed, failed], receipt: { units: 0 } });
-  const refused = { code: 'INFERENCE_FAILED', message: expect.stringContaining('the model deadly@1 made') };
+  const refused = {
+    code: 'INFERENCE_FAILED',
+    message: expect.stringMatching(/^the model deadly@1 made .* on images of yours: it is not run on them/),
+  };
 
   // At once, and whatever the picture.
   const third = await client.classify({ model: 'deadly', images: [await white(4), red] });
   expect(third.data!.classify).toMatchObject({ results: [refused, refused], receipt: { units: 0 } });
   const metrics = await (await fetch(`${server.url}/metrics`)).text();
-  expect(metrics).toMatch(/^fovea_model_quarantine_seconds\{model="deadly@1"\} \d+$/m);
+  expect(metrics).toMatch(/^fovea_model_quarantine_seconds\{model="deadly@1",images_of="one tenant"\} \d+$/m);
   expect(log.map((line) => JSON.parse(line))).toContainEqual(
     expect.objectContaining({ model: 'deadly@1', deaths: expect.any(Number), quarantineMs: 60_000 }),
   );
+
+  const { client: other } = await server.createTenant();
+  const served = await other.classify({ model: 'deadly', images: red });
+  expect(served.data!.classify).toMatchObject({ results: [{ labels: [{ label: 'red' }, {}, {}] }] });
 
   const { data, errors } = await client.classify({ images: { base64: examplePicture() } });
   expect(errors).toEqual([]);

@@ -89,12 +89,16 @@ export class LocalProcess {
     this.#kill();
   }
 
-  async infer(variant: Variant, pixels: Tensor, notes: BatchNotes): Promise<BatchOutput> {
+  async infer(variant: Variant, pixels: Tensor, { trace, tenants }: BatchNotes): Promise<BatchOutput> {
     const bounded = <T>(pixels: Tensor | null, call: (signal: AbortSignal) => Promise<T>) =>
-      this.#bounded({ variant, pixels }, patience(this.#options.inferTimeoutMs, this.loader), call);
+      this.#bounded(
+        { variant, pixels, tenants },
+        patience(this.#options.inferTimeoutMs, this.loader),
+        call,
+      );
     const batch = this.loader.use(
       variant,
-      (open) => bounded(pixels, (signal) => open.infer(pixels, signal, notes)),
+      (open) => bounded(pixels, (signal) => open.infer(pixels, signal, { trace })),
       (open) => bounded(null, (signal) => open.isHeld(signal)),
     );
     this.#batches.add(batch);

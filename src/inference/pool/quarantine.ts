@@ -15,17 +15,31 @@ export interface QuarantineOptions {
   readonly clock?: Clock;
 }
 
+interface RunImage {
+  readonly digest: string;
+  readonly tenant: string | null;
+}
+
 interface Death {
   readonly at: number;
   readonly kind: DeathKind;
   /** What the worker ran or loaded, by key. */
   readonly variants: ReadonlySet<string>;
-  /** Digests of the images that it ran, one of which it may have died of; none where it loaded something as well. */
-  readonly images: readonly string[];
+  /** The images that it ran, one of which it may have died of; none where it loaded something as well. */
+  readonly images: readonly RunImage[];
+}
+
+/** What one or several workers died of. */
+interface Cause {
+  readonly deaths: readonly Death[];
+  /** Tenants of whom it may have been an image; none where it may have been none. */
+  readonly suspects: ReadonlySet<string>;
 }
 
 interface Sentence {
   readonly variant: Variant;
+  /** Whose images alone the variant is not run on; null: on nobody's. */
+  readonly tenant: string | null;
   readonly until: number;
   readonly ms: number;
 }
@@ -38,6 +52,9 @@ const FORGIVEN_MS = 10 * 60_000;
  * common, is kept from all of them for a while, so that no tenant's model costs the others more than those few restarts.
  * Then it is tried again, and one more death is enough. Another version is another variant. However many died of
  * one image, that alone takes a variant from nobody: see `DeadlyImages`.
+ *
+ * Where each time it may have been an image of one tenant's, and once it was, it is kept from that tenant's: who sends what a model
+ * cannot bear takes it from nobody else. The next tenant under whose images they die as often shows that it is the variant.
  */
 export class Quarantine {
   readonly #logger: Logger;
@@ -45,7 +62,7 @@ export class Quarantine {
   #deaths: readonly Death[] = [];
   /** When a variant that is in one of them was last answered. */
   readonly #answeredAt = new Map<string, number>();
-  readonly #sentences = new Map<string, Sentence>();
+  #sentences: readonly Sentence[] = [];
 
   constructor(logger: Logger, options: QuarantineOptions = {}) {
     this.#logger = logger;
@@ -60,11 +77,12 @@ export class Quarantine {
     const all = [...tasks];
     const byKey = new Map(all.map(({ variant }) => [variant.key, variant]));
     if (byKey.size === 0) return;
-    const death = { at: now, kind, variants: new Set(byKey.keys()), images: digestsOf(all) };
+    const death = { at: now, kind, variants: new Set(byKey.keys()), images: imagesRun(all) };
     this.#deaths = [...this.#deaths.filter(({ at }) => now - at < withinMs), death];
+    this.#sentences = this.#sentences.filter(({ until }) => now - until < FORGIVEN_MS);
     for (const key of this.#answeredAt.keys())
       if (!this.#deaths.some(({ variants }) => variants.has(key))) this.#answeredAt.delete(key);
-    for (const variant of byKey.values()) this.#judge(variant, now);
+    for (const variant of byKey.values()) this.#judge(variant);
   }
 
   /** A worker has run it and lives. */
@@ -72,18 +90,21 @@ export class Quarantine {
     if (this.#deaths.length > 0) this.#answeredAt.set(variantKey, this.#options.clock.elapsed());
   }
 
-  /** Milliseconds for which it is still kept from workers; 0: it may be run. */
-  leftMs(variantKey: string): number {
-    const sentence = this.#sentences.get(variantKey);
-    return sentence ? Math.max(0, sentence.until - this.#options.clock.elapsed()) : 0;
+  /** Milliseconds for which a variant is not run on anybody's images, or where a tenant is told, on theirs; 0: it is. */
+  leftMs(variantKey: string, tenant: string | null = null): number {
+    const now = this.#options.clock.elapsed();
+    const those = this.#sentences.filter(
+      (each) => each.variant.key === variantKey && (each.tenant === null || each.tenant === tenant),
+    );
+    return Math.max(0, ...those.map(({ until }) => until - now));
   }
 
-  /** What is kept from workers now, and for how many milliseconds more. */
-  list(): { readonly variant: Variant; readonly leftMs: number }[] {
-    return Array.from(this.#sentences, ([key, { variant }]) => ({
-      variant,
-      leftMs: this.leftMs(key),
-    })).filter(({ leftMs }) => leftMs > 0);
+  /** What is kept from workers now, with whose images, null for everybody's, and for how many milliseconds more. */
+  list(): { readonly variant: Variant; readonly tenant: string | null; readonly leftMs: number }[] {
+    const now = this.#options.clock.elapsed();
+    return this.#sentences
+      .map(({ variant, tenant, until }) => ({ variant, tenant, leftMs: until - now }))
+      .filter(({ leftMs }) => leftMs > 0);
   }
 
   /** Whether a worker that becomes ready should rather not load it of its own accord. */
@@ -91,21 +112,43 @@ export class Quarantine {
     return this.leftMs(variantKey) > 0 || this.#against(variantKey).length > 0;
   }
 
-  #judge(variant: Variant, now: number): void {
+  #judge(variant: Variant): void {
+    const causes = causesOf(this.#against(variant.key));
+    const alone = causes.flatMap(({ suspects }) => (suspects.size === 1 ? [...suspects] : []));
+    for (const tenant of [...new Set(alone), null]) {
+      const own = tenant === null ? causes : causes.filter(({ suspects }) => suspects.has(tenant));
+      if (!this.#isGuilty(variant, tenant, own)) continue;
+      this.#sentence(variant, tenant, own);
+      break;
+    }
+  }
+
+  #isGuilty({ key }: Variant, tenant: string | null, causes: readonly Cause[]): boolean {
+    if (causes.length < (this.#known(key, tenant) ? 1 : this.#options.deaths)) return false;
+    const [first, ...others] = causes.flatMap(({ deaths }) => deaths).map(({ variants }) => variants);
+    // Otherwise it may be another that they died of.
+    return [...first!].every((each) => each === key || !others.every((variants) => variants.has(each)));
+  }
+
+  #known(key: string, tenant: string | null): Sentence | undefined {
+    return this.#sentences.find((each) => each.variant.key === key && each.tenant === tenant);
+  }
+
+  #sentence(variant: Variant, of: string | null, causes: readonly Cause[]): void {
+    const { clock, firstMs, mostMs } = this.#options;
     const { key, title } = variant;
-    const { deaths, firstMs, mostMs } = this.#options;
-    const before = this.#sentences.get(key);
-    const isKnown = before !== undefined && now - before.until < FORGIVEN_MS;
-    const against = this.#against(key);
-    if (causesOf(against) < (isKnown ? 1 : deaths)) return;
-    const [first, ...others] = against.map(({ variants }) => variants);
-    const common = [...first!].filter((each) => others.every((variants) => variants.has(each)));
-    if (common.length > 1) return; // It may be another that they died of.
-    const ms = isKnown ? Math.min(2 * before.ms, mostMs) : firstMs;
-    this.#sentences.set(key, { variant, until: now + ms, ms });
-    this.#deaths = this.#deaths.filter((death) => !against.includes(death));
+    const isOther = (each: Sentence) => each.variant.key === key && each.tenant !== of;
+    const tenant = this.#sentences.some(isOther) ? null : of;
+    const before = this.#known(key, tenant);
+    const ms = before ? Math.min(2 * before.ms, mostMs) : firstMs;
+    this.#sentences = [
+      ...this.#sentences.filter((each) => each !== before),
+      { variant, tenant, until: clock.elapsed() + ms, ms },
+    ];
+    const deaths = causes.flatMap(({ deaths }) => deaths);
+    this.#deaths = this.#deaths.filter((death) => !deaths.includes(death));
     this.#logger.error(
-      { model: title, variant: key, deaths: against.length, quarantineMs: ms },
+      { model: title, variant: key, tenant, deaths: deaths.length, quarantineMs: ms },
       'a model is quarantined: workers died of it',
     );
   }
@@ -121,18 +164,25 @@ export class Quarantine {
   }
 }
 
-/** Of how many things workers died at least: of an image that was all that one had, others with it among theirs died, too. */
-function causesOf(deaths: readonly Death[]): number {
+/** Of an image that was all that one had others with it among theirs died, too; what is left has a cause each. */
+function causesOf(deaths: readonly Death[]): Cause[] {
   const culprits = new Set(
-    deaths.filter(({ images }) => images.length === 1).map(({ images }) => images[0]!),
+    deaths.filter(({ images }) => images.length === 1).map(({ images }) => images[0]!.digest),
   );
-  const unexplained = deaths.filter(({ images }) => !images.some((image) => culprits.has(image)));
-  return culprits.size + unexplained.length;
+  const culpritIn = ({ images }: Death) => images.find(({ digest }) => culprits.has(digest))?.digest;
+  const byCause = Map.groupBy(deaths, (death) => culpritIn(death) ?? death);
+  return Array.from(byCause, ([cause, deaths]) => {
+    const images = deaths.flatMap((death) => death.images);
+    const own = typeof cause === 'string' ? images.filter(({ digest }) => digest === cause) : images;
+    return { deaths, suspects: new Set(own.map(({ tenant }) => tenant).filter((tenant) => tenant !== null)) };
+  });
 }
 
-function digestsOf(tasks: readonly WorkerTask[]): string[] {
-  const batches = tasks.map(({ pixels }) => pixels);
-  return batches.includes(null) ? [] : batches.flatMap((batch) => imagesOf(batch!).map(digestOf));
+function imagesRun(tasks: readonly WorkerTask[]): RunImage[] {
+  if (tasks.some(({ pixels }) => pixels === null)) return [];
+  return tasks.flatMap(({ pixels, tenants }) =>
+    imagesOf(pixels!).map((image, at) => ({ digest: digestOf(image), tenant: tenants?.[at] ?? null })),
+  );
 }
 
 function imagesOf({ data, shape }: Tensor): Uint8Array[] {

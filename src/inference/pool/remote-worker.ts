@@ -184,11 +184,15 @@ export class RemoteWorker implements InferenceWorker {
     void this.#server.close();
   }
 
-  async #infer(variant: Variant, pixels: Tensor, { trace, schedule }: BatchNotes): Promise<BatchOutput> {
+  async #infer(
+    variant: Variant,
+    pixels: Tensor,
+    { trace, schedule, tenants }: BatchNotes,
+  ): Promise<BatchOutput> {
     const loader = await this.#readiness.wait();
     const notes = this.#isShared ? { trace, schedule } : { trace };
     const call = <T>(batch: Tensor | null, ms: number, ask: (signal: AbortSignal) => Promise<T>) =>
-      this.#bounded({ variant, pixels: batch }, patience(ms, loader), ({ signal }) => ask(signal));
+      this.#bounded({ variant, pixels: batch, tenants }, patience(ms, loader), ({ signal }) => ask(signal));
     const output = await loader.use(
       variant,
       (open) =>

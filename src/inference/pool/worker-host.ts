@@ -12,6 +12,8 @@ export interface WorkerTask {
   readonly variant: Variant;
   /** The batch that it runs, `uint8 [N, height, width, 3]`; null: it does something else with the variant, as loading it. */
   readonly pixels: Tensor | null;
+  /** Whose each of its images is, where that is known. */
+  readonly tenants?: readonly string[] | undefined;
 }
 
 /** What a worker asks of those that it works for, and tells them. */

@@ -12,6 +12,8 @@ export interface BatchNotes {
   readonly trace?: TraceHeaders | undefined;
   /** Needed where the worker is shared, and of no use elsewhere. */
   readonly schedule?: Schedule | undefined;
+  /** Whose each of its images is: who is blamed where the worker dies of it. */
+  readonly tenants?: readonly string[] | undefined;
 }
 
 /** What a batch came to. */

@@ -21,7 +21,7 @@ import type { Flight, Lane } from './lane.ts';
 import { LaneWatch } from './lane-watch.ts';
 import { Lanes } from './lanes.ts';
 import { isWanted, type Load, partsFor, roomFor, scheduleFor, settle, tooLate, wantedFor } from './load.ts';
-import { refusalOf } from './quarantined.ts';
+import { quarantineOf, refusalOf } from './quarantined.ts';
 import { Replication } from './replication.ts';
 import { type BatchRun, type Queue, queuesOf } from './report.ts';
 import { Scheduler } from './scheduler.ts';
@@ -164,7 +164,7 @@ export class Dispatcher {
   #run(chosen: ChosenVariant, ticket: Ticket, pixels: Uint8Array, avoided: Set<Lane>): Promise<ImageOutput> {
     return new Promise<ImageOutput>((resolve, reject) => {
       ticket.abandoned.throwIfAborted();
-      const refusal = refusalOf(chosen, pixels, this.#pool);
+      const refusal = refusalOf({ chosen, ticket, pixels }, this.#pool);
       if (refusal) throw refusal;
       const image: QueuedImage = {
         ...untried,
@@ -273,11 +273,13 @@ export class Dispatcher {
 
   /** Sends a batch where it is best run, without those of its images that nobody waits for any more. False: it has to wait. */
   #place(load: Load, lanes: readonly Lane[]): boolean {
-    for (const image of load.images.filter(isWanted)) if (this.#isLate(image)) this.#expire(image);
+    for (const image of load.images.filter(isWanted)) {
+      const refusal = quarantineOf(image, this.#pool.quarantine);
+      if (refusal) settle(image, refusal);
+      else if (this.#isLate(image)) this.#expire(image);
+    }
     const images = load.images.filter(isWanted);
-    const refusal = images[0] ? refusalOf(images[0].chosen, null, this.#pool) : null;
-    if (refusal) for (const image of images) settle(image, refusal);
-    if (images.length === 0 || refusal) {
+    if (images.length === 0) {
       if (load.batch) this.#scheduler.settle(load.batch, 0);
       return true;
     }
@@ -321,7 +323,11 @@ export class Dispatcher {
     };
     try {
       const pixels = this.#buffers.tensor(variant, images);
-      const notes = { trace: span.headers, schedule: scheduleFor(images, this.#clock.now()) };
+      const notes = {
+        trace: span.headers,
+        schedule: scheduleFor(images, this.#clock.now()),
+        tenants: images.map(({ ticket }) => ticket.tenant),
+      };
       const answer = await lane.worker.infer(variant, pixels, notes);
       // Where none comes, it may still be on its way.
       this.#buffers.giveBack(pixels);

@@ -1,28 +1,33 @@
 import { ImageError } from '../images/image-error.ts';
-import type { ChosenVariant } from '../model-selection.ts';
 import type { WorkerPool } from '../pool/pool.ts';
+import type { QueuedImage } from './batch.ts';
 
-type Known = Pick<WorkerPool, 'quarantine' | 'deadlyImages'>;
+type Asked = Pick<QueuedImage, 'chosen' | 'ticket' | 'pixels'>;
 
-/**
- * What the images of a variant are told that workers died of, or one image that they died of by itself; null: it may be run.
- * `pixels`: as the variant takes them; null: it is the variant alone that is asked about.
- */
+/** What an image is told that is not run since workers died of it, or of its model; null: it may be run. */
 export function refusalOf(
-  { model, version, variant: { key } }: ChosenVariant,
-  pixels: Uint8Array | null,
-  { quarantine, deadlyImages }: Known,
+  image: Asked,
+  { quarantine, deadlyImages }: Pick<WorkerPool, 'quarantine' | 'deadlyImages'>,
 ): ImageError | null {
-  const seconds = Math.ceil(quarantine.leftMs(key) / 1_000);
-  if (seconds > 0)
-    return refusal(
-      `the model ${model}@${version} made inference workers end time and again: it is not run for another ${seconds} s`,
-    );
-  if (pixels !== null && deadlyImages.has(key, pixels))
-    return refusal(
-      `inference workers stopped each time that the model ${model}@${version} ran this image: it is not run again for some minutes`,
-    );
-  return null;
+  const { model, version, variant } = image.chosen;
+  const quarantined = quarantineOf(image, quarantine);
+  if (quarantined || !deadlyImages.has(variant.key, image.pixels)) return quarantined;
+  return refusal(
+    `inference workers stopped each time that the model ${model}@${version} ran this image: it is not run again for some minutes`,
+  );
+}
+
+/** As above, of its model alone. */
+export function quarantineOf(
+  { chosen: { model, version, variant }, ticket: { tenant } }: Pick<Asked, 'chosen' | 'ticket'>,
+  quarantine: WorkerPool['quarantine'],
+): ImageError | null {
+  const seconds = Math.ceil(quarantine.leftMs(variant.key, tenant) / 1_000);
+  if (seconds === 0) return null;
+  const whose = quarantine.leftMs(variant.key) > 0 ? '' : ' on images of yours';
+  return refusal(
+    `the model ${model}@${version} made inference workers end time and again${whose}: it is not run${whose && ' on them'} for another ${seconds} s`,
+  );
 }
 
 function refusal(message: string): ImageError {

@@ -16,10 +16,18 @@ const MINUTE = 60_000;
 const tasks = (...variants: readonly Variant[]): WorkerTask[] =>
   variants.map((variant) => ({ variant, pixels: null }));
 
-/** A batch that a worker ran, a picture for each grey. */
-function batch(variant: Variant, ...greys: readonly number[]): WorkerTask {
-  const data = Uint8Array.from(greys.flatMap((grey) => Array<number>(12).fill(grey)));
-  return { variant, pixels: { name: 'images', datatype: 'UINT8', shape: [greys.length, 2, 2, 3], data } };
+/** A batch that a worker ran, a picture for each grey, of as many tenants. */
+const batch = (variant: Variant, ...greys: readonly number[]): WorkerTask =>
+  batchOf(variant, ...greys.map((grey) => [`tenant ${grey}`, grey] as const));
+
+/** As above, of these tenants. */
+function batchOf(variant: Variant, ...pictures: readonly (readonly [string, number])[]): WorkerTask {
+  const data = Uint8Array.from(pictures.flatMap(([, grey]) => Array<number>(12).fill(grey)));
+  const tenants = pictures.map(([tenant]) => tenant);
+  return {
+    ...{ variant, tenants },
+    pixels: { name: 'images', datatype: 'UINT8', shape: [pictures.length, 2, 2, 3], data },
+  };
 }
 
 function scene() {
@@ -33,7 +41,10 @@ function scene() {
       now += ms;
     },
     logged: () => lines.map((line) => JSON.parse(line)),
-    kept: () => quarantine.list().map(({ variant, leftMs }) => [variant.key, leftMs]),
+    kept: () =>
+      quarantine
+        .list()
+        .map(({ variant, tenant, leftMs }) => [variant.key, ...(tenant === null ? [] : [tenant]), leftMs]),
   };
 }
 
@@ -145,4 +156,37 @@ it('does not take an image for what a worker died of that did something else as 
   expect(kept()).toEqual([]);
   quarantine.died('broke', [batch(a, 255, 255)]);
   expect(kept()).toEqual([['a', MINUTE]]);
+});
+
+it("keeps it from the one tenant under whose images alone workers died, and from all once they died under another's", () => {
+  const { quarantine, pass, logged, kept } = scene();
+  const alone = (tenant: string, grey: number) => quarantine.died('broke', [batchOf(a, [tenant, grey])]);
+  const amongOthers = (tenant: string, grey: number) =>
+    quarantine.died('broke', [batchOf(a, ['rider', 0], [tenant, grey], ['other', 1])]);
+  amongOthers('hostile', 255);
+  for (const grey of [255, 254]) alone('hostile', grey);
+  expect(kept()).toEqual([]);
+  amongOthers('hostile', 253);
+  expect(kept()).toEqual([['a', 'hostile', MINUTE]]);
+  expect(logged()).toMatchObject([{ variant: 'a', tenant: 'hostile', deaths: 4 }]);
+  const kinds = ['hostile', 'other', null].map((tenant) => quarantine.leftMs('a', tenant));
+  expect(kinds).toEqual([MINUTE, 0, 0]);
+  expect(quarantine.isDoubtful('a')).toBe(false);
+  // One more is enough, and takes it from nobody else either.
+  pass(MINUTE);
+  alone('hostile', 252);
+  expect(kept()).toEqual([['a', 'hostile', 2 * MINUTE]]);
+  for (const grey of [1, 2]) alone('other', grey);
+  expect(quarantine.leftMs('a', 'other')).toBe(0);
+  alone('other', 3);
+  expect(quarantine.leftMs('a')).toBe(MINUTE);
+});
+
+it('keeps it from all where workers died under images of several tenants, or as they loaded it', () => {
+  for (const third of [batchOf(a, ['two', 3]), { variant: a, pixels: null }]) {
+    const { quarantine, kept } = scene();
+    for (const grey of [1, 2]) quarantine.died('broke', [batchOf(a, ['one', grey])]);
+    quarantine.died('broke', [third]);
+    expect(kept()).toEqual([['a', MINUTE]]);
+  }
 });
