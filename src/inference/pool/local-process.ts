@@ -91,11 +91,7 @@ export class LocalProcess {
 
   async infer(variant: Variant, pixels: Tensor, { trace, tenants }: BatchNotes): Promise<BatchOutput> {
     const bounded = <T>(pixels: Tensor | null, call: (signal: AbortSignal) => Promise<T>) =>
-      this.#bounded(
-        { variant, pixels, tenants },
-        patience(this.#options.inferTimeoutMs, this.loader),
-        call,
-      );
+      this.#bounded({ variant, pixels, tenants }, patience(this.#options.inferTimeoutMs, this.loader), call);
     const batch = this.loader.use(
       variant,
       (open) => bounded(pixels, (signal) => open.infer(pixels, signal, { trace })),
