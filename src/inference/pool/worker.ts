@@ -66,8 +66,10 @@ export interface WorkerStats {
 export interface InferenceWorker {
   /** For the log and `/metrics`: `local`, or its address without credentials. */
   readonly name: string;
-  /** Batches that it is best given at once, but for one that is on its way as they are about to be done; where it is shared, of each tenant. */
+  /** Batches that it is best given at once; where it is shared, of each tenant. */
   readonly capacity: number;
+  /** It is sent one batch more as it is about to be done with those. */
+  readonly isFedAhead: boolean;
   /** It chooses itself among the tenants of all who give it work, and fills its batches from them: a batch is to be of one tenant. */
   readonly isShared: boolean;
   readonly ready: boolean;

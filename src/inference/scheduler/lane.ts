@@ -39,6 +39,8 @@ const HUNG = { times: 2, atLeastMsOffCpu: 30_000 };
 const SHARED = { lapseMs: 2_000, silentMs: 3_000, overdueMs: 10_000 };
 const OWN = { lapseMs: 0, silentMs: 0, overdueMs: Number.POSITIVE_INFINITY };
 
+/** A batch that takes its worker up for so many times as long as it should may take any time: the next is not sent behind it. */
+const LATE_TIMES = 2;
 /** What the way of a batch weighs after that of the next one: some ten back it hardly counts. */
 const WAY_FADING = 0.8;
 
@@ -136,14 +138,24 @@ export class Lane {
 
   /**
    * Milliseconds until it is to be given one batch more than it is best given at once, so that the next is there as soon as
-   * what it has should be done; infinite: not before it has answered.
+   * what it has should be done; infinite: not before it has answered, as nobody knows when that will be.
    */
   nextInMs(now: number): number {
-    const { capacity, isShared, loads } = this.worker;
+    const { capacity, isFedAhead, loads } = this.worker;
     const isOpen = [...this.#flights].some(({ expectedMs }) => expectedMs === null) || loads.underWay;
-    if (isShared || isOpen || this.#isReserved || this.#flights.size > capacity)
+    if (!isFedAhead || isOpen || this.#isReserved || this.#flights.size > capacity || this.#isLate(now))
       return Number.POSITIVE_INFINITY;
     return Math.max(0, this.leftMs(now) - this.#wayMs);
+  }
+
+  #isLate(now: number): boolean {
+    const [first] = this.#flights;
+    return first !== undefined && this.#spentMs(first, now) > LATE_TIMES * (first.expectedMs ?? 0);
+  }
+
+  /** How long the first of its batches has taken it up. */
+  #spentMs({ sentAt }: Flight, now: number): number {
+    return now - Math.max(sentAt, this.#answeredAt);
   }
 
   /** Takes nothing of anybody now. */
@@ -174,7 +186,7 @@ export class Lane {
         ...Array.from(this.#flights, (each) => (each.expectedMs ?? 0) - (now - each.sentAt)),
       );
     const [first] = this.#flights;
-    const spent = first ? now - Math.max(first.sentAt, this.#answeredAt) : 0;
+    const spent = first ? this.#spentMs(first, now) : 0;
     let left = 0;
     for (const flight of this.#flights)
       left += Math.max(0, (flight.expectedMs ?? 0) - (flight === first ? spent : 0));

@@ -236,3 +236,13 @@ it('takes none before it has answered one that takes nobody knows how long, that
   worker.loads = { begun: 1, underWay: true };
   expect(lane.nextInMs(2_010)).toBe(Number.POSITIVE_INFINITY);
 });
+
+it('takes none behind one that takes twice as long as it should', () => {
+  const lane = laneAt(10, new PaperWorker('local', 1));
+  const late = lane.begin(paperImages(1), 'v', 10, 0);
+  expect(lane.nextInMs(20)).toBe(0);
+  expect(lane.nextInMs(21)).toBe(Number.POSITIVE_INFINITY);
+  lane.begin(paperImages(1), 'v', 10, 20);
+  lane.answered(late, at(100), ran);
+  expect(lane.nextInMs(110)).toBe(0);
+});

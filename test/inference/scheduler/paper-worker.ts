@@ -10,6 +10,7 @@ import { variantOf } from '../../support/variants.ts';
 export class PaperWorker implements InferenceWorker {
   readonly name: string;
   readonly capacity: number;
+  readonly isFedAhead: boolean;
   ready = true;
   isShared = false;
   loads = { begun: 0, underWay: false };
@@ -26,6 +27,7 @@ export class PaperWorker implements InferenceWorker {
   constructor(name = 'paper', capacity = 2) {
     this.name = name;
     this.capacity = capacity;
+    this.isFedAhead = capacity === 1;
   }
 
   holds(variantKey: string): boolean {
