@@ -2,6 +2,7 @@ import { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from '../lib/logger.ts';
+import { oneAtATime } from '../lib/one-at-a-time.ts';
 import { withParameters } from './connection-string.ts';
 
 /** Short messages between all processes of an installation, through PostgreSQL's LISTEN and NOTIFY. */
@@ -50,6 +51,8 @@ class ListeningConnection implements Notifications {
   readonly #gapHandlers: (() => void)[] = [];
   readonly #listening = new Set<string>();
   readonly #closing = new AbortController();
+  /** A connection takes one statement at a time. */
+  readonly #inTurn = oneAtATime();
   readonly #heartbeat: NodeJS.Timeout;
   #client: pg.Client | null = null;
   #socket: Socket | null = null;
@@ -72,10 +75,10 @@ class ListeningConnection implements Notifications {
     for (;;) {
       this.#closing.signal.throwIfAborted();
       try {
-        if (this.#client) {
-          await this.#client.query('SELECT pg_notify($1, $2)', [channel, payload]);
-          return;
-        }
+        const sent = await this.#inTurn(async () =>
+          this.#client?.query('SELECT pg_notify($1, $2)', [channel, payload]),
+        );
+        if (sent) return;
       } catch (error) {
         // What PostgreSQL refuses is the caller's fault, a broken connection is not: said twice does no harm, unsaid does.
         if (error instanceof pg.DatabaseError && error.severity === 'ERROR') throw error;
@@ -161,7 +164,7 @@ class ListeningConnection implements Notifications {
   async #execute(statement: string): Promise<boolean> {
     const socket = this.#socket;
     try {
-      await this.#client?.query(statement);
+      await this.#inTurn(async () => this.#client?.query(statement));
       return true;
     } catch (error) {
       // `close` breaks off what is under way.

@@ -73,6 +73,20 @@ describe('notifications', () => {
     expect(received).toEqual(["first 1'; SELECT", 'first ', expect.stringContaining('marker:')]);
   });
 
+  it('are sent one after the other where many are published at once, each of them', async () => {
+    const warnings: string[] = [];
+    const warned = ({ message }: Error) => warnings.push(message);
+    process.on('warning', warned);
+    const received: string[] = [];
+    notifications.subscribe(changedChannel, (payload) => received.push(payload));
+    const payloads = Array.from({ length: 20 }, (_, index) => `${index}`);
+    await Promise.all(payloads.map((payload) => notifications.publish(changedChannel, payload)));
+    await eventually(() => expect(received).toEqual(payloads));
+    process.off('warning', warned);
+    // A connection that is given a second statement meanwhile says so.
+    expect(warnings).toEqual([]);
+  });
+
   it('go on after the connection was broken, and say that there was a gap as it breaks and as it is back', async () => {
     const received: string[] = [];
     const gaps: boolean[] = [];
