@@ -6,15 +6,11 @@ const patience = { timeout: 20_000, interval: 10 };
 
 /**
  * Stops the server's worker where it is: a batch that was sent to it stays under way until `goOn`, or the end of the test.
- * Until then it is sent nothing ahead, so that whatever comes next waits in the queue.
  */
 export async function stopWorker(server: TestServer): Promise<{ pid: number; goOn: () => void }> {
   const pid = await readyWorker(server);
-  const feedAhead = (isFedAhead: boolean) => Object.assign(server.context.pool.workers[0]!, { isFedAhead });
-  feedAhead(false);
   process.kill(pid, 'SIGSTOP');
   const goOn = () => {
-    feedAhead(true);
     try {
       process.kill(pid, 'SIGCONT');
     } catch (error) {

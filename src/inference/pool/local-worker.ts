@@ -64,9 +64,8 @@ const AWAY_MS = 60_000;
 /** Keeps one worker process running on this machine. Starts it at once. */
 export class LocalWorker implements InferenceWorker {
   readonly name: string;
-  /** More would wait there, where nothing else can be put before them. */
+  /** Two batches on one engine slow each other down, and the next is there at once when one is done. */
   readonly capacity = 1;
-  readonly isFedAhead = true;
   readonly isShared = false;
   readonly #options: LocalWorkerOptions;
   readonly #host: WorkerHost;

@@ -53,8 +53,8 @@ const FORGIVEN_MS = 10 * 60_000;
  * Then it is tried again, and one more death is enough. Another version is another variant. However many died of
  * one image, that alone takes a variant from nobody: see `DeadlyImages`.
  *
- * Where each time it may have been an image of one tenant's, and once it was, it is kept from that tenant's: who sends what a model
- * cannot bear takes it from nobody else. The next tenant under whose images they die as often shows that it is the variant.
+ * Where each time it may have been an image of one tenant's, and at least one worker had only theirs, it is kept from that tenant's
+ * images alone. The next tenant of whom the same is found shows that it is the variant.
  */
 export class Quarantine {
   readonly #logger: Logger;

@@ -48,7 +48,6 @@ export class RemoteWorker implements InferenceWorker {
   readonly name: string;
   /** One computes while the other's pixels are on their way. */
   readonly capacity = 2;
-  readonly isFedAhead = false;
   readonly #onAlive: (() => void)[] = [];
   #isShared = false;
   readonly #options: RemoteWorkerOptions;

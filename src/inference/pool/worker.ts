@@ -68,8 +68,6 @@ export interface InferenceWorker {
   readonly name: string;
   /** Batches that it is best given at once; where it is shared, of each tenant. */
   readonly capacity: number;
-  /** It is sent one batch more as it is about to be done with those. */
-  readonly isFedAhead: boolean;
   /** It chooses itself among the tenants of all who give it work, and fills its batches from them: a batch is to be of one tenant. */
   readonly isShared: boolean;
   readonly ready: boolean;

@@ -47,7 +47,7 @@ export function chooseLane(
     .filter((ms) => ms !== null);
   const fastest = measured.length > 0 ? Math.min(...measured) : guessMs;
   const finishes = possible.map((lane) => {
-    const isFull = lane.isFullFor(tenant, now.elapsed) || (isDoubtful && lane.flights.size > 0);
+    const isFull = lane.isFullFor(tenant) || (isDoubtful && lane.flights.size > 0);
     const expectedMs = lane.speed.expectedMs(variantKey, images, fastest, now);
     const queueMs = isFull ? (expectedMs * queued) / images / possible.length : 0;
     return { lane, isFull, expectedMs, doneMs: lane.leftMs(now.elapsed) + expectedMs + queueMs };
@@ -67,13 +67,8 @@ export function laneToEmpty(lanes: readonly Lane[], { variantKey, avoided }: Wan
 }
 
 /** Whether one of those that a variant's batches are chosen from has room. */
-export function hasRoomFor(
-  lanes: readonly Lane[],
-  variantKey: string,
-  tenant: string | null,
-  now: number,
-): boolean {
-  return candidates(lanes, variantKey, new Set()).some((lane) => !lane.isFullFor(tenant, now));
+export function hasRoomFor(lanes: readonly Lane[], variantKey: string, tenant: string | null): boolean {
+  return candidates(lanes, variantKey, new Set()).some((lane) => !lane.isFullFor(tenant));
 }
 
 /** Whether the one worker that runs a variant is away for a moment, and those that are there will not load it: it is waited for. */

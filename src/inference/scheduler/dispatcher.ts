@@ -61,7 +61,7 @@ export class Dispatcher {
   #expired = 0;
   readonly #deaths = new Deaths();
   readonly #onBatch: ((run: BatchRun) => void)[] = [];
-  /** For batches that wait for more images, and workers that are soon to have the next one. */
+  /** For batches that wait for more images. */
   #askingAgain: NodeJS.Timeout | undefined;
 
   constructor(pool: WorkerPool, clock: Clock, options: DispatcherOptions) {
@@ -244,31 +244,19 @@ export class Dispatcher {
 
   #dispatch(): void {
     clearTimeout(this.#askingAgain);
-    const askAgainMs = Math.min(this.#send(), this.#nextInMs);
-    if (Number.isFinite(askAgainMs)) this.#askingAgain = setTimeout(() => this.#dispatch(), askAgainMs);
-  }
-
-  /** Sends what can be. Answers milliseconds until a batch that waits for more will wait no longer. */
-  #send(): number {
     const lanes = this.#placeFirst();
-    const hasRoom = (lane: Lane) => lane.isReady && !lane.isFull(this.#clock.elapsed());
-    while (lanes.some(hasRoom)) {
-      const canRun = roomFor(this.#first, lanes, this.#clock.elapsed());
+    while (lanes.some(({ isReady, isFull }) => isReady && !isFull)) {
+      const canRun = roomFor(this.#first, lanes);
       const { batch, expired, askAgainAt } = this.#scheduler.next(this.#clock.now(), canRun);
       for (const { payload } of expired) this.#expire(payload);
-      if (!batch) return askAgainAt === null ? Number.POSITIVE_INFINITY : askAgainAt - this.#clock.now();
+      if (!batch) {
+        if (askAgainAt !== null)
+          this.#askingAgain = setTimeout(() => this.#dispatch(), askAgainAt - this.#clock.now());
+        return;
+      }
       const load = { images: batch.works.map(({ payload }) => payload), batch };
       if (!this.#place(load, lanes)) this.#first.push(load);
     }
-    return Number.POSITIVE_INFINITY;
-  }
-
-  /** Milliseconds until a worker that is full may be given what waits. */
-  get #nextInMs(): number {
-    if (this.#scheduler.depth === 0 && this.#first.length === 0) return Number.POSITIVE_INFINITY;
-    const now = this.#clock.elapsed();
-    const full = this.#lanes.present.filter((lane) => lane.isReady && lane.isFull(now));
-    return Math.min(...full.map((lane) => lane.nextInMs(now)));
   }
 
   /** Sends a batch where it is best run, without those of its images that nobody waits for any more. False: it has to wait. */
@@ -307,8 +295,7 @@ export class Dispatcher {
     const span = new BatchSpan(images, lane.worker.name);
     const answered = (outcome: BatchOutput | Error) => {
       if (lane.isSuspect) this.#logger.info({ worker: lane.worker.name }, 'a silent worker has answered');
-      const run = outcome instanceof Error ? null : outcome;
-      const { ms, hasLoaded, isTelling } = lane.answered(flight, this.#now, run);
+      const { ms, hasLoaded, isTelling } = lane.answered(flight, this.#now, !(outcome instanceof Error));
       const cost = costOf(lane.worker, images.length, outcome, ms);
       if (cost === null) return;
       if (isTelling) this.#costs.learn(variant.key, cost.images, cost.ms, this.#clock.now());

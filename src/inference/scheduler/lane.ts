@@ -1,6 +1,5 @@
-import type { BatchOutput, InferenceWorker } from '../pool/worker.ts';
+import type { InferenceWorker } from '../pool/worker.ts';
 import type { QueuedImage } from './batch.ts';
-import { FadingLine } from './fading-line.ts';
 import { isDoubtful } from './load.ts';
 import { type Moment, WorkerSpeed } from './worker-speed.ts';
 
@@ -39,11 +38,6 @@ const HUNG = { times: 2, atLeastMsOffCpu: 30_000 };
 const SHARED = { lapseMs: 2_000, silentMs: 3_000, overdueMs: 10_000 };
 const OWN = { lapseMs: 0, silentMs: 0, overdueMs: Number.POSITIVE_INFINITY };
 
-/** A batch that takes its worker up for so many times as long as it should may take any time: the next is not sent behind it. */
-const LATE_TIMES = 2;
-/** What the way of a batch weighs after that of the next one: some ten back it hardly counts. */
-const WAY_FADING = 0.8;
-
 /** What a batch was to the worker that answered it. */
 export interface Occupation {
   /** How long it took the worker up. */
@@ -66,8 +60,6 @@ export class Lane {
   /** Without any sign that it lives. */
   #silentMs = 0;
   #isSuspect = false;
-  /** Milliseconds that batches were on their way there and back, by bytes of pixels. */
-  readonly #way = new FadingLine();
 
   constructor(worker: InferenceWorker) {
     this.worker = worker;
@@ -79,9 +71,9 @@ export class Lane {
     return this.#flights;
   }
 
-  /** Since when it has had nothing to do; infinite: it has. */
+  /** Since when it has had nothing to do. */
   get idleSince(): number {
-    return this.#flights.size === 0 ? this.#idleSince : Number.POSITIVE_INFINITY;
+    return this.#idleSince;
   }
 
   /** Batches that it answered, be it by an error. */
@@ -136,36 +128,14 @@ export class Lane {
     return this.#flights.size >= this.worker.capacity || this.#isReserved;
   }
 
-  /**
-   * Milliseconds until it is to be given one batch more than it is best given at once, so that the next is there as soon as
-   * what it has should be done; infinite: not before it has answered, as nobody knows when that will be.
-   */
-  nextInMs(now: number): number {
-    const { capacity, isFedAhead, loads } = this.worker;
-    const isOpen = [...this.#flights].some(({ expectedMs }) => expectedMs === null) || loads.underWay;
-    if (!isFedAhead || isOpen || this.#isReserved || this.#flights.size > capacity || this.#isLate(now))
-      return Number.POSITIVE_INFINITY;
-    return Math.max(0, this.leftMs(now) - this.#wayMs);
-  }
-
-  #isLate(now: number): boolean {
-    const [first] = this.#flights;
-    return first !== undefined && this.#spentMs(first, now) > LATE_TIMES * (first.expectedMs ?? 0);
-  }
-
-  /** How long the first of its batches has taken it up. */
-  #spentMs({ sentAt }: Flight, now: number): number {
-    return now - Math.max(sentAt, this.#answeredAt);
-  }
-
   /** Takes nothing of anybody now. */
-  isFull(now: number): boolean {
-    return this.worker.isShared ? this.#isReserved : this.isBusy && this.nextInMs(now) > 0;
+  get isFull(): boolean {
+    return this.worker.isShared ? this.#isReserved : this.isBusy;
   }
 
   /** `tenant` null: of whomever that may be. */
-  isFullFor(tenant: string | null, now: number): boolean {
-    if (!this.worker.isShared || tenant === null) return this.isFull(now);
+  isFullFor(tenant: string | null): boolean {
+    if (!this.worker.isShared || tenant === null) return this.isFull;
     let own = 0;
     for (const { images } of this.#flights) if (images[0]!.ticket.tenant === tenant) own += 1;
     return own >= this.worker.capacity || this.#isReserved;
@@ -186,7 +156,7 @@ export class Lane {
         ...Array.from(this.#flights, (each) => (each.expectedMs ?? 0) - (now - each.sentAt)),
       );
     const [first] = this.#flights;
-    const spent = first ? this.#spentMs(first, now) : 0;
+    const spent = first ? now - Math.max(first.sentAt, this.#answeredAt) : 0;
     let left = 0;
     for (const flight of this.#flights)
       left += Math.max(0, (flight.expectedMs ?? 0) - (flight === first ? spent : 0));
@@ -206,18 +176,14 @@ export class Lane {
     return flight;
   }
 
-  /** It answered, be it an error: it is alive. `run`: what the batch came to, where it was run. */
-  answered(flight: Flight, now: Moment, run: Pick<BatchOutput, 'queueMs' | 'computeMs'> | null): Occupation {
+  /** It answered, be it an error: it is alive. `ran`: the batch was run. */
+  answered(flight: Flight, now: Moment, ran: boolean): Occupation {
     const { isShared } = this.worker;
     const ms = now.elapsed - (isShared ? flight.sentAt : Math.max(flight.sentAt, this.#answeredAt));
     const { begun, underWay } = this.worker.loads;
     const hasLoaded = begun !== flight.loads || underWay;
-    const isTelling = run !== null && !hasLoaded && !flight.wasSilent;
-    if (isTelling) {
-      this.speed.learn(flight.variantKey, flight.images.length, ms, now);
-      const wayMs = now.elapsed - flight.sentAt - run.queueMs - run.computeMs;
-      this.#way.add(bytesOf(flight), Math.max(0, wayMs), WAY_FADING);
-    }
+    const isTelling = ran && !hasLoaded && !flight.wasSilent;
+    if (isTelling) this.speed.learn(flight.variantKey, flight.images.length, ms, now);
     this.#answeredAt = now.elapsed;
     this.#answers += 1;
     this.#trust();
@@ -253,12 +219,6 @@ export class Lane {
     return this.#isSuspect;
   }
 
-  /** How long one like what it has is on its way; 0 until it has answered any. */
-  get #wayMs(): number {
-    const [flight] = this.#flights;
-    return flight ? this.#way.at(bytesOf(flight)) || 0 : 0;
-  }
-
   #trust(): void {
     this.#silentMs = 0;
     this.#isSuspect = false;
@@ -273,8 +233,4 @@ export class Lane {
 function boundOf({ expectedMs }: Pick<Flight, 'expectedMs'>): number {
   const { times, atLeastMs, unknownMs } = SUSPICIOUS;
   return expectedMs === null ? unknownMs : Math.max(atLeastMs, times * expectedMs);
-}
-
-function bytesOf({ images }: Flight): number {
-  return images.length * images[0]!.pixels.byteLength;
 }

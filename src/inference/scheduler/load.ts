@@ -54,17 +54,13 @@ export function scheduleFor(images: readonly QueuedImage[], now: number): Schedu
  * Whether a worker has room for what is queued, by its key in the scheduler. While a batch waits for a better worker, the next of
  * its variant would do no better, on a shared one the next of its tenant. One that must not go where it failed holds up nobody.
  */
-export function roomFor(
-  waiting: readonly Load[],
-  lanes: readonly Lane[],
-  now: number,
-): (key: string) => boolean {
+export function roomFor(waiting: readonly Load[], lanes: readonly Lane[]): (key: string) => boolean {
   const heldUp = waiting.map(({ images }) => wantedFor(images)).filter(({ avoided }) => avoided.size === 0);
   return (key) => {
     const { variantKey, kind: tenant } = partsOfKey(key);
     const isHeldUp = (by: Wanted) =>
       by.variantKey === variantKey && (tenant === null || by.tenant === null || by.tenant === tenant);
-    return !heldUp.some(isHeldUp) && hasRoomFor(lanes, variantKey, tenant, now);
+    return !heldUp.some(isHeldUp) && hasRoomFor(lanes, variantKey, tenant);
   };
 }
 

@@ -47,16 +47,9 @@ describe('a batch goes to the worker that should be done with it first', () => {
     for (let now = 0; now < 600; now += 100) {
       const { lane } = choose(lanes, { elapsed: now })!;
       order.push(lanes.indexOf(lane));
-      lane.answered(give(lane, 10, now), { elapsed: now + 10, batches: 0 }, null);
+      lane.answered(give(lane, 10, now), { elapsed: now + 10, batches: 0 }, false);
     }
     expect(order).toEqual([0, 1, 2, 0, 1, 2]);
-  });
-
-  it('of those as good as each other, one that has nothing to do', () => {
-    const lanes = [laneAt(100), laneAt(100)];
-    lanes[1]!.answered(give(lanes[1]!, 10, 0), { elapsed: 10, batches: 0 }, null);
-    give(lanes[0]!, 5, 20);
-    expect(choose(lanes, { elapsed: 21 })?.lane).toBe(lanes[1]);
   });
 
   it('one that answers nothing only where there is no other', () => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { laneAt, PaperWorker, paperImages, ran } from './paper-worker.ts';
+import { laneAt, PaperWorker, paperImages } from './paper-worker.ts';
 
 const at = (elapsed: number) => ({ elapsed, batches: 0 });
 
@@ -58,7 +58,7 @@ it('suspects none that has nothing to do, that loads a model, or that has just a
   worker.loads = { begun: 1, underWay: false };
   expect(lane.passed(900)).toBe(false);
   lane.begin(paperImages(1), 'v', 10, 900);
-  lane.answered(first, at(900), ran);
+  lane.answered(first, at(900), true);
   expect(lane.passed(900)).toBe(false);
   expect(lane.passed(200)).toBe(true);
 });
@@ -68,7 +68,7 @@ it('trusts a suspect again that answers, be it by an error, and one that has com
   const lane = laneAt(null, worker);
   const flights = [1, 2].map(() => lane.begin(paperImages(1), 'v', 10, 0));
   lane.passed(2_000);
-  lane.answered(flights[0]!, at(2_000), null);
+  lane.answered(flights[0]!, at(2_000), false);
   expect(lane.isReady).toBe(true);
   lane.passed(2_000);
   lane.lost(flights[1]!, 4_000);
@@ -95,7 +95,7 @@ it('trusts a shared worker that lives, but waits ten seconds alone for any of it
   const [lost, slow] = [10, 2_000].map((expectedMs) => lane.begin(paperImages(1), 'v', expectedMs, 0));
   const second = (at: number) => {
     // It answers others all the while.
-    lane.answered(lane.begin(paperImages(1), 'v', 10, at), { elapsed: at + 1_000, batches: 0 }, ran);
+    lane.answered(lane.begin(paperImages(1), 'v', 10, at), { elapsed: at + 1_000, batches: 0 }, true);
     lane.passed(1_000);
     worker.showLife();
     return [lost!.isOverdue, slow!.isOverdue];
@@ -111,14 +111,14 @@ it('tells of a shared worker that lives and answers nothing at all, until it ans
   worker.isShared = true;
   const lane = laneAt(null, worker);
   const [lost, next] = [0, 0].map((at) => lane.begin(paperImages(1), 'v', 10, at));
-  lane.answered(next!, at(0), ran);
+  lane.answered(next!, at(0), true);
   for (let second = 1; second <= 11; second += 1) {
     expect(lane.isMute).toBe(false);
     lane.passed(1_000);
     worker.showLife();
   }
   expect([lost!.isOverdue, lane.isMute, lane.isReady]).toEqual([true, true, true]);
-  lane.answered(lane.begin(paperImages(1), 'v', 10, 11_000), at(11_100), ran);
+  lane.answered(lane.begin(paperImages(1), 'v', 10, 11_000), at(11_100), true);
   expect(lane.isMute).toBe(false);
 });
 
@@ -149,7 +149,7 @@ it('measures nothing of what a shared worker that answered nothing was given', (
     lane.passed(1_000);
     worker.showLife();
   }
-  lane.answered(stalled, at(12_001), ran);
+  lane.answered(stalled, at(12_001), true);
   expect(lane.speed.measuredMs('v', 1)).toBeNull();
 });
 
@@ -172,22 +172,22 @@ it('measures what a shared worker does for others, and not that it hung', () => 
   const lane = laneAt(null, worker);
   const hung = lane.begin(paperImages(1), 'v', 10, 0);
   lane.passed(2_500);
-  lane.answered(hung, at(2_500), ran);
+  lane.answered(hung, at(2_500), true);
   expect(lane.speed.measuredMs('v', 1)).toBeNull();
   const waited = lane.begin(paperImages(1), 'v', 10, 3_000);
   for (let seconds = 1; seconds <= 2; seconds += 1) {
     lane.passed(1_200);
     worker.showLife();
   }
-  lane.answered(waited, at(5_000), ran);
+  lane.answered(waited, at(5_000), true);
   expect(lane.speed.measuredMs('v', 1)).toBeCloseTo(2_000);
 });
 
 it('measures how long a batch takes the worker up, not how long it stood behind another', () => {
   const lane = laneAt(null);
   const [first, second] = [0, 0].map((now) => lane.begin(paperImages(1), 'v', null, now));
-  lane.answered(first!, at(100), ran);
-  lane.answered(second!, at(200), ran);
+  lane.answered(first!, at(100), true);
+  lane.answered(second!, at(200), true);
   expect(lane.speed.measuredMs('v', 1)).toBeCloseTo(100);
 });
 
@@ -195,54 +195,12 @@ it('measures neither what a load held up, nor what it was suspect over, nor what
   const worker = new PaperWorker();
   const lane = laneAt(null, worker);
   const failed = lane.begin(paperImages(1), 'v', null, 0);
-  lane.answered(failed, at(100), null);
+  lane.answered(failed, at(100), false);
   const heldUp = lane.begin(paperImages(1), 'v', null, 100);
   worker.loads = { begun: 1, underWay: false };
-  lane.answered(heldUp, at(5_000), ran);
+  lane.answered(heldUp, at(5_000), true);
   const silent = lane.begin(paperImages(1), 'v', 10, 5_000);
   lane.passed(2_000);
-  lane.answered(silent, at(9_000), ran);
+  lane.answered(silent, at(9_000), true);
   expect(lane.speed.measuredMs('v', 1)).toBeNull();
-});
-
-it('takes the next batch as soon as that would be there when what it has should be done', () => {
-  const lane = laneAt(null, new PaperWorker('local', 1));
-  // Of 20 ms one waited there for 3 and took 12 to compute: it was on its way for 5.
-  lane.answered(lane.begin(paperImages(1), 'v', null, 0), at(20), { queueMs: 3, computeMs: 12 });
-  expect(lane.isFull(20)).toBe(false);
-  const first = lane.begin(paperImages(1), 'v', 20, 100);
-  expect([lane.isFull(114), lane.nextInMs(114)]).toEqual([true, 1]);
-  expect([lane.isFull(115), lane.nextInMs(115)]).toEqual([false, 0]);
-  lane.begin(paperImages(1), 'v', 20, 115);
-  expect([lane.isFull(119), lane.nextInMs(119)]).toEqual([true, Number.POSITIVE_INFINITY]);
-  lane.answered(first, at(120), null);
-  expect([lane.isFull(134), lane.nextInMs(134)]).toEqual([true, 1]);
-  expect(lane.isFull(135)).toBe(false);
-});
-
-it('takes none before it has answered one that takes nobody knows how long, that may be deadly, or while it loads', () => {
-  const worker = new PaperWorker('local', 1);
-  const lane = laneAt(10, worker);
-  const unknown = lane.begin(paperImages(1), 'v', null, 0);
-  expect(lane.nextInMs(1_000)).toBe(Number.POSITIVE_INFINITY);
-  lane.answered(unknown, at(1_000), ran);
-  const [doubtful] = paperImages(1);
-  doubtful!.lost = 1;
-  const alone = lane.begin([doubtful!], 'v', 10, 1_000);
-  expect(lane.nextInMs(2_000)).toBe(Number.POSITIVE_INFINITY);
-  lane.answered(alone, at(2_000), ran);
-  lane.begin(paperImages(1), 'v', 10, 2_000);
-  expect(lane.nextInMs(2_010)).toBe(0);
-  worker.loads = { begun: 1, underWay: true };
-  expect(lane.nextInMs(2_010)).toBe(Number.POSITIVE_INFINITY);
-});
-
-it('takes none behind one that takes twice as long as it should', () => {
-  const lane = laneAt(10, new PaperWorker('local', 1));
-  const late = lane.begin(paperImages(1), 'v', 10, 0);
-  expect(lane.nextInMs(20)).toBe(0);
-  expect(lane.nextInMs(21)).toBe(Number.POSITIVE_INFINITY);
-  lane.begin(paperImages(1), 'v', 10, 20);
-  lane.answered(late, at(100), ran);
-  expect(lane.nextInMs(110)).toBe(0);
 });

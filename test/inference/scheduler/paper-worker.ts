@@ -10,7 +10,6 @@ import { variantOf } from '../../support/variants.ts';
 export class PaperWorker implements InferenceWorker {
   readonly name: string;
   readonly capacity: number;
-  readonly isFedAhead: boolean;
   ready = true;
   isShared = false;
   loads = { begun: 0, underWay: false };
@@ -27,7 +26,6 @@ export class PaperWorker implements InferenceWorker {
   constructor(name = 'paper', capacity = 2) {
     this.name = name;
     this.capacity = capacity;
-    this.isFedAhead = capacity === 1;
   }
 
   holds(variantKey: string): boolean {
@@ -88,9 +86,6 @@ export function laneAt(msPerImage: number | null, worker = new PaperWorker()): L
   }
   return lane;
 }
-
-/** What a batch came to whose time is told by the clock alone. */
-export const ran = { queueMs: 0, computeMs: 0 };
 
 export function paperImages(count: number): QueuedImage[] {
   const chosen = { model: 'paper', version: 1, variant: variantOf('v', 'a'.repeat(64)) };
