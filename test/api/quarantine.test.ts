@@ -20,7 +20,7 @@ async function picture(pixels: Uint8Array): Promise<{ base64: string }> {
 const white = (index: number) => picture(Buffer.alloc(12, 255).fill(254, index, index + 1));
 const red = await picture(Buffer.alloc(12, 'ff0000', 'hex'));
 
-it('a model under which workers die is refused to whose images they die of, unbilled and by its name; others, and its next version, are served', async () => {
+it('a model under which workers die is refused to the tenant they die under, unbilled and by its name; others, and its next version, are served', async () => {
   const log: string[] = [];
   const logger = createLogger('error', { write: (line) => log.push(line) });
   const server = await startServer({}, { logger });

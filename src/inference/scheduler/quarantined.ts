@@ -22,12 +22,13 @@ export function quarantineOf(
   { chosen: { model, version, variant }, ticket: { tenant } }: Pick<Asked, 'chosen' | 'ticket'>,
   quarantine: WorkerPool['quarantine'],
 ): ImageError | null {
-  const seconds = Math.ceil(quarantine.leftMs(variant.key, tenant) / 1_000);
-  if (seconds === 0) return null;
-  const whose = quarantine.leftMs(variant.key) > 0 ? '' : ' on images of yours';
-  return refusal(
-    `the model ${model}@${version} made inference workers end time and again${whose}: it is not run${whose && ' on them'} for another ${seconds} s`,
-  );
+  const made = `the model ${model}@${version} made inference workers end time and again`;
+  const forAll = Math.ceil(quarantine.leftMs(variant.key) / 1_000);
+  if (forAll > 0) return refusal(`${made}: it is not run for another ${forAll} s`);
+  const forTenant = Math.ceil(quarantine.leftMs(variant.key, tenant) / 1_000);
+  if (forTenant > 0)
+    return refusal(`${made} on images of yours: it is not run on them for another ${forTenant} s`);
+  return null;
 }
 
 function refusal(message: string): ImageError {
