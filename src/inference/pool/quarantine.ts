@@ -32,7 +32,7 @@ interface Death {
 /** What one or several workers died of. */
 interface Cause {
   readonly deaths: readonly Death[];
-  /** Tenants of whom it may have been an image; none where it may have been none. */
+  /** Tenants whose image it may have been; none where it may have been no image. */
   readonly suspects: ReadonlySet<string>;
 }
 
@@ -53,8 +53,8 @@ const FORGIVEN_MS = 10 * 60_000;
  * Then it is tried again, and one more death is enough. Another version is another variant. However many died of
  * one image, that alone takes a variant from nobody: see `DeadlyImages`.
  *
- * Where each time it may have been an image of one tenant's, and at least one worker had only theirs, it is kept from that tenant's
- * images alone. The next tenant of whom the same is found shows that it is the variant.
+ * Where so many may have died of images of one tenant's, and it was theirs each time that any died, or at least one had only theirs,
+ * it is kept from that tenant's images alone. The next tenant of whom the same is found shows that it is the variant.
  */
 export class Quarantine {
   readonly #logger: Logger;
@@ -114,13 +114,21 @@ export class Quarantine {
 
   #judge(variant: Variant): void {
     const causes = causesOf(this.#against(variant.key));
-    const alone = causes.flatMap(({ suspects }) => (suspects.size === 1 ? [...suspects] : []));
-    for (const tenant of [...new Set(alone), null]) {
-      const own = tenant === null ? causes : causes.filter(({ suspects }) => suspects.has(tenant));
-      if (!this.#isGuilty(variant, tenant, own)) continue;
-      this.#sentence(variant, tenant, own);
-      break;
-    }
+    const known = this.#sentences
+      .filter((each) => each.variant.key === variant.key)
+      .flatMap(({ tenant }) => tenant ?? []);
+    const under = (tenant: string) => causes.filter(({ suspects }) => suspects.has(tenant));
+    const guilty = [...new Set(causes.flatMap(({ suspects }) => [...suspects]))].filter((tenant) => {
+      const own = under(tenant);
+      // Otherwise each may have been one of those whose images theirs were with.
+      const standsOut = own.length === causes.length || own.some(({ suspects }) => suspects.size === 1);
+      return (standsOut || known.includes(tenant)) && this.#isGuilty(variant, tenant, own);
+    });
+
+    const found = known.length === 0 ? guilty : guilty.filter((tenant) => known.includes(tenant));
+    for (const tenant of found) this.#sentence(variant, tenant, under(tenant));
+    if (found.length > 0) return;
+    if (guilty.length > 0 || this.#isGuilty(variant, null, causes)) this.#sentence(variant, null, causes);
   }
 
   #isGuilty({ key }: Variant, tenant: string | null, causes: readonly Cause[]): boolean {
@@ -134,11 +142,9 @@ export class Quarantine {
     return this.#sentences.find((each) => each.variant.key === key && each.tenant === tenant);
   }
 
-  #sentence(variant: Variant, of: string | null, causes: readonly Cause[]): void {
+  #sentence(variant: Variant, tenant: string | null, causes: readonly Cause[]): void {
     const { clock, firstMs, mostMs } = this.#options;
     const { key, title } = variant;
-    const isOther = (each: Sentence) => each.variant.key === key && each.tenant !== of;
-    const tenant = this.#sentences.some(isOther) ? null : of;
     const before = this.#known(key, tenant);
     const ms = before ? Math.min(2 * before.ms, mostMs) : firstMs;
     this.#sentences = [

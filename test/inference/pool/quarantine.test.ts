@@ -158,28 +158,48 @@ it('does not take an image for what a worker died of that did something else as 
   expect(kept()).toEqual([['a', MINUTE]]);
 });
 
+/** Has workers die of `a` under an image of this tenant's, another each time, alone or beside one each of `riders`. */
+function deathsUnder(quarantine: Quarantine) {
+  let grey = 255;
+  return (tenant: string, ...riders: readonly string[]) => {
+    const images = riders.map((rider, at) => [rider, at] as const);
+    quarantine.died('broke', [batchOf(a, ...images, [tenant, grey])]);
+    grey -= 1;
+  };
+}
+
 it("keeps it from the one tenant under whose images alone workers died, and from all once they died under another's", () => {
   const { quarantine, pass, logged, kept } = scene();
-  const alone = (tenant: string, grey: number) => quarantine.died('broke', [batchOf(a, [tenant, grey])]);
-  const amongOthers = (tenant: string, grey: number) =>
-    quarantine.died('broke', [batchOf(a, ['rider', 0], [tenant, grey], ['other', 1])]);
-  amongOthers('hostile', 255);
-  for (const grey of [255, 254]) alone('hostile', grey);
-  expect(kept()).toEqual([]);
-  amongOthers('hostile', 253);
+  const die = deathsUnder(quarantine);
+  die('hostile', 'rider', 'other');
+  for (let deaths = 1; deaths <= 2; deaths += 1) die('hostile');
   expect(kept()).toEqual([['a', 'hostile', MINUTE]]);
-  expect(logged()).toMatchObject([{ variant: 'a', tenant: 'hostile', deaths: 4 }]);
+  expect(logged()).toMatchObject([{ variant: 'a', tenant: 'hostile', deaths: 3 }]);
   const kinds = ['hostile', 'other', null].map((tenant) => quarantine.leftMs('a', tenant));
   expect(kinds).toEqual([MINUTE, 0, 0]);
   expect(quarantine.isDoubtful('a')).toBe(false);
   // One more is enough, and takes it from nobody else either.
   pass(MINUTE);
-  alone('hostile', 252);
+  die('hostile', 'rider', 'other');
   expect(kept()).toEqual([['a', 'hostile', 2 * MINUTE]]);
-  for (const grey of [1, 2]) alone('other', grey);
+  for (let deaths = 1; deaths <= 2; deaths += 1) die('other');
   expect(quarantine.leftMs('a', 'other')).toBe(0);
-  alone('other', 3);
+  die('other');
   expect(quarantine.leftMs('a')).toBe(MINUTE);
+  // Who is known for it takes it from nobody else thereafter either.
+  pass(3 * MINUTE);
+  die('hostile');
+  expect(kept()).toEqual([['a', 'hostile', 4 * MINUTE]]);
+});
+
+it('keeps it from the tenant whose images alone were there each time, though never by themselves', () => {
+  const { quarantine, kept } = scene();
+  const die = deathsUnder(quarantine);
+  for (const rider of ['one', 'two', 'three']) die('hostile', rider, 'four');
+  expect(kept()).toEqual([
+    ['a', 'four', MINUTE],
+    ['a', 'hostile', MINUTE],
+  ]);
 });
 
 it('keeps it from all where workers died under images of several tenants, or as they loaded it', () => {
