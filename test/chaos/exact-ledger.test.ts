@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { randomFrom } from '../../models/shapes/generator/random.ts';
 import type { GraphqlClient } from '../support/graphql-client.ts';
 import { examplePicture, startServer, type TestServer, type TestTenant } from '../support/server.ts';
+import { readyWorker } from '../support/stopped-worker.ts';
 import { ChaoticClient, type Request } from './chaotic-client.ts';
 
 let server: TestServer;
@@ -47,10 +48,10 @@ async function openClient(tenant: TestTenant, name: string, seed: number) {
 }
 type OpenClient = Awaited<ReturnType<typeof openClient>>;
 
+let killed: number | null = null;
 async function killWorker(): Promise<void> {
-  const [worker] = server.context.pool.workers;
-  await vi.waitUntil(() => worker!.ready, { timeout: 30_000 });
-  process.kill(worker!.stats().pid!, 'SIGKILL');
+  killed = await readyWorker(server, killed);
+  process.kill(killed, 'SIGKILL');
 }
 
 let cutConnections = 0;

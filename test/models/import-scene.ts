@@ -11,7 +11,7 @@ import type { Lifetime } from '../../src/lib/lifetime.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { importModel } from '../../src/models/import.ts';
 import type { ServedModel } from '../../src/models/registry.ts';
-import { withTrials } from '../../src/models/trials.ts';
+import { Trials, withTrials } from '../../src/models/trials.ts';
 import { createTestDatabase } from '../support/database.ts';
 
 /** A database and an artefact store to import into, with what was announced and logged meanwhile. */
@@ -21,9 +21,10 @@ export interface ImportScene {
   readonly artifacts: ArtifactStore;
   readonly announced: string[];
   readonly logged: string[];
+  /** Imports share a process for their trials; one with a lifetime has its own, as each command does. */
   import(manifestPath: string, tenantId?: string | null, lifetime?: Lifetime): Promise<ServedModel>;
   createTenant(name: string): Promise<string>;
-  /** Every stored file and row. */
+  /** Every stored file and row; without what trials are made in. */
   contents(): Promise<{ files: string[]; models: number; variants: number }>;
   close(): Promise<void>;
 }
@@ -33,6 +34,7 @@ export async function openImportScene(): Promise<ImportScene> {
   const database = openDatabase(testDatabase.url);
   const folder = mkdtempSync(join(tmpdir(), 'fovea-artifacts-'));
   const artifacts = new ArtifactStore(folder);
+  const sharedTrials = new Trials({ artifacts });
   const announced: string[] = [];
   const logged: string[] = [];
   const logger = createLogger('info', { write: (line) => logged.push(line) });
@@ -45,10 +47,11 @@ export async function openImportScene(): Promise<ImportScene> {
     artifacts,
     announced,
     logged,
-    import: (manifestPath, tenantId = null, lifetime) =>
-      withTrials({ artifacts, ...(lifetime && { lifetime }) }, (trials) =>
-        importModel(manifestPath, { tenantId, database, trials, logger }),
-      ),
+    import(manifestPath, tenantId = null, lifetime) {
+      const into = { tenantId, database, logger };
+      if (!lifetime) return importModel(manifestPath, { ...into, trials: sharedTrials });
+      return withTrials({ artifacts, lifetime }, (trials) => importModel(manifestPath, { ...into, trials }));
+    },
     async createTenant(name) {
       const id = uuidv7();
       await database.asTenant(id, async (tx) => {
@@ -58,13 +61,14 @@ export async function openImportScene(): Promise<ImportScene> {
       return id;
     },
     async contents() {
+      const trials = await sharedTrials.store();
       const files = readdirSync(folder, { recursive: true, withFileTypes: true });
       const [models, variants] = await database.asOperator((tx) =>
         Promise.all([tx.model.count(), tx.modelVariant.count()]),
       );
       return {
         files: files
-          .filter((file) => file.isFile())
+          .filter((file) => file.isFile() && !file.parentPath.startsWith(trials.dir))
           .map(({ name }) => name)
           .sort(),
         models,
@@ -72,6 +76,7 @@ export async function openImportScene(): Promise<ImportScene> {
       };
     },
     async close() {
+      await sharedTrials.end();
       await notifications.close();
       await database.close();
       await testDatabase.drop();
