@@ -1,8 +1,4 @@
-import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
-
-// Most of the time goes into starting processes: those of a run share what V8 has compiled.
-process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, 'node_modules/.cache/node');
 
 export default defineConfig({
   // Vite would take graphql's ES module where Node takes its CommonJS: a second copy, whose schemas Apollo refuses.

@@ -131,7 +131,9 @@ describe('2,000 requests of 32 clients, with workers killed and connections cut'
     expect(server.context.pool.workers[0]!.stats().restarts).toBeGreaterThanOrEqual(4);
     expect(cutConnections).toBeGreaterThanOrEqual(4);
     const kinds = new Set(sent.map(({ fate }) => (fate.kind === 'refused' ? fate.code : fate.kind)));
-    for (const kind of ['answered', 'hung up', 'NOT_FOUND', 'RATE_LIMITED']) expect(kinds).toContain(kind);
+    for (const kind of ['answered', 'hung up', 'NOT_FOUND']) expect(kinds).toContain(kind);
+    // Which of them hangs on how fast it is all done.
+    expect(kinds.has('RATE_LIMITED') || kinds.has('CONCURRENCY_LIMITED')).toBe(true);
     expect(answered().some(({ fate }) => fate.receipt.replayed)).toBe(true);
   });
 

@@ -72,13 +72,9 @@ export async function markedSlope(
   format: keyof typeof encoders,
 ): Promise<MarkedPicture> {
   const stored = uprightSize(upright, orientation); // which is its own inverse
-  const slope = Buffer.from(
-    Array.from({ length: stored.width * stored.height }, (_, at) => [
-      Math.floor(at / stored.width) % 160,
-      200,
-      (at % stored.width) % 160,
-    ]).flat(),
-  );
+  const slope = new Uint8Array(stored.width * stored.height * 3);
+  for (let at = 0; at < slope.length / 3; at += 1)
+    slope.set([Math.floor(at / stored.width) % 160, 200, (at % stored.width) % 160], at * 3);
   const image = marked(sharp(slope, { raw: { ...stored, channels: 3 } }));
   const file = await encoders[format](image.withMetadata({ orientation })).toBuffer();
   return { file, upright, marker: seenMarker(stored, orientation) };

@@ -39,8 +39,8 @@ it('does not let a flood through one process keep the tenant of another waiting'
   const before = answered.length;
   await Promise.all(asks(5, other, 'other'));
   const meanwhile = answered.slice(before).filter((tenant) => tenant === 'flood').length;
-  // As many as the other's, what ran when it came, and what two tenants may be apart.
-  expect(meanwhile).toBeLessThan(20);
+  // As many as the other's, what ran when it came, what two tenants may be apart, and what was answered as these were on their way.
+  expect(meanwhile).toBeLessThan(40);
   expect(answered.length).toBeLessThan(60);
   await Promise.all(flood);
 });
