@@ -14,7 +14,7 @@ let scene: ImportScene;
 let models = 0;
 
 beforeAll(async () => {
-  scene = await openImportScene();
+  scene = await openImportScene({ sharesTrials: true });
 });
 afterAll(() => scene.close());
 

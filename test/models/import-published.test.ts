@@ -13,7 +13,7 @@ describe.skipIf(sharedData('models') === null)(
     let scene: ImportScene;
 
     beforeAll(async () => {
-      scene = await openImportScene();
+      scene = await openImportScene({ sharesTrials: true });
     });
     afterAll(() => scene.close());
 

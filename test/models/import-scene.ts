@@ -21,20 +21,20 @@ export interface ImportScene {
   readonly artifacts: ArtifactStore;
   readonly announced: string[];
   readonly logged: string[];
-  /** Imports share a process for their trials; one with a lifetime has its own, as each command does. */
   import(manifestPath: string, tenantId?: string | null, lifetime?: Lifetime): Promise<ServedModel>;
   createTenant(name: string): Promise<string>;
-  /** Every stored file and row; without what trials are made in. */
+  /** Every stored file and row. */
   contents(): Promise<{ files: string[]; models: number; variants: number }>;
   close(): Promise<void>;
 }
 
-export async function openImportScene(): Promise<ImportScene> {
+/** `sharesTrials`: imports are tried one after the other in one process, where each command has its own. */
+export async function openImportScene({ sharesTrials = false } = {}): Promise<ImportScene> {
   const testDatabase = await createTestDatabase();
   const database = openDatabase(testDatabase.url);
   const folder = mkdtempSync(join(tmpdir(), 'fovea-artifacts-'));
   const artifacts = new ArtifactStore(folder);
-  const sharedTrials = new Trials({ artifacts });
+  const shared = sharesTrials ? new Trials({ artifacts }) : null;
   const announced: string[] = [];
   const logged: string[] = [];
   const logger = createLogger('info', { write: (line) => logged.push(line) });
@@ -49,8 +49,10 @@ export async function openImportScene(): Promise<ImportScene> {
     logged,
     import(manifestPath, tenantId = null, lifetime) {
       const into = { tenantId, database, logger };
-      if (!lifetime) return importModel(manifestPath, { ...into, trials: sharedTrials });
-      return withTrials({ artifacts, lifetime }, (trials) => importModel(manifestPath, { ...into, trials }));
+      if (shared) return importModel(manifestPath, { ...into, trials: shared });
+      return withTrials({ artifacts, ...(lifetime && { lifetime }) }, (trials) =>
+        importModel(manifestPath, { ...into, trials }),
+      );
     },
     async createTenant(name) {
       const id = uuidv7();
@@ -61,14 +63,13 @@ export async function openImportScene(): Promise<ImportScene> {
       return id;
     },
     async contents() {
-      const trials = await sharedTrials.store();
       const files = readdirSync(folder, { recursive: true, withFileTypes: true });
       const [models, variants] = await database.asOperator((tx) =>
         Promise.all([tx.model.count(), tx.modelVariant.count()]),
       );
       return {
         files: files
-          .filter((file) => file.isFile() && !file.parentPath.startsWith(trials.dir))
+          .filter((file) => file.isFile())
           .map(({ name }) => name)
           .sort(),
         models,
@@ -76,7 +77,7 @@ export async function openImportScene(): Promise<ImportScene> {
       };
     },
     async close() {
-      await sharedTrials.end();
+      await shared?.end();
       await notifications.close();
       await database.close();
       await testDatabase.drop();

@@ -43,10 +43,10 @@ function speedUpStarts(): void {
     mkdirSync(join(stripped, dirname(path)), { recursive: true });
     writeFileSync(join(stripped, path), stripTypeScriptTypes(readFileSync(join(root, path), 'utf8')));
   }
-  process.env.FOVEA_TEST_STRIPPED = stripped;
-  process.env.NODE_COMPILE_CACHE = temporaryFolder('fovea-test-compiled-');
-  const hook = new URL('stripped-sources.js', import.meta.url).href;
-  process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} --import ${hook}`;
+  const hook = new URL('stripped-sources.js', import.meta.url);
+  hook.searchParams.set('stripped', stripped);
+  hook.searchParams.set('compiled', temporaryFolder('fovea-test-compiled-'));
+  process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} --import ${hook.href}`;
 }
 
 async function install(server: Server, migrated: string): Promise<Installed> {

@@ -53,8 +53,8 @@ const FORGIVEN_MS = 10 * 60_000;
  * Then it is tried again, and one more death is enough. Another version is another variant. However many died of
  * one image, that alone takes a variant from nobody: see `DeadlyImages`.
  *
- * Where so many may have died of images of one tenant's, and it was theirs each time that any died, or at least one had only theirs,
- * it is kept from that tenant's images alone. The next tenant of whom the same is found shows that it is the variant.
+ * Where each time it may have been an image of one tenant's, and of no other's so, it is kept from that tenant's images alone. The
+ * next tenant of whom the same is found shows that it is the variant.
  */
 export class Quarantine {
   readonly #logger: Logger;
@@ -117,18 +117,18 @@ export class Quarantine {
     const known = this.#sentences
       .filter((each) => each.variant.key === variant.key)
       .flatMap(({ tenant }) => tenant ?? []);
-    const under = (tenant: string) => causes.filter(({ suspects }) => suspects.has(tenant));
-    const guilty = [...new Set(causes.flatMap(({ suspects }) => [...suspects]))].filter((tenant) => {
-      const own = under(tenant);
-      // Otherwise each may have been one of those whose images theirs were with.
-      const standsOut = own.length === causes.length || own.some(({ suspects }) => suspects.size === 1);
-      return (standsOut || known.includes(tenant)) && this.#isGuilty(variant, tenant, own);
-    });
-
-    const found = known.length === 0 ? guilty : guilty.filter((tenant) => known.includes(tenant));
-    for (const tenant of found) this.#sentence(variant, tenant, under(tenant));
-    if (found.length > 0) return;
-    if (guilty.length > 0 || this.#isGuilty(variant, null, causes)) this.#sentence(variant, null, causes);
+    const under = (tenant: string) =>
+      causes.filter(({ suspects }) => suspects.size === 1 && suspects.has(tenant));
+    const again = known.find((tenant) => this.#isGuilty(variant, tenant, under(tenant)));
+    if (again !== undefined) {
+      this.#sentence(variant, again, under(again));
+      return;
+    }
+    const [tenant = null, ...others] = suspectsOfAll(causes);
+    const found = others.length === 0 ? tenant : null;
+    if (!this.#isGuilty(variant, found, causes)) return;
+    const isAnother = found !== null && known.length > 0 && !known.includes(found);
+    this.#sentence(variant, isAnother ? null : found, causes);
   }
 
   #isGuilty({ key }: Variant, tenant: string | null, causes: readonly Cause[]): boolean {
@@ -182,6 +182,13 @@ function causesOf(deaths: readonly Death[]): Cause[] {
     const own = typeof cause === 'string' ? images.filter(({ digest }) => digest === cause) : images;
     return { deaths, suspects: new Set(own.map(({ tenant }) => tenant).filter((tenant) => tenant !== null)) };
   });
+}
+
+/** Tenants whose image it may have been each time. */
+function suspectsOfAll([first, ...others]: readonly Cause[]): string[] {
+  return [...(first?.suspects ?? [])].filter((tenant) =>
+    others.every(({ suspects }) => suspects.has(tenant)),
+  );
 }
 
 function imagesRun(tasks: readonly WorkerTask[]): RunImage[] {

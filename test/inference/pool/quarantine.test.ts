@@ -180,7 +180,7 @@ it("keeps it from the one tenant under whose images alone workers died, and from
   expect(quarantine.isDoubtful('a')).toBe(false);
   // One more is enough, and takes it from nobody else either.
   pass(MINUTE);
-  die('hostile', 'rider', 'other');
+  die('hostile');
   expect(kept()).toEqual([['a', 'hostile', 2 * MINUTE]]);
   for (let deaths = 1; deaths <= 2; deaths += 1) die('other');
   expect(quarantine.leftMs('a', 'other')).toBe(0);
@@ -195,11 +195,35 @@ it("keeps it from the one tenant under whose images alone workers died, and from
 it('keeps it from the tenant whose images alone were there each time, though never by themselves', () => {
   const { quarantine, kept } = scene();
   const die = deathsUnder(quarantine);
-  for (const rider of ['one', 'two', 'three']) die('hostile', rider, 'four');
-  expect(kept()).toEqual([
-    ['a', 'four', MINUTE],
-    ['a', 'hostile', MINUTE],
-  ]);
+  for (const rider of ['one', 'two', 'three']) die('hostile', rider);
+  expect(kept()).toEqual([['a', 'hostile', MINUTE]]);
+});
+
+it('is not taken from all time and again by one tenant, once it was', () => {
+  const { quarantine, pass, kept } = scene();
+  const die = deathsUnder(quarantine);
+  for (const tenant of ['chance', 'hostile', 'hostile']) die(tenant);
+  expect(kept()).toEqual([['a', MINUTE]]);
+  pass(MINUTE);
+  for (let deaths = 1; deaths <= 3; deaths += 1) die('hostile');
+  expect(kept()).toEqual([['a', 'hostile', MINUTE]]);
+});
+
+it('does not charge who is known with deaths that another was there for each time', () => {
+  const { quarantine, pass, kept } = scene();
+  const die = deathsUnder(quarantine);
+  for (let deaths = 1; deaths <= 3; deaths += 1) die('known');
+  pass(MINUTE);
+  for (let deaths = 1; deaths <= 2; deaths += 1) die('next');
+  die('next', 'known');
+  expect(kept()).toEqual([['a', MINUTE]]);
+});
+
+it('keeps it from all where the same tenants ride together each time', () => {
+  const { quarantine, kept } = scene();
+  const die = deathsUnder(quarantine);
+  for (let deaths = 1; deaths <= 3; deaths += 1) die('one', 'two', 'three');
+  expect(kept()).toEqual([['a', MINUTE]]);
 });
 
 it('keeps it from all where workers died under images of several tenants, or as they loaded it', () => {
