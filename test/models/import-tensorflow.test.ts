@@ -15,7 +15,7 @@ import { type ImportScene, openImportScene } from './import-scene.ts';
 
 let scene: ImportScene;
 beforeAll(async () => {
-  scene = await openImportScene({ sharesTrials: true });
+  scene = await openImportScene();
 });
 afterAll(() => scene.close());
 
