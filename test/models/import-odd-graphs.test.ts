@@ -14,7 +14,7 @@ let scene: ImportScene;
 let models = 0;
 
 beforeAll(async () => {
-  scene = await openImportScene({ sharesTrials: true });
+  scene = await openImportScene();
 });
 afterAll(() => scene.close());
 

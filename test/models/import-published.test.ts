@@ -13,7 +13,7 @@ describe.skipIf(sharedData('models') === null)(
     let scene: ImportScene;
 
     beforeAll(async () => {
-      scene = await openImportScene({ sharesTrials: true });
+      scene = await openImportScene();
     });
     afterAll(() => scene.close());
 

@@ -11,7 +11,7 @@ import type { Lifetime } from '../../src/lib/lifetime.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { importModel } from '../../src/models/import.ts';
 import type { ServedModel } from '../../src/models/registry.ts';
-import { Trials, withTrials } from '../../src/models/trials.ts';
+import { withTrials } from '../../src/models/trials.ts';
 import { createTestDatabase } from '../support/database.ts';
 
 /** A database and an artefact store to import into, with what was announced and logged meanwhile. */
@@ -28,13 +28,11 @@ export interface ImportScene {
   close(): Promise<void>;
 }
 
-/** `sharesTrials`: imports are tried one after the other in one process, where each command has its own. */
-export async function openImportScene({ sharesTrials = false } = {}): Promise<ImportScene> {
+export async function openImportScene(): Promise<ImportScene> {
   const testDatabase = await createTestDatabase();
   const database = openDatabase(testDatabase.url);
   const folder = mkdtempSync(join(tmpdir(), 'fovea-artifacts-'));
   const artifacts = new ArtifactStore(folder);
-  const shared = sharesTrials ? new Trials({ artifacts }) : null;
   const announced: string[] = [];
   const logged: string[] = [];
   const logger = createLogger('info', { write: (line) => logged.push(line) });
@@ -47,13 +45,10 @@ export async function openImportScene({ sharesTrials = false } = {}): Promise<Im
     artifacts,
     announced,
     logged,
-    import(manifestPath, tenantId = null, lifetime) {
-      const into = { tenantId, database, logger };
-      if (shared) return importModel(manifestPath, { ...into, trials: shared });
-      return withTrials({ artifacts, ...(lifetime && { lifetime }) }, (trials) =>
-        importModel(manifestPath, { ...into, trials }),
-      );
-    },
+    import: (manifestPath, tenantId = null, lifetime) =>
+      withTrials({ artifacts, ...(lifetime && { lifetime }) }, (trials) =>
+        importModel(manifestPath, { tenantId, database, trials, logger }),
+      ),
     async createTenant(name) {
       const id = uuidv7();
       await database.asTenant(id, async (tx) => {
@@ -77,7 +72,6 @@ export async function openImportScene({ sharesTrials = false } = {}): Promise<Im
       };
     },
     async close() {
-      await shared?.end();
       await notifications.close();
       await database.close();
       await testDatabase.drop();
