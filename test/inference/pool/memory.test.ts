@@ -17,10 +17,14 @@ vi.setConfig({ testTimeout: 120_000 });
 
 function startLocalWorker(options: Partial<LocalWorkerOptions>, logger = createLogger('silent')) {
   const artifacts = artifactFolder();
-  const worker = new LocalWorker(
-    { artifacts: artifacts.dir, threads: 1, command: script('worker-main.ts'), lookMs: 50, ...options },
-    logger,
-  );
+  // As an operator's do, they take the memory that stripping types takes: see `stripped-sources.js`.
+  const own = {
+    threads: 1,
+    command: script('worker-main.ts'),
+    lookMs: 50,
+    environment: { NODE_OPTIONS: '' },
+  };
+  const worker = new LocalWorker({ artifacts: artifacts.dir, ...own, ...options }, logger);
   onTestFinished(() => worker.close());
   const meanOfFours = async (variant: Variant) => {
     const { outputs } = await worker.infer(variant, pixelsOf(4));
