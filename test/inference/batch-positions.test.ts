@@ -47,8 +47,8 @@ afterAll(() => {
   for (const end of ends) end();
 });
 
-// With one thread nothing is divided; with several, what each gets hangs on the batch. More than there are cores is no hindrance.
-describe.each([1, 2])('on the CPU with %i thread(s) for its worker', (threads) => {
+// With one thread nothing is divided, which the quick run leaves out; with several, what each gets hangs on the batch. More than there are cores is no hindrance.
+describe.each(isQuick ? [2] : [1, 2])('on the CPU with %i thread(s) for its worker', (threads) => {
   let worker: FoveaWorker;
   beforeAll(async () => {
     worker = await FoveaWorker.start({ threads, atEnd: (end) => ends.push(end) });

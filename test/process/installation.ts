@@ -184,10 +184,8 @@ export function clientOf({ url, key }: RunningServer): GraphqlClient {
 }
 
 function spawnJob([program, ...args]: readonly string[], environment: Record<string, string>): Job {
-  // Nor is it to start faster than it does.
-  const own = ['DATABASE_URL', 'PORT', 'NODE_ENV', 'NODE_OPTIONS'];
   const inherited = Object.entries(process.env).filter(
-    ([name]) => !/^(FOVEA_|npm_)/.test(name) && !own.includes(name),
+    ([name]) => !/^(FOVEA_|npm_)/.test(name) && !['DATABASE_URL', 'PORT', 'NODE_ENV'].includes(name),
   );
   const child = spawn(program!, args, {
     cwd: root,

@@ -214,7 +214,7 @@ it.skipIf(process.platform !== 'linux')(
   'fits into a small machine: what it takes when idle (Linux)',
   async () => {
     const place = await installed();
-    const server = await ready(place.npmStart({ FOVEA_WORKERS_PER_DEVICE: '' }));
+    const server = await ready(place.npmStart({ FOVEA_WORKERS_PER_DEVICE: '', NODE_OPTIONS: '' }));
     await expectServing(server, place.key);
     const megabytes = (pid: number) => {
       const status = readFileSync(`/proc/${pid}/status`, 'utf8');

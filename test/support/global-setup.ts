@@ -61,11 +61,16 @@ async function install(server: Server, migrated: string): Promise<Installed> {
   return { template, dataDir, operatorKey: created!.apiKey };
 }
 
+const temporaryFolders: string[] = [];
+process.once('exit', () => {
+  for (const folder of temporaryFolders) rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+});
+
 /** Gone when the run ends; PostgreSQL's user may pass through it where the tests run as root. */
 function temporaryFolder(prefix: string): string {
   const folder = mkdtempSync(join(tmpdir(), prefix));
   chmodSync(folder, 0o711);
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
+  temporaryFolders.push(folder);
   return folder;
 }
 
