@@ -6,7 +6,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     pool: 'forks',
-    maxWorkers: 3, // Of two processors; the third has them while two wait for something.
+    maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // ONNX Runtime, which some tests load themselves, reports to its maker unless it is told not to.

@@ -83,10 +83,10 @@ function isExplained({ fate, good, input, hangUpAfterMs, by }: SentRequest, limi
   ].includes(fate.code);
 }
 
-const asked = 2_000;
+const asked = 1_000;
 const clientCount = 32;
 
-describe('2,000 requests of 32 clients, with workers killed and connections cut', () => {
+describe('1,000 requests of 32 clients, with workers killed and connections cut', () => {
   let limited: TestTenant;
   let tenants: TestTenant[];
   let clients: OpenClient[];
