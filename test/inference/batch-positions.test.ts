@@ -47,7 +47,8 @@ afterAll(() => {
   for (const end of ends) end();
 });
 
-// With one thread nothing is divided, which the quick run leaves out; with several, what each gets hangs on the batch. More than there are cores is no hindrance.
+// With one thread the engine divides nothing, which the quick run leaves out; with several, what each gets hangs on the batch. More
+// than there are cores is no hindrance.
 describe.each(isQuick ? [2] : [1, 2])('on the CPU with %i thread(s) for its worker', (threads) => {
   let worker: FoveaWorker;
   beforeAll(async () => {

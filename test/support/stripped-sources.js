@@ -11,8 +11,7 @@ const { searchParams } = new URL(import.meta.url);
 const stripped = searchParams.get('stripped');
 
 module.enableCompileCache?.(searchParams.get('compiled'));
-// A test may also start another Node than the one that comes with the install.
-module.registerHooks?.({
+const hooks = {
   load(url, context, nextLoad) {
     if (!url.startsWith(root) || !url.endsWith('.ts')) return nextLoad(url, context);
     try {
@@ -22,4 +21,6 @@ module.registerHooks?.({
       return nextLoad(url, context); // What a test has written itself.
     }
   },
-});
+};
+// A test may also start another Node than the one that comes with the install, as npm is started by.
+if (process.features.typescript) module.registerHooks?.(hooks);

@@ -50,8 +50,8 @@ const FORGIVEN_MS = 10 * 60_000;
 /**
  * Which variants workers die of. One under which they died time and again, alone or as the only one that those deaths have in
  * common, is kept from all of them for a while, so that no tenant's model costs the others more than those few restarts.
- * Then it is tried again, and one more death is enough. Another version is another variant. However many died of
- * one image, that alone takes a variant from nobody: see `DeadlyImages`.
+ * Then it is tried again, and one more death is enough, unless it may be one tenant's doing. Another version is another variant.
+ * However many died of one image, that alone takes a variant from nobody: see `DeadlyImages`.
  *
  * Where each time it may have been an image of one tenant's, and of no other's so, it is kept from that tenant's images alone. The
  * next tenant of whom the same is found shows that it is the variant.
@@ -125,10 +125,9 @@ export class Quarantine {
       return;
     }
     const [tenant = null, ...others] = suspectsOfAll(causes);
-    const found = others.length === 0 ? tenant : null;
-    if (!this.#isGuilty(variant, found, causes)) return;
-    const isAnother = found !== null && known.length > 0 && !known.includes(found);
-    this.#sentence(variant, isAnother ? null : found, causes);
+    const isAnother = tenant !== null && known.length > 0 && !known.includes(tenant);
+    const found = others.length === 0 && !isAnother ? tenant : null;
+    if (this.#isGuilty(variant, found, causes)) this.#sentence(variant, found, causes);
   }
 
   #isGuilty({ key }: Variant, tenant: string | null, causes: readonly Cause[]): boolean {

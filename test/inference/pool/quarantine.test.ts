@@ -186,6 +186,10 @@ it("keeps it from the one tenant under whose images alone workers died, and from
   expect(quarantine.leftMs('a', 'other')).toBe(0);
   die('other');
   expect(quarantine.leftMs('a')).toBe(MINUTE);
+  // Then one more is enough, be it under one tenant's alone.
+  pass(MINUTE);
+  die('third');
+  expect(quarantine.leftMs('a')).toBe(2 * MINUTE);
   // Who is known for it takes it from nobody else thereafter either.
   pass(3 * MINUTE);
   die('hostile');
