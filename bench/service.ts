@@ -54,9 +54,9 @@ export function fovea(dataDir: string, ...args: string[]): string {
   });
 }
 
-/** Keys of tenants whose clients take turns: the largest plan's rate limit is far below what a large machine answers. */
-export function createKeys(dataDir: string, tenants = 8): string[] {
-  return Array.from({ length: tenants }, (_, index) => {
+/** Keys of up to eight tenants for `clients`: the largest plan's rate limit is far below what a large machine answers. */
+export function createKeys(dataDir: string, clients: number): string[] {
+  return Array.from({ length: Math.min(8, clients) }, (_, index) => {
     fovea(dataDir, 'tenants', 'create', '--name', `tenant ${index}`, '--plan', 'Scale');
     return fovea(dataDir, 'keys', 'create', '--tenant', `tenant ${index}`).trim();
   });

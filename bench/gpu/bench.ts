@@ -88,7 +88,7 @@ async function measureAll(
       results.push(await measureEngine(artifacts, provider, model, jpegs, settings));
     }
   }
-  const keys = createKeys(dataDir);
+  const keys = createKeys(dataDir, settings.clients);
   for (const provider of works) {
     progress(`the service on ${provider}`);
     const service = await startService(dataDir, { FOVEA_PROVIDERS: provider });
