@@ -213,6 +213,15 @@ it('is not taken from all time and again by one tenant, once it was', () => {
   expect(kept()).toEqual([['a', 'hostile', MINUTE]]);
 });
 
+it('has who is known answer for theirs at once, whatever else a worker died of lately', () => {
+  const { quarantine, pass, kept } = scene();
+  const die = deathsUnder(quarantine);
+  for (let deaths = 1; deaths <= 3; deaths += 1) die('known');
+  pass(MINUTE);
+  for (const tenant of ['chance', 'known']) die(tenant);
+  expect(kept()).toEqual([['a', 'known', 2 * MINUTE]]);
+});
+
 it('does not charge who is known with deaths that another was there for each time', () => {
   const { quarantine, pass, kept } = scene();
   const die = deathsUnder(quarantine);
