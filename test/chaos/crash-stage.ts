@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import {
   chmodSync,
   closeSync,
@@ -10,7 +9,6 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -20,6 +18,7 @@ import { Lifetime } from '../../src/lib/lifetime.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { generateApiKey } from '../../src/tenants/key-format.ts';
 import { FoveaWorker } from '../support/fovea-worker.ts';
+import { keepablePort } from '../support/keepable-port.ts';
 import { exited, firstLine } from '../support/processes.ts';
 import type { CrashPoint, ReplacedModule } from './crash-points.ts';
 
@@ -94,7 +93,8 @@ export class CrashStage {
       own('PostgreSQL', () => postgres.stop());
       const artifacts = join(folder, 'data/artifacts');
       const worker = await FoveaWorker.start({ artifacts, atEnd: (end) => own('worker', end) });
-      const urls = (await freePorts(servers)).map((port) => `http://127.0.0.1:${port}`);
+      const ports = await Promise.all(Array.from({ length: servers }, keepablePort));
+      const urls = ports.map((port) => `http://127.0.0.1:${port}`);
       const DATABASE_URL = await through(postgres.url);
       const settings = (server: number) => ({ DATABASE_URL, ...environment(server) });
       return new CrashStage(folder, postgres.url, worker, urls, settings, lifetime);
@@ -241,12 +241,4 @@ async function within<T>(ms: number, awaited: Promise<T>): Promise<T | undefined
   const value = await Promise.race([awaited, late]);
   over.abort();
   return value;
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
 }

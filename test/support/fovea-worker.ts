@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { keepablePort } from './keepable-port.ts';
 import { exited, firstLine } from './processes.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 export interface FoveaWorkerOptions {
-  /** `127.0.0.1:0` unless it is told. */
+  /** `<host>:<port>`; where it is left out, a port of 127.0.0.1 that stays its own over a restart. */
   readonly listen?: string;
   /** The artefact folder; where it is left out, one of its own, which is empty at first. */
   readonly artifacts?: string;
@@ -41,7 +42,8 @@ export class FoveaWorker {
   }
 
   static async start(options: FoveaWorkerOptions = {}): Promise<FoveaWorker> {
-    const { listen = '127.0.0.1:0', token, threads = 1, atEnd = onTestFinished } = options;
+    const { token, threads = 1, atEnd = onTestFinished } = options;
+    const listen = options.listen ?? `127.0.0.1:${await keepablePort()}`;
     const own = options.artifacts === undefined ? mkdtempSync(join(tmpdir(), 'fovea-test-')) : null;
     const args = ['--artifacts', options.artifacts ?? own!, '--threads', `${threads}`];
     const environment = token === undefined ? {} : { FOVEA_WORKER_TOKEN: token };

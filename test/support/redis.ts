@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, createConnection, createServer } from 'node:net';
+import { createConnection } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { findProgram } from './find-program.ts';
+import { keepablePort } from './keepable-port.ts';
 
 /** Where a Redis server is, or null: what needs one is skipped and says so in its name. */
 export const redisServer = findProgram(['redis-server', 'valkey-server']);
@@ -20,7 +21,7 @@ export class TestRedis {
   }
 
   static async start(): Promise<TestRedis> {
-    const redis = new TestRedis(await freePort());
+    const redis = new TestRedis(await keepablePort());
     await redis.restart();
     return redis;
   }
@@ -64,14 +65,4 @@ export class TestRedis {
       socket.destroy();
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -5,6 +5,7 @@ import { WorkerPool } from '../../../src/inference/pool/pool.ts';
 import { runWorker } from '../../../src/inference/worker/worker.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { artifactFolder } from '../../support/artifact-folder.ts';
+import { keepablePort } from '../../support/keepable-port.ts';
 import { meanModel } from '../../support/onnx-fixture.ts';
 import { script } from '../../support/processes.ts';
 import { connectTo } from '../../support/remote-worker.ts';
@@ -15,15 +16,13 @@ const patience = { timeout: 20_000 };
 
 /** A place where a worker can be started, and the worker's side of it here, in a pool. */
 async function place(artifacts: string, pool: WorkerPool) {
-  const start = (listen: string) => runWorker({ listen, artifacts, threads: 1 }, logger);
-  const first = await start('127.0.0.1:0');
-  await first.close();
-  const worker = connectTo(first.address, { host: pool });
+  const listen = `127.0.0.1:${await keepablePort()}`;
+  const worker = connectTo(`http://${listen}`, { host: pool });
   pool.add(worker);
   return {
     worker,
     start: async () => {
-      const server = await start(first.address.replace('http://', ''));
+      const server = await runWorker({ listen, artifacts, threads: 1 }, logger);
       onTestFinished(() => server.close());
       await vi.waitUntil(() => worker.ready, patience);
       return server;

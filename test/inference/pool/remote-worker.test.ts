@@ -10,6 +10,7 @@ import type { Variant } from '../../../src/inference/variant.ts';
 import { runWorker } from '../../../src/inference/worker/worker.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { artifactFolder } from '../../support/artifact-folder.ts';
+import { keepablePort } from '../../support/keepable-port.ts';
 import { meanModel } from '../../support/onnx-fixture.ts';
 import { connectTo } from '../../support/remote-worker.ts';
 import { pixelsOf, variantOf } from '../../support/variants.ts';
@@ -17,7 +18,8 @@ import { pixelsOf, variantOf } from '../../support/variants.ts';
 const logger = createLogger('silent');
 const image = pixelsOf(4);
 
-async function startServer(artifacts: string, listen = '127.0.0.1:0') {
+async function startServer(artifacts: string, place?: string) {
+  const listen = place ?? `127.0.0.1:${await keepablePort()}`;
   const server = await runWorker({ listen, artifacts, threads: 1 }, logger);
   onTestFinished(() => server.close());
   return server;
