@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { readEnvironment } from '../config/environment.ts';
 import { placeOn } from '../inference/providers/place-workers.ts';
 import { showOneGpu } from '../inference/providers/show-one-gpu.ts';
-import { untilStopped } from '../inference/worker/lifetime.ts';
+import { endProcess, untilStopped } from '../inference/worker/lifetime.ts';
 import type { UpstreamOptions } from '../inference/worker/upstream/upstream-models.ts';
 import { runWorker } from '../inference/worker/worker.ts';
 import { OperatorError } from '../lib/errors.ts';
@@ -63,7 +63,7 @@ export async function worker(
   print(options, `fovea worker ready ${running.address}`, { event: 'ready', address: running.address });
   await untilStopped(running, { exitWithParent: options.exitWithParent ?? false }, logger);
   await tracer.close();
-  process.exit(0);
+  endProcess(running, 0);
 }
 
 function upstreamOf(

@@ -8,7 +8,8 @@ export type Task = 'CLASSIFY' | 'DETECT' | 'SEGMENT';
 export type Compression = 'NONE' | 'FLOAT16' | 'INT8' | 'PRUNED';
 
 /** What an artefact is written in, which decides the engine that runs it. */
-export type ModelFormat = 'onnx' | 'saved-model' | 'tfjs-graph' | 'tfjs-layers';
+export const modelFormats = ['onnx', 'saved-model', 'tfjs-graph', 'tfjs-layers'] as const;
+export type ModelFormat = (typeof modelFormats)[number];
 
 /** How a picture of any size becomes the model's `height × width × 3` bytes. */
 export interface InputGeometry {

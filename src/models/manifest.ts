@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { modelFormats } from '../inference/variant.ts';
 
 /**
  * A model's manifest: how to feed the file beside it and how to read what it answers. The whole format is parsed here;
@@ -111,7 +112,7 @@ export const manifestSchema = z.strictObject({
   name: z.string().regex(NAME, { error: 'a name like [A-Za-z0-9][A-Za-z0-9._-]{0,63}' }),
   version: count.max(2_147_483_647),
   task: z.enum(['CLASSIFY', 'DETECT', 'SEGMENT']),
-  format: z.enum(['onnx', 'saved-model', 'tfjs-graph', 'tfjs-layers']),
+  format: z.enum(modelFormats),
   file: z.string().min(1),
   sha256: z
     .string()

@@ -1,7 +1,13 @@
 import { z } from 'zod';
 import type { Prisma } from '../db/generated/client.ts';
 import type { Preprocessing } from '../inference/preprocessing.ts';
-import type { Compression, Task, Variant, VariantOutput } from '../inference/variant.ts';
+import {
+  type Compression,
+  modelFormats,
+  type Task,
+  type Variant,
+  type VariantOutput,
+} from '../inference/variant.ts';
 
 /** One version of a model with the variants that are stored of it. */
 export interface ServedModel {
@@ -57,7 +63,7 @@ const input = z.object({
   align: z.enum(['center', 'top-left']),
   pad: z.number(),
 });
-const format = z.enum(['onnx', 'saved-model', 'tfjs-graph', 'tfjs-layers']);
+const format = z.enum(modelFormats);
 const preprocessing: z.ZodType<Preprocessing> = z.object({
   layout: z.enum(['NCHW', 'NHWC']),
   width: z.number(),

@@ -9,8 +9,20 @@ export function script(name: string): string[] {
 }
 
 export function spawnScript(name: string, ...args: string[]): ChildProcess {
+  return spawnScriptIn({}, name, ...args);
+}
+
+/** As `spawnScript`, with variables of its environment beside this one's. */
+export function spawnScriptIn(
+  environment: Readonly<Record<string, string>>,
+  name: string,
+  ...args: string[]
+): ChildProcess {
   const [program, ...first] = script(name);
-  const child = spawn(program!, [...first, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(program!, [...first, ...args], {
+    env: { ...process.env, ...environment },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   onTestFinished(() => {
     child.kill('SIGKILL');
   });

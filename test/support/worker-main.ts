@@ -3,9 +3,10 @@ import { onCpu, type Provider } from '../../src/inference/providers/provider.ts'
 import type { Tensor } from '../../src/inference/tensor.ts';
 import type { Engine } from '../../src/inference/worker/engine.ts';
 import { engines } from '../../src/inference/worker/engines/index.ts';
-import { untilStopped } from '../../src/inference/worker/lifetime.ts';
+import { endProcess, untilStopped } from '../../src/inference/worker/lifetime.ts';
 import { runWorker } from '../../src/inference/worker/worker.ts';
 import { createLogger } from '../../src/lib/logger.ts';
+import { enginesHere } from './engines-here.ts';
 
 /**
  * A worker process by itself: `worker-main.ts [leaking] [crashing] worker --listen … --artifacts … --threads n [--memory bytes] [--providers
@@ -34,15 +35,20 @@ const worker = await runWorker(
     compute: { providers: values.providers.split(',') as Provider[], deviceId: Number(values.device) },
   },
   logger,
-  { lookMs: 100, ...(positionals.includes('crashing') && { engines: new Map([['onnx', crashing]]) }) },
+  {
+    lookMs: 100,
+    ...(positionals.includes('crashing') && {
+      engines: enginesHere({ onnx: crashing }),
+    }),
+  },
 );
 if (positionals.includes('leaking')) leak(Number(values.memory));
 process.stdout.write(`${worker.address}\n`);
 await untilStopped(worker, { exitWithParent: values['exit-with-parent'] }, logger);
-process.exit(0);
+endProcess(worker, 0);
 
 async function crashing(): Promise<Engine> {
-  const engine = await engines({ threads: 1, compute: onCpu, tensorFlow: 'auto' }, logger).get('onnx')!();
+  const engine = await engines({ threads: 1, compute: onCpu, tensorFlow: 'auto' }, logger).onnx();
   return {
     platform: engine.platform,
     async load(artifact, files) {

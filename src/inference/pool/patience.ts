@@ -17,7 +17,7 @@ const never: Loading = { idleSince: Number.NEGATIVE_INFINITY };
 
 /**
  * Ends `ms` after now, or after the last load of the worker: while it creates a session, for seconds where the model is
- * large, it answers nobody, and that says nothing of its health. Loads have a bound of their own: without `loading`.
+ * large, it runs nothing, and that says nothing of its health. Loads have a bound of their own: without `loading`.
  */
 export function patience(ms: number, loading = never): Patience {
   const controller = new AbortController();

@@ -29,7 +29,7 @@ export interface BatchOutput {
   readonly device: string;
 }
 
-/** Of a worker, while which it answers nobody. */
+/** Of a worker, while which it runs nothing. */
 export interface Loads {
   readonly begun: number;
   readonly underWay: boolean;

@@ -90,7 +90,7 @@ function candidates(lanes: readonly Lane[], variantKey: string, avoided: Readonl
     // Any other would have to load it first.
     ({ worker }) => worker.holds(variantKey),
     ({ isMute }) => !isMute,
-    // It answers nobody until it is done.
+    // It runs nothing until it is done.
     ({ worker }) => !worker.loads.underWay,
     // It may hang, and a load says nothing of that for long.
     ({ worker }) => worker.holds(variantKey) || !worker.isSilent,

@@ -198,7 +198,7 @@ export class Lane {
 
   /**
    * `ms` have passed, in which its answers would have been noticed. Answers true where it becomes suspect by that. While it
-   * loads a model it answers nobody, which says nothing against it.
+   * loads a model it runs nothing, which says nothing against it.
    */
   passed(ms: number): boolean {
     if (this.#flights.size === 0) return false;

@@ -4,7 +4,7 @@ import { bytesPerElement, elementCount, type Tensor } from '../tensor.ts';
 /** Answers of `count` images, from the one at `from` on, run as one batch. */
 export type RunImages = (from: number, count: number) => Promise<readonly Tensor[]>;
 
-/** Nobody is answered while a model is looked at, and whoever asked for it waits. */
+/** Nothing else is run while a model is looked at, and whoever asked for it waits. */
 const LOOK_MS = 300;
 
 /**

@@ -1,7 +1,7 @@
 /**
- * Milliseconds in which this process could read what clients send. It stands still while an engine holds the process, for
- * minutes where it builds a large model: what came meanwhile lies with the kernel, and by a wall clock its client would be
- * blamed for a silence that is ours.
+ * Milliseconds in which this process could read what clients send. It stands still while the process does, as where its
+ * machine sleeps or has too much to do: what came meanwhile lies with the kernel, and by a wall clock its client would be blamed
+ * for a silence that is ours.
  */
 export class AttentiveClock {
   readonly #watching = new Set<() => void>();

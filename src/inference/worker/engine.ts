@@ -4,7 +4,10 @@ import type { Tensor, TensorMetadata } from '../tensor.ts';
 export interface Engine {
   /** The `platform` of the models' metadata, e.g. `onnxruntime_onnx`. */
   readonly platform: string;
-  /** Throws an Error in the engine's words where the artefact is no model that it can run. */
+  /**
+   * Throws an Error in the engine's words where the artefact is no model that it can run. `artifact` is the engine's from then
+   * on.
+   */
   load(artifact: Uint8Array, files: StoredFiles): Promise<LoadedModel>;
 }
 
@@ -34,3 +37,17 @@ export interface LoadedModel {
 
 /** An engine by an artefact's format. Imported when first asked for: an idle worker carries none. */
 export type EngineLoader = () => Promise<Engine>;
+
+export interface Engines {
+  /** By artefact format. */
+  readonly loaders: ReadonlyMap<string, EngineLoader>;
+  /** Whether they are at work. The process cannot exit then: ONNX Runtime aborts it, which looks like a crash. */
+  readonly isBusy: boolean;
+  /**
+   * What JavaScript takes for them on another thread than this, bytes: its heap, and the buffers that belong to it. Answered when
+   * they are done with what they were asked before.
+   */
+  heapBytes(): Promise<number>;
+  /** Once they are done with what they were asked. They may be asked nothing more. */
+  close(): Promise<void>;
+}

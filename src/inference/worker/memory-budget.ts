@@ -2,6 +2,7 @@ import { totalmem } from 'node:os';
 import { LRUCache } from 'lru-cache';
 import { byteSize } from '../../lib/byte-size.ts';
 import { NO_ROOM, OipError } from '../oip/errors.ts';
+import type { Engine, EngineLoader, Engines } from './engine.ts';
 import type { ModelSource } from './held-model.ts';
 
 /** Requests may take this share of the budget, and no more than so much. */
@@ -29,7 +30,6 @@ export class MemoryBudget {
   readonly trafficBytes: number;
   /** What the process takes without any model. */
   #processBytes = process.memoryUsage.rss();
-  readonly #engines = new Set<string>();
   /** By what was loaded, as it was measured last. */
   readonly #measured = new LRUCache<string, number>({ max: 1_000 });
 
@@ -53,12 +53,11 @@ export class MemoryBudget {
     return process.memoryUsage.rss() > this.bytes;
   }
 
-  /** Starts the engine of a format, which the first time brings what stays for good. */
-  async startEngine<T>(format: string, start: () => Promise<T>): Promise<T> {
-    const before = nativeBytes();
+  /** Starts an engine, which brings what stays for good. */
+  async startEngine(engines: Engines, start: EngineLoader): Promise<Engine> {
+    const before = await nativeBytes(engines);
     const engine = await start();
-    if (!this.#engines.has(format)) this.#processBytes += Math.max(0, nativeBytes() - before);
-    this.#engines.add(format);
+    this.#processBytes += Math.max(0, (await nativeBytes(engines)) - before);
     return engine;
   }
 
@@ -66,11 +65,12 @@ export class MemoryBudget {
   async measure<T>(
     source: ModelSource,
     files: number,
+    engines: Engines,
     open: () => Promise<T>,
   ): Promise<{ readonly opened: T; readonly bytes: number }> {
-    const before = nativeBytes();
+    const before = await nativeBytes(engines);
     const opened = await open();
-    const bytes = Math.max(files, nativeBytes() - before);
+    const bytes = Math.max(files, (await nativeBytes(engines)) - before);
     this.#measured.set(identityOf(source), bytes);
     return { opened, bytes };
   }
@@ -87,12 +87,13 @@ export class MemoryBudget {
 }
 
 /**
- * What is resident and not JavaScript's: engines and their models. Without the heap and the buffers of requests, which come and
+ * What is resident and not JavaScript's: engines and their models. Without the heaps and the buffers of requests, which come and
  * go while a model is loaded, it need not be waited for a garbage collection.
  */
-function nativeBytes(): number {
+async function nativeBytes(engines: Engines): Promise<number> {
+  const heapBytes = await engines.heapBytes();
   const { rss, heapTotal, external } = process.memoryUsage();
-  return rss - heapTotal - external;
+  return rss - heapTotal - external - heapBytes;
 }
 
 /** Whatever is part of what a model takes. */

@@ -4,7 +4,7 @@ import { OipError } from '../oip/errors.ts';
 import type { Tensor, TensorMetadata } from '../tensor.ts';
 import { AbsentModels } from './absent-models.ts';
 import { type CheckedFiles, checkArtifacts, readArtifact, sizeOf } from './artifacts.ts';
-import type { Engine, EngineLoader } from './engine.ts';
+import type { Engine, Engines } from './engine.ts';
 import { HeldModel, isSame, type ModelSource } from './held-model.ts';
 import { HeldModels, type MemoryUse } from './held-models.ts';
 import type { MemoryBudget } from './memory-budget.ts';
@@ -59,11 +59,13 @@ export interface LoadOutcome {
 
 /**
  * The models a worker holds, by name, within its budget of memory: where another finds no room, those that were of use least
- * lately are unloaded. Every run, warm-up and disposal happens one at a time, so none breaks another; `Turns` says in what order.
+ * lately are unloaded. Every load, run and disposal happens one at a time, so none breaks another; `Turns` says in what order.
  */
 export class WorkerModels implements ServedModels {
   readonly #artifacts: string;
-  readonly #engines: ReadonlyMap<string, EngineLoader>;
+  readonly #engines: Engines;
+  /** By artefact format. */
+  readonly #started = new Map<string, Engine>();
   readonly #budget: MemoryBudget;
   readonly #logger: Logger;
   readonly #loaded: HeldModels;
@@ -73,12 +75,7 @@ export class WorkerModels implements ServedModels {
   /** What a load takes can be measured while there is no other. */
   readonly #loadAlone = oneAtATime();
 
-  constructor(
-    artifacts: string,
-    engines: ReadonlyMap<string, EngineLoader>,
-    budget: MemoryBudget,
-    logger: Logger,
-  ) {
+  constructor(artifacts: string, engines: Engines, budget: MemoryBudget, logger: Logger) {
     this.#artifacts = artifacts;
     this.#engines = engines;
     this.#budget = budget;
@@ -138,7 +135,10 @@ export class WorkerModels implements ServedModels {
     return this.#loaded.get(name) !== undefined;
   }
 
-  async requireReady(): Promise<void> {}
+  /** Where an engine hangs it never settles: what computes nothing must not look well. */
+  async requireReady(): Promise<void> {
+    await this.#engines.heapBytes();
+  }
 
   /** A name holds one version. */
   async keyOf(name: string, version: string | undefined): Promise<string> {
@@ -249,14 +249,9 @@ export class WorkerModels implements ServedModels {
 
   async #replace(name: string, source: ModelSource, onlyIfRoom: boolean): Promise<LoadOutcome> {
     const { sha256, externalData, format } = source;
-    const engineLoader = this.#engines.get(format);
-    if (!engineLoader) {
-      const known = [...this.#engines.keys()].join(', ');
-      throw new OipError(400, `model '${name}': expected format to be one of ${known}, found '${format}'`);
-    }
     const start = performance.now();
+    const engine = this.#started.get(format) ?? (await this.#start(name, format));
     const least = await sizeOf(this.#artifacts, [sha256, ...externalData]);
-    const engine = await this.#budget.startEngine(format, engineLoader);
     const expected = this.#budget.expected(source, least);
     this.#budget.requirePossible(name, expected);
     const unloaded = await this.#loaded.makeRoom(name, expected, onlyIfRoom);
@@ -265,7 +260,11 @@ export class WorkerModels implements ServedModels {
     const {
       opened: { model, answersByImage },
       bytes,
-    } = await this.#budget.measure(source, least, () => this.#open(name, engine, artifact, files, source));
+    } = await this.#turns.upkeep(() =>
+      this.#budget.measure(source, least, this.#engines, () =>
+        this.#open(name, engine, artifact, files, source),
+      ),
+    );
     try {
       this.#budget.requirePossible(name, bytes);
       // It may have taken more than was reckoned with.
@@ -289,6 +288,17 @@ export class WorkerModels implements ServedModels {
     return { bytes, unloaded };
   }
 
+  async #start(name: string, format: string): Promise<Engine> {
+    const start = this.#engines.loaders.get(format);
+    if (!start) {
+      const known = [...this.#engines.loaders.keys()].join(', ');
+      throw new OipError(400, `model '${name}': expected format to be one of ${known}, found '${format}'`);
+    }
+    const engine = await this.#turns.upkeep(() => this.#budget.startEngine(this.#engines, start));
+    this.#started.set(format, engine);
+    return engine;
+  }
+
   async #open(
     name: string,
     engine: Engine,
@@ -300,7 +310,7 @@ export class WorkerModels implements ServedModels {
       const model = await engine.load(artifact, files);
       try {
         await files.requireUnchanged();
-        return await this.#turns.upkeep(() => warmUp(model, source));
+        return await warmUp(model, source);
       } catch (error) {
         await model.dispose();
         throw error;

@@ -157,14 +157,11 @@ export class Turns<Request, Result> {
   }
 
   #free(lanes: number): void {
-    // Two turns of the event loop later: one takes connections, one reads them, so that who has come during the run has
-    // its place when the next is chosen.
-    setImmediate(() =>
-      setImmediate(() => {
-        this.#busy -= lanes;
-        this.#dispatch();
-      }),
-    );
+    // Once the answers are on their way.
+    setImmediate(() => {
+      this.#busy -= lanes;
+      this.#dispatch();
+    });
   }
 }
 

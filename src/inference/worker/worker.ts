@@ -7,8 +7,7 @@ import { ArtifactStore } from '../artifact-store.ts';
 import { MAX_BODY_BYTES } from '../oip/limits.ts';
 import { type Compute, onCpu } from '../providers/provider.ts';
 import { AttentiveClock } from './attentive-clock.ts';
-import type { EngineLoader } from './engine.ts';
-import { engines } from './engines/index.ts';
+import type { Engines } from './engine.ts';
 import type { TensorFlowChoice } from './engines/tensorflow/runtime.ts';
 import { Admission, type AdmissionLimits } from './http/admission.ts';
 import { Uploads } from './http/artifact-transfer.ts';
@@ -19,6 +18,7 @@ import { listen } from './listen.ts';
 import { defaultBudget, MemoryBudget } from './memory-budget.ts';
 import { WorkerModels } from './models.ts';
 import { createMetrics } from './prometheus.ts';
+import { ThreadedEngines } from './threaded-engines.ts';
 import { UpstreamModels, type UpstreamOptions } from './upstream/upstream-models.ts';
 
 export interface WorkerOptions {
@@ -51,7 +51,7 @@ export interface WorkerOptions {
 }
 
 interface Overrides {
-  readonly engines?: ReadonlyMap<string, EngineLoader>;
+  readonly engines?: Engines;
   readonly clock?: AttentiveClock;
   readonly lookMs?: number;
 }
@@ -59,6 +59,8 @@ interface Overrides {
 export interface RunningWorker {
   /** `unix:<path>`, `http://<host>:<port>` or `https://…`. */
   readonly address: string;
+  /** Whether an engine is at work: the process can be killed then, and not exit. */
+  readonly isComputing: boolean;
   /** Takes no more requests, answers those it has, frees the models. */
   close(): Promise<void>;
 }
@@ -71,7 +73,7 @@ const LOOK_MS = 5_000;
 
 /**
  * Starts a worker that holds no model yet. Throws OperatorError where it cannot listen or has no place for artefacts.
- * `overrides`: engines by format, a clock, and the time between two looks at the memory, in place of its own.
+ * `overrides`: engines, a clock, and the time between two looks at the memory, in place of its own.
  */
 export async function runWorker(
   options: WorkerOptions,
@@ -86,9 +88,13 @@ export async function runWorker(
     maxArtifactBytes = 32 * 2 ** 30,
     memoryBytes = defaultBudget(1),
   } = options;
+  const { upstream = null, threads, compute = onCpu, tensorFlow = 'auto' } = options;
+  const engines =
+    upstream === null
+      ? (overrides.engines ?? new ThreadedEngines({ threads, compute, tensorFlow }, logger))
+      : null;
   const budget = new MemoryBudget(memoryBytes);
-  const { upstream = null } = options;
-  const own = upstream === null ? await openOwn(options, budget, logger, overrides) : null;
+  const own = engines && (await openOwn(options.artifacts, engines, budget, logger));
   const models = own?.models ?? new UpstreamModels(upstream!);
   const clock = overrides.clock ?? new AttentiveClock();
   const admission = new Admission(
@@ -128,9 +134,13 @@ export async function runWorker(
     clock.stop();
     for (const repeating of upkeep) await repeating.stop();
     await models.close();
+    await engines?.close();
   };
   return {
     address: address.startsWith('unix:') ? address : `${tls ? 'https' : 'http'}://${address}`,
+    get isComputing() {
+      return engines?.isBusy ?? false;
+    },
     close: () => {
       closed ??= close();
       return closed;
@@ -141,18 +151,12 @@ export async function runWorker(
 type Own = NonNullable<Served['own']>;
 
 /** The models that this process holds itself, none yet. */
-async function openOwn(
-  { artifacts: folder, threads, compute = onCpu, tensorFlow = 'auto' }: WorkerOptions,
-  budget: MemoryBudget,
-  logger: Logger,
-  overrides: Overrides,
-): Promise<Own> {
+async function openOwn(folder: string, engines: Engines, budget: MemoryBudget, logger: Logger): Promise<Own> {
   const artifacts = new ArtifactStore(folder);
   await mkdir(artifacts.dir, { recursive: true }).catch((error: Error) => {
     throw new OperatorError(`--artifacts ${artifacts.dir}: it cannot be made: ${error.message}`);
   });
-  const byFormat = overrides.engines ?? engines({ threads, compute, tensorFlow }, logger);
-  return { artifacts, models: new WorkerModels(artifacts.dir, byFormat, budget, logger) };
+  return { artifacts, models: new WorkerModels(artifacts.dir, engines, budget, logger) };
 }
 
 async function keepUp({ artifacts, models }: Own, lookMs: number, logger: Logger): Promise<Repeating[]> {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, vi } from 'vitest';
 import type { WorkerOptions } from '../../../src/inference/worker/worker.ts';
 import { heldEngine } from '../../support/held-engine.ts';
@@ -19,8 +20,8 @@ async function startBusy(options: Partial<WorkerOptions> = {}) {
   };
   const running = ask(0);
   await vi.waitUntil(() => engine.runs.length === 1, { timeout: 20_000, interval: 5 });
-  const { runs, opened } = engine;
-  return { ...started, base, release, ask, running, runs, opened };
+  const { runs } = engine;
+  return { ...started, base, release, ask, running, runs };
 }
 
 it('runs lower priorities of a tenant first, 0 and none as 50, and within one who came first', async () => {
@@ -154,13 +155,15 @@ it('takes no more bytes than it has room for, those included whose number it is 
 });
 
 it('loads a model before what waits, and does not lose what waits', async () => {
-  const { base, release, ask, client, artifacts, running, runs, opened } = await startBusy();
+  const { base, release, ask, client, artifacts, running, runs } = await startBusy();
   const waiting = ask(1);
   await untilPending(base, 1);
   const loading = client.load('other', { sha256: artifacts.put(meanModel(2, 2)) });
-  await vi.waitUntil(() => opened.length === 2, { timeout: 20_000, interval: 5 });
-  const index = json(await http(base, 'POST', '/v2/repository/index'));
-  expect(index.body).toContainEqual({ name: 'other', version: '1', state: 'LOADING', reason: '' });
+  await vi.waitFor(async () => {
+    const index = json(await http(base, 'POST', '/v2/repository/index'));
+    expect(index.body).toContainEqual({ name: 'other', version: '1', state: 'LOADING', reason: '' });
+  }, 20_000);
+  await sleep(300); // Until its file has been read.
   release();
   await loading;
   expect([(await running).status, (await waiting).status]).toEqual([200, 200]);

@@ -9,28 +9,24 @@ export interface EngineOptions extends ComputeSettings {
   readonly tensorFlow: TensorFlowChoice;
 }
 
-/** The engines by artefact format. */
 export function engines(
   { threads, compute, tensorFlow }: EngineOptions,
   logger: Logger,
-): ReadonlyMap<string, EngineLoader> {
+): Readonly<Record<ModelFormat, EngineLoader>> {
   let runtime: Promise<TensorFlowRuntime> | undefined;
-  const engineOf = (format: TensorFlowFormat): [ModelFormat, EngineLoader] => [
-    format,
-    async () => {
-      const { tensorFlowEngine } = await import('./tensorflow/engine.ts');
-      runtime ??= import('./tensorflow/runtime.ts').then(({ startTensorFlow }) =>
-        startTensorFlow(tensorFlow, { threads, compute }),
-      );
-      const { device, obstacles } = await runtime;
-      logger.info({ device, obstacles }, 'TensorFlow computes');
-      return tensorFlowEngine(format, await runtime);
-    },
-  ];
-  return new Map<string, EngineLoader>([
-    ['onnx', async () => (await import('./onnx.ts')).onnxEngine({ threads, compute })],
-    engineOf('saved-model'),
-    engineOf('tfjs-graph'),
-    engineOf('tfjs-layers'),
-  ]);
+  const engineOf = (format: TensorFlowFormat) => async () => {
+    const { tensorFlowEngine } = await import('./tensorflow/engine.ts');
+    runtime ??= import('./tensorflow/runtime.ts').then(({ startTensorFlow }) =>
+      startTensorFlow(tensorFlow, { threads, compute }),
+    );
+    const { device, obstacles } = await runtime;
+    logger.info({ device, obstacles }, 'TensorFlow computes');
+    return tensorFlowEngine(format, await runtime);
+  };
+  return {
+    onnx: async () => (await import('./onnx.ts')).onnxEngine({ threads, compute }),
+    'saved-model': engineOf('saved-model'),
+    'tfjs-graph': engineOf('tfjs-graph'),
+    'tfjs-layers': engineOf('tfjs-layers'),
+  };
 }

@@ -27,6 +27,11 @@ export function describeServer({ own }: Served): Answer {
   return jsonMessage({ name: 'fovea', version, extensions: own === null ? extensionsBefore : extensions });
 }
 
+export async function serverLive({ own }: Served): Promise<Answer> {
+  await own?.models.requireReady();
+  return jsonMessage({ live: true });
+}
+
 export async function serverReady({ models, isDraining }: Served): Promise<Answer> {
   if (isDraining) throw new OipError(503, 'the worker is ending');
   await models.requireReady();
@@ -63,9 +68,13 @@ export async function modelReady(
   throw new OipError(404, `model '${name}' is not loaded`);
 }
 
-/** What of the memory is taken, by what: an extension of our own, `fovea_memory`. */
-export function describeMemory(served: Served): Answer {
+/**
+ * What of the memory is taken, by what: an extension of our own, `fovea_memory`. As with its health, whoever hears nothing
+ * knows that the engine is busy, or hangs.
+ */
+export async function describeMemory(served: Served): Promise<Answer> {
   const { models } = requireOwn(served);
+  await models.requireReady();
   const { budgetBytes, residentBytes, freeBytes, isExceeded, models: held } = models.memory();
   return jsonMessage({
     budget_bytes: budgetBytes,

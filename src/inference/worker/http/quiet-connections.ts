@@ -7,8 +7,8 @@ const QUIET_MS = 70_000;
 
 /**
  * Ends connections on which no request is under way for 70 s: forgotten ones, and those that send the head of a request a
- * byte at a time. Node's own timeouts go by a wall clock, and would end those whose request has come while an engine held
- * the process.
+ * byte at a time. Node's own timeouts go by a wall clock, and would end those whose request has come while the process stood
+ * still.
  */
 export function endQuietConnections(server: Server, connected: string, clock: AttentiveClock): void {
   const quietSince = new Map<Duplex, number>();

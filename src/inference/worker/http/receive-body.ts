@@ -66,10 +66,7 @@ function requireType({ headers }: IncomingMessage): void {
   );
 }
 
-/**
- * As fast as it comes: piece by piece it would be 64 KiB a turn of the event loop, and a busy engine leaves few of them
- * between two runs.
- */
+/** As fast as it comes: an iterator over its pieces takes one, of 64 KiB, a turn of the event loop. */
 function gather(
   request: IncomingMessage,
   maxBytes: number,

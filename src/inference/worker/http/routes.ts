@@ -1,4 +1,3 @@
-import { jsonMessage } from '../../oip/codec.ts';
 import { OipError } from '../../oip/errors.ts';
 import { holdsArtifact, storeArtifact } from './artifact-transfer.ts';
 import { type Answer, type Call, errorAnswer } from './call.ts';
@@ -10,6 +9,7 @@ import {
   describeServer,
   metricsText,
   modelReady,
+  serverLive,
   serverReady,
 } from './metadata.ts';
 import { indexOf, load, unload } from './repository.ts';
@@ -27,7 +27,7 @@ interface Route {
 /** The Open Inference Protocol v2 over HTTP, Triton's extensions of it, and artefacts over the wire. */
 const routes: readonly Route[] = [
   route('/v2', { GET: describeServer }),
-  route('/v2/health/live', { GET: () => jsonMessage({ live: true }) }),
+  route('/v2/health/live', { GET: serverLive }),
   route('/v2/health/ready', { GET: serverReady }),
   route('/v2/models/stats', { GET: statisticsOf }),
   route('/v2/models/<name>[/versions/<name>]', { GET: describeModel }),

@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs';
 import { join } from 'node:path';
 import tf from '@tensorflow/tfjs-core';
 import { type Bundle, PIXEL_INPUT, readBundle } from '../../../bundle.ts';
@@ -93,8 +94,12 @@ async function prepareModel(raw: RawModel, bundle: Bundle, device: string): Prom
  */
 function endBroken(error: unknown): void {
   if (!(error instanceof Error) || error.name !== 'RuntimeError') return; // WebAssembly's own
-  process.stderr.write(`the worker ends, since TensorFlow.js broke down on WebAssembly: ${error.message}\n`);
-  process.exit(70);
+  try {
+    // Not `process.stderr`: what a thread writes there is lost where it ends.
+    writeSync(2, `the worker ends, since TensorFlow.js broke down on WebAssembly: ${error.message}\n`);
+  } finally {
+    process.exit(70);
+  }
 }
 
 /** An output's numbers. Throws an Error where they are of a type that the protocol has no word for. */

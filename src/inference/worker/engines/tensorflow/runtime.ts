@@ -7,7 +7,7 @@ import type { ComputeSettings } from '../onnx/session.ts';
 /** native: nothing but that, wasm: the same; auto: native where it is installed, else WebAssembly. */
 export type TensorFlowChoice = 'auto' | 'native' | 'wasm';
 
-/** The TensorFlow that computes in this process. */
+/** The TensorFlow that computes on this thread. */
 export interface TensorFlowRuntime {
   /** `cpu`, `cuda:0`, or `wasm`. */
   readonly device: string;
@@ -64,7 +64,7 @@ export async function startTensorFlow(
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
   // Else its first operation takes all of a GPU, from ONNX Runtime in this process and from every other.
   process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true';
-  // The binding calls what Node has given up since, and this process runs nothing that could be mended.
+  // The binding calls what Node has given up since, and this thread runs nothing that could be mended.
   process.noDeprecation = true;
   const obstacles = choice === 'wasm' ? ['FOVEA_TENSORFLOW is wasm'] : [];
   for (const name of choice === 'wasm' ? [] : ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node']) {
