@@ -6,6 +6,7 @@ export function enginesHere(loaders: Readonly<Record<string, EngineLoader>>): En
     loaders: new Map(Object.entries(loaders)),
     isBusy: false,
     heapBytes: async () => 0,
+    settled: async () => {},
     close: async () => {},
   };
 }

@@ -3,7 +3,7 @@ import { createLogger } from '../../lib/logger.ts';
 import { oneAtATime } from '../../lib/one-at-a-time.ts';
 import type { Tensor, TensorMetadata } from '../tensor.ts';
 import type { ModelFormat } from '../variant.ts';
-import type { LoadedModel, StoredFiles } from './engine.ts';
+import type { Engine, LoadedModel, StoredFiles } from './engine.ts';
 import { type EngineOptions, engines } from './engines/index.ts';
 
 // The thread that computes, one thing after the other, in the order in which it is asked.
@@ -38,6 +38,7 @@ type AnyTask = (...given: readonly unknown[]) => Promise<Done<unknown>>;
 
 const { options, logLevel } = workerData as ThreadData;
 const loaders = engines(options, createLogger(logLevel));
+const started = new Map<ModelFormat, Engine>();
 const models = new Map<number, LoadedModel>();
 const inTurn = oneAtATime();
 let loaded = 0;
@@ -45,12 +46,13 @@ let loaded = 0;
 const tasks = {
   /** Starts the engine of a format, and answers its platform. */
   async start(format: ModelFormat): Promise<Done<string>> {
-    return { result: (await loaders[format]()).platform };
+    const engine = await loaders[format]();
+    started.set(format, engine);
+    return { result: engine.platform };
   },
 
   async load(format: ModelFormat, artifact: Uint8Array, files: StoredFiles): Promise<Done<LoadedThere>> {
-    const engine = await loaders[format]();
-    const found = await engine.load(artifact, files);
+    const found = await started.get(format)!.load(artifact, files);
     loaded += 1;
     models.set(loaded, found);
     const { inputs, outputs } = found;
@@ -79,6 +81,11 @@ const tasks = {
     const { heapTotal, external } = process.memoryUsage();
     return { result: heapTotal + external };
   },
+
+  /** Its answer says that all before it is done. */
+  async nothing(): Promise<Done<void>> {
+    return { result: undefined };
+  },
 };
 
 export type Tasks = typeof tasks;
@@ -99,7 +106,7 @@ parentPort!.on('message', async ({ id, task, given }: Asked) => {
     const { result, moved } = await inTurn(() => (tasks[task] as AnyTask)(...given));
     answer({ id, result }, moved);
   } catch (error) {
-    answer({ id, error: (error as Error).message });
+    answer({ id, error: error instanceof Error ? error.message : String(error) });
   }
 });
 

@@ -43,11 +43,10 @@ export interface Engines {
   readonly loaders: ReadonlyMap<string, EngineLoader>;
   /** Whether they are at work. The process cannot exit then: ONNX Runtime aborts it, which looks like a crash. */
   readonly isBusy: boolean;
-  /**
-   * What JavaScript takes for them on another thread than this, bytes: its heap, and the buffers that belong to it. Answered when
-   * they are done with what they were asked before.
-   */
+  /** What JavaScript takes for them on another thread than this, bytes: its heap, and the buffers that belong to it. */
   heapBytes(): Promise<number>;
+  /** Settles when they are done with what they were asked before. */
+  settled(): Promise<void>;
   /** Once they are done with what they were asked. They may be asked nothing more. */
   close(): Promise<void>;
 }

@@ -53,15 +53,15 @@ export class MemoryBudget {
     return process.memoryUsage.rss() > this.bytes;
   }
 
-  /** Starts an engine, which brings what stays for good. */
-  async startEngine(engines: Engines, start: EngineLoader): Promise<Engine> {
-    const before = await nativeBytes(engines);
+  /** Starts an engine, which brings what stays for good. Nothing else runs meanwhile. */
+  async startEngine(start: EngineLoader): Promise<Engine> {
+    const before = bytesBeyondHeap();
     const engine = await start();
-    this.#processBytes += Math.max(0, (await nativeBytes(engines)) - before);
+    this.#processBytes += Math.max(0, bytesBeyondHeap() - before);
     return engine;
   }
 
-  /** Opens a model and says what it takes, `files` bytes at least. Nothing else is opened or freed meanwhile. */
+  /** Opens a model and says what it takes, `files` bytes at least. Nothing else is opened, run or freed meanwhile. */
   async measure<T>(
     source: ModelSource,
     files: number,
@@ -92,8 +92,13 @@ export class MemoryBudget {
  */
 async function nativeBytes(engines: Engines): Promise<number> {
   const heapBytes = await engines.heapBytes();
+  return bytesBeyondHeap() - heapBytes;
+}
+
+/** As `nativeBytes`, but the engines' own thread counts with all that it takes. */
+function bytesBeyondHeap(): number {
   const { rss, heapTotal, external } = process.memoryUsage();
-  return rss - heapTotal - external - heapBytes;
+  return rss - heapTotal - external;
 }
 
 /** Whatever is part of what a model takes. */

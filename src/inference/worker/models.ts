@@ -4,7 +4,7 @@ import { OipError } from '../oip/errors.ts';
 import type { Tensor, TensorMetadata } from '../tensor.ts';
 import { AbsentModels } from './absent-models.ts';
 import { type CheckedFiles, checkArtifacts, readArtifact, sizeOf } from './artifacts.ts';
-import type { Engine, Engines } from './engine.ts';
+import type { Engine, EngineLoader, Engines } from './engine.ts';
 import { HeldModel, isSame, type ModelSource } from './held-model.ts';
 import { HeldModels, type MemoryUse } from './held-models.ts';
 import type { MemoryBudget } from './memory-budget.ts';
@@ -136,8 +136,8 @@ export class WorkerModels implements ServedModels {
   }
 
   /** Where an engine hangs it never settles: what computes nothing must not look well. */
-  async requireReady(): Promise<void> {
-    await this.#engines.heapBytes();
+  requireReady(): Promise<void> {
+    return this.#engines.settled();
   }
 
   /** A name holds one version. */
@@ -250,8 +250,13 @@ export class WorkerModels implements ServedModels {
   async #replace(name: string, source: ModelSource, onlyIfRoom: boolean): Promise<LoadOutcome> {
     const { sha256, externalData, format } = source;
     const start = performance.now();
-    const engine = this.#started.get(format) ?? (await this.#start(name, format));
+    const load = this.#engines.loaders.get(format);
+    if (!load) {
+      const known = [...this.#engines.loaders.keys()].join(', ');
+      throw new OipError(400, `model '${name}': expected format to be one of ${known}, found '${format}'`);
+    }
     const least = await sizeOf(this.#artifacts, [sha256, ...externalData]);
+    const engine = this.#started.get(format) ?? (await this.#start(format, load));
     const expected = this.#budget.expected(source, least);
     this.#budget.requirePossible(name, expected);
     const unloaded = await this.#loaded.makeRoom(name, expected, onlyIfRoom);
@@ -288,13 +293,8 @@ export class WorkerModels implements ServedModels {
     return { bytes, unloaded };
   }
 
-  async #start(name: string, format: string): Promise<Engine> {
-    const start = this.#engines.loaders.get(format);
-    if (!start) {
-      const known = [...this.#engines.loaders.keys()].join(', ');
-      throw new OipError(400, `model '${name}': expected format to be one of ${known}, found '${format}'`);
-    }
-    const engine = await this.#turns.upkeep(() => this.#budget.startEngine(this.#engines, start));
+  async #start(format: string, load: EngineLoader): Promise<Engine> {
+    const engine = await this.#turns.upkeep(() => this.#budget.startEngine(load));
     this.#started.set(format, engine);
     return engine;
   }

@@ -24,7 +24,6 @@ export class ThreadedEngines implements Engines {
   readonly #waiting = new Map<number, Waiting>();
   #thread: Worker | null = null;
   #lastId = 0;
-  #heapBytes: Promise<number> | null = null;
 
   constructor(options: EngineOptions, logger: Logger) {
     this.#options = options;
@@ -38,18 +37,18 @@ export class ThreadedEngines implements Engines {
 
   async heapBytes(): Promise<number> {
     if (this.#thread === null) return 0;
-    // Who asks for a worker's health time and again must not fill the memory of one that hangs.
-    this.#heapBytes ??= this.#ask('heapBytes', []).finally(() => {
-      this.#heapBytes = null;
-    });
-    return this.#heapBytes;
+    return this.#ask('heapBytes', []);
+  }
+
+  async settled(): Promise<void> {
+    if (this.#thread !== null) await this.#ask('nothing', []);
   }
 
   async close(): Promise<void> {
     const thread = this.#thread;
     if (thread === null) return;
-    await this.#ask('heapBytes', []);
-    thread.off('exit', endProcess);
+    await this.settled();
+    thread.off('exit', endWithThread);
     await thread.terminate();
   }
 
@@ -123,11 +122,11 @@ export class ThreadedEngines implements Engines {
       else resolve(answered.result);
     });
     thread.on('error', (err) => this.#logger.fatal({ err }, 'the thread of the engines failed'));
-    thread.on('exit', endProcess);
+    thread.on('exit', endWithThread);
     return thread;
   }
 }
 
-function endProcess(code: number): void {
+function endWithThread(code: number): void {
   process.exit(code || 1);
 }

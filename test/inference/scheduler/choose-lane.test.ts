@@ -141,7 +141,7 @@ describe('nothing is given to', () => {
     expect(choose([where], { avoided: where })?.lane).toBe(where);
   });
 
-  it('one that would have to load the variant first, while another holds it, or that answers nobody since it loads', () => {
+  it('one that would have to load the variant first, while another holds it, or that runs nothing since it loads', () => {
     const [loading, idle] = [new PaperWorker(), new PaperWorker()];
     const lanes = [laneAt(10, loading), laneAt(100, idle)];
     loading.held.clear();

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, vi } from 'vitest';
+import { Turns } from '../../../src/inference/worker/turns.ts';
 import type { WorkerOptions } from '../../../src/inference/worker/worker.ts';
 import { heldEngine } from '../../support/held-engine.ts';
 import { meanModel } from '../../support/onnx-fixture.ts';
@@ -158,12 +158,11 @@ it('loads a model before what waits, and does not lose what waits', async () => 
   const { base, release, ask, client, artifacts, running, runs } = await startBusy();
   const waiting = ask(1);
   await untilPending(base, 1);
+  const upkeep = vi.spyOn(Turns.prototype, 'upkeep');
   const loading = client.load('other', { sha256: artifacts.put(meanModel(2, 2)) });
-  await vi.waitFor(async () => {
-    const index = json(await http(base, 'POST', '/v2/repository/index'));
-    expect(index.body).toContainEqual({ name: 'other', version: '1', state: 'LOADING', reason: '' });
-  }, 20_000);
-  await sleep(300); // Until its file has been read.
+  await vi.waitUntil(() => upkeep.mock.calls.length > 0, { timeout: 20_000, interval: 5 });
+  const index = json(await http(base, 'POST', '/v2/repository/index'));
+  expect(index.body).toContainEqual({ name: 'other', version: '1', state: 'LOADING', reason: '' });
   release();
   await loading;
   expect([(await running).status, (await waiting).status]).toEqual([200, 200]);

@@ -2,9 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, onTestFinished } from 'vitest';
 import { OipClient } from '../../../src/inference/oip/client.ts';
 import { onCpu } from '../../../src/inference/providers/provider.ts';
-import type { EngineLoader } from '../../../src/inference/worker/engine.ts';
+import type { Engine, EngineLoader } from '../../../src/inference/worker/engine.ts';
 import { engines } from '../../../src/inference/worker/engines/index.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
+import { oneAtATime } from '../../../src/lib/one-at-a-time.ts';
 import { artifactFolder } from '../../support/artifact-folder.ts';
 import { enginesHere } from '../../support/engines-here.ts';
 import { meanModel, slowModel } from '../../support/onnx-fixture.ts';
@@ -28,14 +29,16 @@ it('goes on to read and to answer while a run never ends; what says that it is w
   const lost = expect(client.infer('slow', slowInputs(Number.MAX_SAFE_INTEGER))).rejects.toThrow();
   const { body } = json(await http(base, 'GET', '/v2/models/slow'));
   expect(body.name).toBe('slow');
-  // It waits for its turn, and no longer than it may.
-  await expect(client.infer('slow', slowInputs(1), { parameters: { timeout: 50_000 } })).rejects.toThrow(
-    'timeout expired',
-  );
   for (const path of ['/v2/health/live', '/v2/health/ready', '/v2/memory']) {
-    const quiet = sleep(200, 'quiet');
-    expect(await Promise.race([http(base, 'GET', path).catch(() => 'lost'), quiet])).toBe('quiet');
+    const answered = http(base, 'GET', path).then(
+      () => 'answered',
+      () => 'lost',
+    );
+    expect(await Promise.race([answered, sleep(200, 'quiet')])).toBe('quiet');
   }
+  // It waits for its turn, and no longer than it may.
+  const late = client.infer('slow', slowInputs(1), { parameters: { timeout: 50_000 } });
+  await expect(late).rejects.toThrow('timeout expired');
   child.kill('SIGKILL');
   await lost;
 });
@@ -49,26 +52,29 @@ it('ends with the thread of its engines, and with its code', async () => {
 });
 
 it('charges nobody for a load that a run waited behind', async () => {
-  const slowLoads: EngineLoader = async () => {
+  const inTurn = oneAtATime();
+  const opening = Promise.withResolvers<void>();
+  let loads = 0;
+  const slowly: EngineLoader = async () => {
     const settings = { threads: 1, compute: onCpu, tensorFlow: 'auto' } as const;
     const engine = await engines(settings, createLogger('silent')).onnx();
-    return {
-      ...engine,
-      load: async (artifact, files) => {
+    const load: Engine['load'] = async (artifact, files) => {
+      loads += 1;
+      if (loads > 1) {
+        opening.resolve();
         await sleep(300);
-        return engine.load(artifact, files);
-      },
+      }
+      const model = await engine.load(artifact, files);
+      return { ...model, run: (...given) => inTurn(() => model.run(...given)) };
     };
+    return { ...engine, load: (...given) => inTurn(() => load(...given)) };
   };
-  const { client, artifacts } = await startWorker({}, { engines: enginesHere({ onnx: slowLoads }) });
+  const { client, artifacts } = await startWorker({}, { engines: enginesHere({ onnx: slowly }) });
   const sha256 = artifacts.put(meanModel(2, 1));
   await client.load('there', { sha256 });
-  const order: string[] = [];
-  const loaded = client.load('coming', { sha256 }).then(() => order.push('loaded'));
-  await sleep(100);
+  const loading = client.load('coming', { sha256 });
+  await opening.promise;
   const { parameters } = await client.infer('there', [pixelsOf(4)]);
-  order.push('answered');
-  await loaded;
-  expect(order).toEqual(['loaded', 'answered']);
   expect(parameters.compute_ms).toBeLessThan(200);
+  await loading;
 });

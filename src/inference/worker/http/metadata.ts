@@ -32,9 +32,9 @@ export async function serverLive({ own }: Served): Promise<Answer> {
   return jsonMessage({ live: true });
 }
 
-export async function serverReady({ models, isDraining }: Served): Promise<Answer> {
-  if (isDraining) throw new OipError(503, 'the worker is ending');
-  await models.requireReady();
+export async function serverReady(served: Served): Promise<Answer> {
+  await served.models.requireReady();
+  if (served.isDraining) throw new OipError(503, 'the worker is ending');
   return jsonMessage({ ready: true });
 }
 
