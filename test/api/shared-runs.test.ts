@@ -51,7 +51,10 @@ async function ask(client: GraphqlClient, input: Record<string, unknown> = {}): 
   };
 }
 
-/** The worker is stopped under another tenant's image, so that whatever comes now waits in the queue. */
+/**
+ * The worker is stopped under another tenant's image, so that whatever comes now waits in the queue. Not for long: after 5 s it has
+ * hung, and another takes its place.
+ */
 async function busyWorker(): Promise<{ goOn: () => Promise<void>; tenant: TestTenant }> {
   const [busy, tenant] = await Promise.all([server.createTenant(), server.createTenant()]);
   const { goOn } = await stopWorker(server);
@@ -94,8 +97,8 @@ it('two requests at once about one image run it once', async () => {
 });
 
 it('two tenants at once run it twice', async () => {
-  const { tenant, goOn } = await busyWorker();
   const { client } = await server.createTenant();
+  const { tenant, goOn } = await busyWorker();
   const [mine, theirs] = [await ask(tenant.client), await ask(client)];
   await untilImages(server, { running: 1, queued: 2 });
   await goOn();
