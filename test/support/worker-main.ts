@@ -35,12 +35,7 @@ const worker = await runWorker(
     compute: { providers: values.providers.split(',') as Provider[], deviceId: Number(values.device) },
   },
   logger,
-  {
-    lookMs: 100,
-    ...(positionals.includes('crashing') && {
-      engines: enginesHere({ onnx: crashing }),
-    }),
-  },
+  { lookMs: 100, ...(positionals.includes('crashing') && { engines: enginesHere({ onnx: crashing }) }) },
 );
 if (positionals.includes('leaking')) leak(Number(values.memory));
 process.stdout.write(`${worker.address}\n`);

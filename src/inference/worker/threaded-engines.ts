@@ -15,7 +15,8 @@ type Result<Name extends TaskName> = Awaited<ReturnType<Tasks[Name]>>['result'];
 /**
  * The engines on a thread of their own, which starts with the first of them; one for all, since a device runs one batch at a
  * time. Their bindings hold the thread that calls them until a run is over: here requests are read meanwhile, others answered,
- * and the worker can be looked at. Where the thread ends by itself the process does, with its code: what it held is lost.
+ * and the worker can be looked at. Where the thread ends by itself the process does, with its code: what it held is lost, and
+ * a pool would go on with an empty one.
  */
 export class ThreadedEngines implements Engines {
   readonly loaders: ReadonlyMap<string, EngineLoader>;
