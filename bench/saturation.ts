@@ -6,7 +6,7 @@ import { progress } from './service.ts';
 /** Clients that keep a service of two cores busy. */
 export const SATURATING_CLIENTS = 32;
 
-/** Images a second that are answered while there is always more to do. `streams`: closed ones, by name. */
+/** Images a second that are answered while there is always more to do, never 0. `streams`: closed ones, by name. */
 export async function saturate(
   generator: Generator,
   streams: Readonly<Record<string, Stream>>,
@@ -16,6 +16,8 @@ export async function saturate(
   const run = await generator.run(streams, seconds);
   const rates = Object.keys(streams).map((name) => figuresOf(run, name).imagesPerSecond);
   const perSecond = rates.reduce((sum, rate) => sum + rate, 0);
+  if (perSecond === 0)
+    throw new Error(`Nothing was answered in ${seconds} s: measure for longer, or with more time for each.`);
   progress(`saturated at ${perSecond.toFixed(1)} images/s`);
   return perSecond;
 }
