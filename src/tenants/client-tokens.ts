@@ -3,7 +3,7 @@ import type { Database } from '../db/database.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { BadUserInputError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
-import { Turns } from '../lib/turns.ts';
+import { KeyedMutex } from '../lib/keyed-mutex.ts';
 import { type ClientTokenClaims, claimsOf, longestTtlSeconds, payloadOf } from './client-token-claims.ts';
 import { type NewClientToken, requireMintable } from './new-client-token.ts';
 import { SignedTokens } from './signed-tokens.ts';
@@ -34,7 +34,7 @@ export class ClientTokens {
   readonly #tokens: SignedTokens<ClientTokenClaims>;
   readonly #logger: Logger;
   readonly #clock: Clock;
-  readonly #turns = new Turns();
+  readonly #mutex = new KeyedMutex();
 
   constructor({ database, keys, logger, clock = systemClock }: ClientTokensParts) {
     this.#database = database;
@@ -73,7 +73,7 @@ export class ClientTokens {
   /** What `principal` may still spend beside its tenant's quota; null: there is no such bound. */
   budget({ tenant, restriction }: Principal): TokenBudget | null {
     if (restriction === null || restriction.maxUnits === null) return null;
-    return new TokenBudget(this.#database, this.#logger, this.#turns, tenant.id, restriction.tokenId);
+    return new TokenBudget(this.#database, this.#logger, this.#mutex, tenant.id, restriction.tokenId);
   }
 
   #keyOf({ tenant, apiKeyId }: Principal) {

@@ -1,7 +1,7 @@
 import type { Database, Transaction } from '../db/database.ts';
 import { ForbiddenError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
-import type { Turns } from '../lib/turns.ts';
+import type { KeyedMutex } from '../lib/keyed-mutex.ts';
 
 /**
  * What one client token may spend, exactly, over all processes: units are taken before the work and what was not billed is
@@ -14,11 +14,11 @@ export class TokenBudget {
   readonly #tenantId: string;
   readonly #tokenId: string;
   /** By token: those who wait for its row's lock would each keep a connection from everybody else. */
-  readonly #turns: Turns;
+  readonly #mutex: KeyedMutex;
 
-  constructor(database: Database, logger: Logger, turns: Turns, tenantId: string, tokenId: string) {
+  constructor(database: Database, logger: Logger, mutex: KeyedMutex, tenantId: string, tokenId: string) {
     this.#database = database;
-    this.#turns = turns;
+    this.#mutex = mutex;
     this.#logger = logger;
     this.#tenantId = tenantId;
     this.#tokenId = tokenId;
@@ -54,6 +54,6 @@ export class TokenBudget {
   }
 
   #inTurn<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
-    return this.#turns.run(this.#tokenId, () => this.#database.asTenant(this.#tenantId, work));
+    return this.#mutex.run(this.#tokenId, () => this.#database.asTenant(this.#tenantId, work));
   }
 }

@@ -8,7 +8,7 @@ import { type Clock, systemClock } from '../lib/clock.ts';
 import { RateLimitedError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { type Repeating, repeat } from '../lib/repeating.ts';
-import { Turns } from '../lib/turns.ts';
+import { KeyedMutex } from '../lib/keyed-mutex.ts';
 import { type Declaration, declaredFile } from './declared-file.ts';
 import { type BodyTimes, receiveBody, tooLong, tooShort } from './receive-body.ts';
 import { beingReceived, expired, ranOut, UploadRefusedError, usedUp } from './refusal.ts';
@@ -82,7 +82,7 @@ export class Uploads {
   readonly #clock: Clock;
   readonly #times: BodyTimes;
   /** A tenant that asks for many at once waits here, and not with as many connections for its lock. */
-  readonly #turns = new Turns();
+  readonly #mutex = new KeyedMutex();
   readonly #receiving = new Set<Promise<unknown>>();
   /** Of uploads that were read lately: what was received stays as it is until it expires. */
   readonly #received = new LRUCache<string, { readonly file: string; readonly expiresAt: Date }>({
@@ -128,7 +128,7 @@ export class Uploads {
         },
       });
     };
-    await this.#turns.run(tenantId, () => this.#database.asTenant(tenantId, insert));
+    await this.#mutex.run(tenantId, () => this.#database.asTenant(tenantId, insert));
     return { id, secret, expiresAt };
   }
 

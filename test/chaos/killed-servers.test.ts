@@ -41,7 +41,7 @@ const modules = instrument([
   ...['flusher', 'ledger', 'ledger-statements', 'persist'].map((name) => `src/metering/${name}.ts`),
   ...['service', 'serving', 'booking', 'second-opinion', 'gate'].map((name) => `src/inference/${name}.ts`),
   ...['cache', 'images', 'scheduler', 'tasks'].map((name) => `src/inference/${name}`),
-  ...['safe-fetch', 'turns', 'tracing/span'].map((name) => `src/lib/${name}.ts`),
+  ...['keyed-mutex', 'safe-fetch', 'tracing/span'].map((name) => `src/lib/${name}.ts`),
   'src/inference/pool/oip-variant.ts',
   'src/graphql/plugins',
   'src/graphql/http-app.ts',

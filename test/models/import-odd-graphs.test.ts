@@ -4,6 +4,7 @@ import { outputTensors } from '../../src/inference/variant.ts';
 import { describeGraph, type GraphTensor } from '../../src/models/onnx/describe.ts';
 import { TensorProto_DataType } from '../../src/models/onnx/generated/onnx_pb.ts';
 import { readModel } from '../../src/models/onnx/model-file.ts';
+import { Trials } from '../../src/models/trials.ts';
 import { type ImportScene, openImportScene } from './import-scene.ts';
 import { modelFolder } from './model-folder.ts';
 import { floats, integers, node, type OddGraph, oddGraph } from './odd-graph.ts';
@@ -11,22 +12,31 @@ import { floats, integers, node, type OddGraph, oddGraph } from './odd-graph.ts'
 const { FLOAT16, DOUBLE, INT64, BOOL } = TensorProto_DataType;
 
 let scene: ImportScene;
+/** One process for all that is taken: to start one takes longer than to try a graph. */
+let trials: Trials;
 let models = 0;
 
 beforeAll(async () => {
   scene = await openImportScene();
+  trials = new Trials({ artifacts: scene.artifacts });
 });
-afterAll(() => scene.close());
+afterAll(async () => {
+  await trials.end();
+  await scene.close();
+});
 
-/** Imports a graph under a name of its own. */
-async function importOdd(graph: OddGraph, manifest: Record<string, unknown> = {}, labels?: string) {
+/** A model's folder, under a name of its own. */
+function odd(graph: OddGraph, manifest: Record<string, unknown> = {}, labels?: string): string {
   models += 1;
-  const path = modelFolder({
+  return modelFolder({
     file: oddGraph(graph),
     manifest: { name: `odd-${models}`, ...manifest },
     ...(labels !== undefined && { labels }),
   });
-  const { variants } = await scene.import(path);
+}
+
+async function importOdd(...model: Parameters<typeof odd>) {
+  const { variants } = await scene.import(odd(...model), null, trials);
   const [variant] = variants;
   const stored = describeGraph(readModel(readFileSync(scene.artifacts.path(variant!.artifactSha256))));
   const outputs = Object.fromEntries(stored.outputs.map((each): [string, GraphTensor] => [each.name, each]));
@@ -279,7 +289,7 @@ describe('refused after a trial, with nothing left behind, is a graph', () => {
     ],
   ])('%s', async (_, graph, part) => {
     const before = await scene.contents();
-    const message = await importOdd(graph).then(
+    const message = await scene.import(odd(graph)).then(
       () => 'it was taken',
       (error: Error) => error.message,
     );

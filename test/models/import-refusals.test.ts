@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Lifetime } from '../../src/lib/lifetime.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { readModel, writeModel } from '../../src/models/onnx/model-file.ts';
+import { withTrials } from '../../src/models/trials.ts';
 import { type ImportScene, openImportScene } from './import-scene.ts';
 import { type ModelFolder, modelFolder, tiny } from './model-folder.ts';
 import { tinyClassifier } from './tiny-classifier.ts';
@@ -131,7 +132,9 @@ describe('a graph that cannot be served is refused after a trial in a process of
     async (end) => {
       const lifetime = new Lifetime(createLogger('silent'));
       const refused = expect(
-        scene.import(modelFolder({ graph: { head: 'endless' } }), null, lifetime),
+        withTrials({ artifacts: scene.artifacts, lifetime }, (trials) =>
+          scene.import(modelFolder({ graph: { head: 'endless' } }), null, trials),
+        ),
       ).rejects.toThrow('a graph that ended the process it was tried in');
       const pid = await trialUnderWay();
       await lifetime[end]();

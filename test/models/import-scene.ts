@@ -7,11 +7,10 @@ import { changedChannel } from '../../src/db/changed-cache.ts';
 import { type Database, openDatabase } from '../../src/db/database.ts';
 import { openNotifications } from '../../src/db/notifications.ts';
 import { ArtifactStore } from '../../src/inference/artifact-store.ts';
-import type { Lifetime } from '../../src/lib/lifetime.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { importModel } from '../../src/models/import.ts';
 import type { ServedModel } from '../../src/models/registry.ts';
-import { withTrials } from '../../src/models/trials.ts';
+import { type Trials, withTrials } from '../../src/models/trials.ts';
 import { createTestDatabase } from '../support/database.ts';
 
 /** A database and an artefact store to import into, with what was announced and logged meanwhile. */
@@ -21,7 +20,8 @@ export interface ImportScene {
   readonly artifacts: ArtifactStore;
   readonly announced: string[];
   readonly logged: string[];
-  import(manifestPath: string, tenantId?: string | null, lifetime?: Lifetime): Promise<ServedModel>;
+  /** Tries it in `trials`, or in some of its own. */
+  import(manifestPath: string, tenantId?: string | null, trials?: Trials): Promise<ServedModel>;
   createTenant(name: string): Promise<string>;
   /** Every stored file and row. */
   contents(): Promise<{ files: string[]; models: number; variants: number }>;
@@ -45,10 +45,10 @@ export async function openImportScene(): Promise<ImportScene> {
     artifacts,
     announced,
     logged,
-    import: (manifestPath, tenantId = null, lifetime) =>
-      withTrials({ artifacts, ...(lifetime && { lifetime }) }, (trials) =>
-        importModel(manifestPath, { tenantId, database, trials, logger }),
-      ),
+    import(manifestPath, tenantId = null, given) {
+      const importIn = (trials: Trials) => importModel(manifestPath, { tenantId, database, trials, logger });
+      return given ? importIn(given) : withTrials({ artifacts }, importIn);
+    },
     async createTenant(name) {
       const id = uuidv7();
       await database.asTenant(id, async (tx) => {

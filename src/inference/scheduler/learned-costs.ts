@@ -1,5 +1,6 @@
 import { sizeThatPays } from './batch-size.ts';
 import { FadingLine } from './fading-line.ts';
+import { recentVariants } from './recent-variants.ts';
 import type { BatchCosts } from './work.ts';
 
 /** What a run weighs after the next one: some 60 runs back it no longer counts. */
@@ -26,7 +27,7 @@ interface Variant {
 
 /** What batches cost, learned from those that ran: a share of every image, and one of every batch. */
 export class LearnedCosts implements BatchCosts {
-  readonly #variants = new Map<string, Variant>();
+  readonly #variants = recentVariants<Variant>();
   #msPerImage = UNKNOWN_MS;
 
   /** `ms`: how long the batch took its device up. */

@@ -1,4 +1,5 @@
 import { FadingLine } from './fading-line.ts';
+import { recentVariants } from './recent-variants.ts';
 
 /** What a batch weighs after the next one: a worker that becomes slow or fast is known for it some ten batches later. */
 const FADING = 0.8;
@@ -18,7 +19,7 @@ export interface Moment {
  * every few seconds, and with batches, so that one that idles does not pay for it with every other.
  */
 export class WorkerSpeed {
-  readonly #measured = new Map<string, { readonly line: FadingLine; at: Moment }>();
+  readonly #measured = recentVariants<{ readonly line: FadingLine; at: Moment }>();
 
   learn(variantKey: string, images: number, ms: number, at: Moment): void {
     const known = this.#measured.get(variantKey) ?? { line: new FadingLine(), at };

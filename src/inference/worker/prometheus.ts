@@ -1,5 +1,5 @@
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { Admission } from './http/admission.ts';
+import type { RequestAdmission } from './http/request-admission.ts';
 import type { WorkerModels } from './models.ts';
 import type { ServedModels } from './served-models.ts';
 import type { ModelStatistics } from './statistics.ts';
@@ -36,7 +36,7 @@ const counters: readonly [name: string, help: string, read: (of: ModelStatistics
 export function createMetrics(
   models: ServedModels,
   own: WorkerModels | null,
-  admission: Admission,
+  admission: RequestAdmission,
 ): Registry {
   const registry = new Registry();
   const registers = [registry];

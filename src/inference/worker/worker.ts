@@ -9,7 +9,7 @@ import { type Compute, onCpu } from '../providers/provider.ts';
 import { AttentiveClock } from './attentive-clock.ts';
 import type { Engines } from './engine.ts';
 import type { TensorFlowChoice } from './engines/tensorflow/runtime.ts';
-import { Admission, type AdmissionLimits } from './http/admission.ts';
+import { RequestAdmission, type AdmissionLimits } from './http/request-admission.ts';
 import { Uploads } from './http/artifact-transfer.ts';
 import { answer } from './http/routes.ts';
 import type { Served } from './http/served.ts';
@@ -97,7 +97,7 @@ export async function runWorker(
   const own = engines && (await openOwn(options.artifacts, engines, budget, logger));
   const models = own?.models ?? new UpstreamModels(upstream!);
   const clock = overrides.clock ?? new AttentiveClock();
-  const admission = new Admission(
+  const admission = new RequestAdmission(
     options.admission ?? { requests: MOST_REQUESTS, bytes: budget.trafficBytes },
     () => models.backlogMs,
   );

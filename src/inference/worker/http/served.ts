@@ -4,7 +4,7 @@ import type { ArtifactStore } from '../../artifact-store.ts';
 import { OipError } from '../../oip/errors.ts';
 import type { WorkerModels } from '../models.ts';
 import type { ServedModels } from '../served-models.ts';
-import type { Admission } from './admission.ts';
+import type { RequestAdmission } from './request-admission.ts';
 import type { Uploads } from './artifact-transfer.ts';
 
 /** What a worker's endpoints are about. */
@@ -12,7 +12,7 @@ export interface Served {
   readonly models: ServedModels;
   /** The same where it holds them itself, with where their artefacts are; null: another server has them. */
   readonly own: { readonly models: WorkerModels; readonly artifacts: ArtifactStore } | null;
-  readonly admission: Admission;
+  readonly admission: RequestAdmission;
   readonly tracer: Tracer;
   /** What Prometheus scrapes. */
   readonly metrics: Registry;

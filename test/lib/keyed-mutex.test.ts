@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { Turns } from '../../src/lib/turns.ts';
+import { KeyedMutex } from '../../src/lib/keyed-mutex.ts';
 
-it('an owner’s work is done one after the other, whatever fails, and no other owner waits for it', async () => {
-  const turns = new Turns();
+it('what is done under one key is done one after the other, whatever fails, and no other key waits for it', async () => {
+  const mutex = new KeyedMutex();
   const events: string[] = [];
   const first = Promise.withResolvers<void>();
   const work = (name: string, until: Promise<void>) => async () => {
@@ -11,9 +11,9 @@ it('an owner’s work is done one after the other, whatever fails, and no other 
     await until;
     events.push(`${name} ends`);
   };
-  const a = turns.run('one', work('a', first.promise));
-  const b = turns.run('one', work('b', Promise.resolve()));
-  const c = turns.run('other', work('c', Promise.resolve()));
+  const a = mutex.run('one', work('a', first.promise));
+  const b = mutex.run('one', work('b', Promise.resolve()));
+  const c = mutex.run('other', work('c', Promise.resolve()));
   await nextTurn();
   expect(events).toEqual(['a begins', 'c begins', 'c ends']);
   first.reject(new Error('failed'));

@@ -30,7 +30,7 @@ interface Holding {
  * may have as much of it as is still free (dynamic thresholds: Choudhury, Hahne, IEEE/ACM Transactions on Networking 1998), so
  * one alone can take half, and its flood leaves room for whoever comes.
  */
-export class Admission {
+export class RequestAdmission {
   readonly #limits: AdmissionLimits;
   readonly #retryMs: () => number;
   readonly #ofTenant = new Map<string, Holding>();
