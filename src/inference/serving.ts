@@ -71,9 +71,8 @@ export class Serving<T extends ServedTask> {
   readonly #chosen: ChosenVariant;
   readonly #readingOf: ReadingOf<T>;
   readonly #place: Place;
+  /** On the clock of `Clock.elapsed`. */
   readonly #startedAt: number;
-  /** The same moment, on the clock of `Clock.elapsed`. */
-  readonly #started: number;
   readonly #timeoutMs: number;
   /** Until its booking is asked for. */
   readonly #allowedMs: number;
@@ -104,11 +103,10 @@ export class Serving<T extends ServedTask> {
     this.#chosen = chosen;
     this.#readingOf = readingOf;
     this.#place = place;
-    this.#startedAt = dependencies.clock.now();
-    this.#started = dependencies.clock.elapsed();
+    this.#startedAt = dependencies.clock.elapsed();
     this.#timeoutMs = request.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-    this.#allowedMs = this.#timeoutMs - dependencies.margin.of(this.#timeoutMs, this.#started);
-    this.#requestId = uuidv7({ msecs: this.#startedAt });
+    this.#allowedMs = this.#timeoutMs - dependencies.margin.of(this.#timeoutMs, this.#startedAt);
+    this.#requestId = uuidv7({ msecs: dependencies.clock.now() });
     const key = request.idempotencyKey;
     this.#idempotency = key === null ? null : { key, requestHash: requestHash(task, request) };
     this.#ticket = {
@@ -151,7 +149,7 @@ export class Serving<T extends ServedTask> {
       );
       // Where every image failed at once, none of them has waited for this.
       await this.#orAbandoned(held);
-      if (this.#dependencies.clock.now() > this.#ticket.deadline) throw this.#deadlineExceeded();
+      if (this.#dependencies.clock.elapsed() > this.#ticket.deadline) throw this.#deadlineExceeded();
       return await this.#commit(images);
     } catch (error) {
       this.#abandon(error);
@@ -359,7 +357,7 @@ export class Serving<T extends ServedTask> {
       replayed: false,
       batchSize: Math.max(0, ...paid.map(({ run }) => run.computed.batchSize)),
       timings: {
-        totalMs: this.#dependencies.clock.elapsed() - this.#started,
+        totalMs: this.#dependencies.clock.elapsed() - this.#startedAt,
         decodeMs: longest(({ decodeMs }) => decodeMs),
         queueMs: longest(({ run, waitedMs }) => waitedMs ?? run.computed.queueMs),
         inferenceMs: longestOfRun(({ inferenceMs }) => inferenceMs),

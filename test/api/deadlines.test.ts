@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/lib/clock.ts';
 import { createSafeFetch } from '../../src/lib/safe-fetch.ts';
 import { expectBooked, nothing } from '../support/booked.ts';
 import type { ClassifyData, GraphqlAnswer } from '../support/graphql-client.ts';
@@ -11,8 +12,11 @@ import { stopWorker, untilImages } from '../support/stopped-worker.ts';
 const openFetch = () => createSafeFetch({ allow: (address) => address === '127.0.0.1' });
 
 let server: TestServer;
+/** By how much the machine's clock was set forward. */
+let aheadMs = 0;
 beforeAll(async () => {
-  server = await startServer({}, { fetch: openFetch() });
+  const clock = { ...systemClock, now: () => Date.now() + aheadMs };
+  server = await startServer({}, { clock, fetch: openFetch() });
 });
 afterAll(() => server.close());
 
@@ -27,6 +31,20 @@ function expectTooLate({ status, data, errors }: GraphqlAnswer<ClassifyData>, ti
     },
   ]);
 }
+
+it('a clock that is set meanwhile makes no request late, neither a running one nor one in the queue', async () => {
+  const [first, second] = await Promise.all([server.createTenant(), server.createTenant()]);
+  const { goOn } = await stopWorker(server);
+  const running = first.client.classify({ images: image });
+  await untilImages(server, { running: 1, queued: 0 });
+  const queued = second.client.classify({ images: image });
+  await untilImages(server, { running: 1, queued: 1 });
+  aheadMs = 60_000;
+  goOn();
+  const answers = await Promise.all([running, queued]);
+  aheadMs = 0;
+  expect(answers.map(({ errors }) => errors)).toEqual([[], []]);
+});
 
 describe('DEADLINE_EXCEEDED', () => {
   it('after one millisecond: nothing is billed and nothing held', async () => {

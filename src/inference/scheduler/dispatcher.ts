@@ -179,7 +179,7 @@ export class Dispatcher {
 
   #enqueue(image: QueuedImage): void {
     const work = this.#workFor(image);
-    this.#scheduler.enqueue(work, this.#clock.now());
+    this.#scheduler.enqueue(work, this.#clock.elapsed());
     image.ticket.abandoned.addEventListener(
       'abort',
       () => {
@@ -219,7 +219,7 @@ export class Dispatcher {
   }
 
   #isLate({ ticket }: QueuedImage): boolean {
-    return ticket.deadline <= this.#clock.now();
+    return ticket.deadline <= this.#clock.elapsed();
   }
 
   #expire(image: QueuedImage): void {
@@ -247,11 +247,11 @@ export class Dispatcher {
     const lanes = this.#placeFirst();
     while (lanes.some(({ isReady, isFull }) => isReady && !isFull)) {
       const canRun = roomFor(this.#first, lanes);
-      const { batch, expired, askAgainAt } = this.#scheduler.next(this.#clock.now(), canRun);
+      const { batch, expired, askAgainAt } = this.#scheduler.next(this.#clock.elapsed(), canRun);
       for (const { payload } of expired) this.#expire(payload);
       if (!batch) {
         if (askAgainAt !== null)
-          this.#askingAgain = setTimeout(() => this.#dispatch(), askAgainAt - this.#clock.now());
+          this.#askingAgain = setTimeout(() => this.#dispatch(), askAgainAt - this.#clock.elapsed());
         return;
       }
       const load = { images: batch.works.map(({ payload }) => payload), batch };
@@ -298,7 +298,7 @@ export class Dispatcher {
       const { ms, hasLoaded, isTelling } = lane.answered(flight, this.#now, !(outcome instanceof Error));
       const cost = costOf(lane.worker, images.length, outcome, ms);
       if (cost === null) return;
-      if (isTelling) this.#costs.learn(variant.key, cost.images, cost.ms, this.#clock.now());
+      if (isTelling) this.#costs.learn(variant.key, cost.images, cost.ms, this.#clock.elapsed());
       // What fails has taken the device up as well; a load serves whoever asks next, too.
       if (batch && !hasLoaded) this.#scheduler.settle(batch, (cost.ms * images.length) / cost.images);
     };
@@ -312,7 +312,7 @@ export class Dispatcher {
       const pixels = this.#buffers.tensor(variant, images);
       const notes = {
         trace: span.headers,
-        schedule: scheduleFor(images, this.#clock.now()),
+        schedule: scheduleFor(images, this.#clock.elapsed()),
         tenants: images.map(({ ticket }) => ticket.tenant),
       };
       const answer = await lane.worker.infer(variant, pixels, notes);
@@ -361,7 +361,7 @@ export class Dispatcher {
 
   #tell(images: readonly QueuedImage[], { worker }: Lane, answer: BatchOutput): void {
     // The last moment at which it can have begun.
-    const begunAt = this.#clock.now() - answer.computeMs;
+    const begunAt = this.#clock.elapsed() - answer.computeMs;
     const run: BatchRun = {
       ...{ chosen: images[0]!.chosen, worker: worker.name, device: answer.device },
       images: images.length,

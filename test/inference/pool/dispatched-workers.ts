@@ -49,7 +49,7 @@ export async function dispatchedWorkers(
         weight: 1,
         plan: 'Paper',
         priority: 'INTERACTIVE',
-        deadline: Date.now() + 60_000,
+        deadline: performance.now() + 60_000,
       },
       ...{ abandoned, span: noSpan, dispatched: false },
     };

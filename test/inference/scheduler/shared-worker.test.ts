@@ -41,7 +41,7 @@ async function startShared() {
           dispatched: false,
           span: noSpan,
         },
-        ...{ deadline: systemClock.now() + timeoutMs, abandoned: new AbortController().signal },
+        ...{ deadline: systemClock.elapsed() + timeoutMs, abandoned: new AbortController().signal },
       };
       return dispatcher.run(chosen, ticket, new Uint8Array(12).fill(grey));
     };
