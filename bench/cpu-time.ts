@@ -18,12 +18,14 @@ export type CpuTimes = Readonly<Partial<Record<keyof typeof programs, number>>>;
  */
 export function cpuTimes(): CpuTimes {
   const times: Partial<Record<keyof typeof programs, number>> = {};
-  for (const { pid, ms } of descendants()) {
+  for (const { pid, ms, endedMs } of descendants()) {
     const command = read(`/proc/${pid}/cmdline`) ?? '';
     const name = (Object.keys(programs) as (keyof typeof programs)[]).find((each) =>
       programs[each].test(command),
     );
-    if (name !== undefined) times[name] = (times[name] ?? 0) + ms;
+    if (name === undefined) continue;
+    // A server's processes come and go, each a child of the first.
+    times[name] = (times[name] ?? 0) + ms + (name === 'PostgreSQL' ? endedMs : 0);
   }
   return times;
 }
@@ -35,7 +37,8 @@ export function cpuMsPerImage(before: CpuTimes, after: CpuTimes, images: number)
   );
 }
 
-function descendants(): { pid: number; ms: number }[] {
+/** `endedMs`: of its children that have ended. */
+function descendants(): { pid: number; ms: number; endedMs: number }[] {
   const processes = listed('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map((name) => statOf(Number(name)))
@@ -49,12 +52,13 @@ function descendants(): { pid: number; ms: number }[] {
   return processes.filter(({ pid }) => ours.has(pid));
 }
 
-function statOf(pid: number): { pid: number; parent: number; ms: number } | null {
+function statOf(pid: number): { pid: number; parent: number; ms: number; endedMs: number } | null {
   const stat = read(`/proc/${pid}/stat`);
   if (stat === null) return null;
   // Its name, in brackets, may hold anything.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return { pid, parent: Number(fields[1]), ms: (Number(fields[11]) + Number(fields[12])) * TICK_MS };
+  const ticks = (first: number) => Number(fields[first]) + Number(fields[first + 1]);
+  return { pid, parent: Number(fields[1]), ms: ticks(11) * TICK_MS, endedMs: ticks(13) * TICK_MS };
 }
 
 function listed(folder: string): string[] {

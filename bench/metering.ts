@@ -3,6 +3,7 @@ import { openDatabase } from '../src/db/database.ts';
 import { createLogger } from '../src/lib/logger.ts';
 import { checkLedger } from '../src/metering/check.ts';
 import { Ledger } from '../src/metering/ledger.ts';
+import { cpuTimes } from './cpu-time.ts';
 import { fsyncMs } from './fsync.ts';
 import { addTenants } from './ledger-tenants.ts';
 import { median, percentile } from './load/figures.ts';
@@ -15,7 +16,8 @@ const USAGE = `npm run bench -- metering [options]
 
 Reservations and commits that one process gets through to PostgreSQL's disk, as pairs a second, and how long a pair takes: with
 callers that begin the next pair when the one before is booked. One hot tenant, whose counter every pair locks, against a thousand
-tenants; in turn, on one database. At the end the whole ledger is recomputed from its events.
+tenants; in turn, on one database. Beside it the processor time that a pair takes: what of it the machine has to give in a second is
+the most that it can do. At the end the whole ledger is recomputed from its events.
 
   --seconds n          of each measurement (5)
   --rounds n           of all measurements in turn: medians are told (3)
@@ -34,6 +36,9 @@ interface Measured {
   /** Milliseconds from asking for the reservation until the commit is durable. */
   readonly p50: number;
   readonly p99: number;
+  /** Processor time of a pair, microseconds: PostgreSQL's (NaN where there is no /proc), and of the process that asks it. */
+  readonly postgresUs: number;
+  readonly processUs: number;
 }
 
 export async function run(args: string[]): Promise<void> {
@@ -70,6 +75,8 @@ export async function run(args: string[]): Promise<void> {
           pairsPerSecond: over((measured) => measured[load].pairsPerSecond),
           p50: over((measured) => measured[load].p50),
           p99: over((measured) => measured[load].p99),
+          postgresUs: over((measured) => measured[load].postgresUs),
+          processUs: over((measured) => measured[load].processUs),
         });
         const hotOverSpread = over(({ hot, spread }) => hot.pairsPerSecond / spread.pairsPerSecond);
         return { callers, hot: summary('hot'), spread: summary('spread'), hotOverSpread };
@@ -91,6 +98,7 @@ async function measure(
   callers: number,
   ms: number,
 ): Promise<Measured> {
+  const before = cpuMs();
   const from = performance.now();
   const latencies: number[] = [];
   const call = async (caller: number) => {
@@ -103,11 +111,20 @@ async function measure(
     }
   };
   await Promise.all(Array.from({ length: callers }, (_, caller) => call(caller)));
+  const after = cpuMs();
+  const pairs = latencies.length + callers;
   return {
     pairsPerSecond: (latencies.length / ms) * 1_000,
     p50: percentile(latencies, 50),
     p99: percentile(latencies, 99),
+    postgresUs: ((after.postgres - before.postgres) / pairs) * 1_000,
+    processUs: ((after.process - before.process) / pairs) * 1_000,
   };
+}
+
+function cpuMs(): { postgres: number; process: number } {
+  const { user, system } = process.cpuUsage();
+  return { postgres: cpuTimes().PostgreSQL ?? Number.NaN, process: (user + system) / 1_000 };
 }
 
 async function bookOne(ledger: Ledger, tenantId: string): Promise<void> {
@@ -149,13 +166,17 @@ interface Result {
 function inWords({ fsyncMs, tenants, loads, exact }: Result): string {
   const rows = loads.flatMap(({ callers, ...measured }) =>
     LOADS.map((load) => {
-      const { pairsPerSecond, p50, p99 } = measured[load];
-      return [load === 'hot' ? 'one' : String(tenants), callers, pairsPerSecond, p50, p99];
+      const { pairsPerSecond, p50, p99, postgresUs, processUs } = measured[load];
+      const name = load === 'hot' ? 'one' : String(tenants);
+      return [name, callers, pairsPerSecond, p50, p99, postgresUs, processUs];
     }),
   );
   const ratios = loads.map(({ callers, hotOverSpread }) => `${figure(hotOverSpread)} at ${callers} callers`);
   return [
-    columns(['tenants', 'callers', 'pairs/s', 'p50, ms', 'p99, ms'], rows),
+    columns(
+      ['tenants', 'callers', 'pairs/s', 'p50, ms', 'p99, ms', 'PostgreSQL, CPU µs', 'this process, CPU µs'],
+      rows,
+    ),
     `one hot tenant over ${tenants}: ${ratios.join(', ')}; an fdatasync takes ${figure(fsyncMs.p50)} ms (p99 ${figure(fsyncMs.p99)}); ${exact ? 'the ledger is exact' : 'THE LEDGER DRIFTED'}`,
   ].join('\n');
 }

@@ -1,7 +1,7 @@
 import type { Database, Transaction } from '../db/database.ts';
 import { ForbiddenError } from '../lib/errors.ts';
-import type { Logger } from '../lib/logger.ts';
 import type { KeyedMutex } from '../lib/keyed-mutex.ts';
+import type { Logger } from '../lib/logger.ts';
 
 /**
  * What one client token may spend, exactly, over all processes: units are taken before the work and what was not billed is

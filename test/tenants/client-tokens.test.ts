@@ -2,8 +2,8 @@ import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { BadUserInputError, ForbiddenError, UnauthenticatedError } from '../../src/lib/errors.ts';
-import { createLogger } from '../../src/lib/logger.ts';
 import { KeyedMutex } from '../../src/lib/keyed-mutex.ts';
+import { createLogger } from '../../src/lib/logger.ts';
 import type { NewClientToken } from '../../src/tenants/new-client-token.ts';
 import { SigningKeys } from '../../src/tenants/signing-keys.ts';
 import { TokenBudget } from '../../src/tenants/token-budget.ts';
@@ -444,7 +444,13 @@ describe('what a token may spend', () => {
     const stranger = await freshTenant(installation);
     const { tokenId } = mine.restriction!;
     const logger = createLogger('silent');
-    const stolen = new TokenBudget(installation.database, logger, new KeyedMutex(), stranger.tenant.id, tokenId);
+    const stolen = new TokenBudget(
+      installation.database,
+      logger,
+      new KeyedMutex(),
+      stranger.tenant.id,
+      tokenId,
+    );
     expect(await rejection(stolen.take(1))).toBeInstanceOf(ForbiddenError);
     await budgetOf(mine).take(1);
     await stolen.giveBack(1);

@@ -4,8 +4,8 @@ import { headerLengthField, type InferRequest, parseRequest, writeResponse } fro
 import type { Inference } from '../models.ts';
 import type { ServedModels } from '../served-models.ts';
 import type { ModelStatistics } from '../statistics.ts';
-import type { Admitted } from './request-admission.ts';
 import type { Answer, Call } from './call.ts';
+import type { Admitted } from './request-admission.ts';
 import { readSchedule } from './schedule.ts';
 import type { Served } from './served.ts';
 

@@ -4,8 +4,8 @@ import type { ArtifactStore } from '../../artifact-store.ts';
 import { OipError } from '../../oip/errors.ts';
 import type { WorkerModels } from '../models.ts';
 import type { ServedModels } from '../served-models.ts';
-import type { RequestAdmission } from './request-admission.ts';
 import type { Uploads } from './artifact-transfer.ts';
+import type { RequestAdmission } from './request-admission.ts';
 
 /** What a worker's endpoints are about. */
 export interface Served {
