@@ -16,8 +16,8 @@ const USAGE = `npm run bench -- metering [options]
 
 Reservations and commits that one process gets through to PostgreSQL's disk, as pairs a second, and how long a pair takes: with
 callers that begin the next pair when the one before is booked. One hot tenant, whose counter every pair locks, against a thousand
-tenants; in turn, on one database. Beside it the processor time that a pair takes: what of it the machine has to give in a second is
-the most that it can do. At the end the whole ledger is recomputed from its events.
+tenants; in turn, on one database. Beside it the processor time that a pair takes. At the end the whole ledger is recomputed from its
+events.
 
   --seconds n          of each measurement (5)
   --rounds n           of all measurements in turn: medians are told (3)
@@ -174,7 +174,7 @@ function inWords({ fsyncMs, tenants, loads, exact }: Result): string {
   const ratios = loads.map(({ callers, hotOverSpread }) => `${figure(hotOverSpread)} at ${callers} callers`);
   return [
     columns(
-      ['tenants', 'callers', 'pairs/s', 'p50, ms', 'p99, ms', 'PostgreSQL, CPU µs', 'this process, CPU µs'],
+      ['tenants', 'callers', 'pairs/s', 'p50, ms', 'p99, ms', 'PostgreSQL, CPU µs a pair', 'this process'],
       rows,
     ),
     `one hot tenant over ${tenants}: ${ratios.join(', ')}; an fdatasync takes ${figure(fsyncMs.p50)} ms (p99 ${figure(fsyncMs.p99)}); ${exact ? 'the ledger is exact' : 'THE LEDGER DRIFTED'}`,

@@ -15,8 +15,7 @@ const USAGE = `npm run bench -- overload [options]
 
 Goodput: images a second that are answered within their deadline, at 1, 3 and 10 times what the service answers when it is
 saturated, over that. Requests come at random moments (open loop), of four tenants. Beside it, what must not be: answers after
-the deadline, images run after it, more images admitted than the queue's bound; and the share of the workers' batches that
-answered nobody.
+the deadline, more images admitted than the queue's bound; and the share of the workers' batches that answered nobody.
 
 ${COMMON_OPTIONS}  --deadline n         of each request, milliseconds (2000)
   --requests n         offered at each load, in the place of --seconds
@@ -41,7 +40,6 @@ interface AtLoad {
 
 interface Violations {
   readonly answeredLate: number;
-  readonly runLate: number;
   readonly queueBoundExceeded: number;
 }
 
@@ -84,13 +82,9 @@ export async function run(args: string[]): Promise<void> {
           seconds,
         );
         await watching.stop();
-        const since = countedSince(before, await readMetrics(url));
+        const batches = batchesBetween(before, await readMetrics(url));
         const { deadline } = options;
-        const result = judge(run, {
-          ...{ load, offered, deadline, mostAdmitted, eventLoopP99Ms },
-          batches: since('fovea_worker_batches_total'),
-          runLate: since('fovea_images_run_late_total'),
-        });
+        const result = judge(run, { load, offered, deadline, mostAdmitted, eventLoopP99Ms, batches });
         progress(
           `round ${round} of ${options.rounds}, ${load}×: ${figure(result.goodput)} images/s in time, ${outcomesText(result.figures.outcomes)}`,
         );
@@ -119,8 +113,9 @@ export async function run(args: string[]): Promise<void> {
   }).finally(model.remove);
 }
 
-function countedSince(before: Metrics, now: Metrics): (name: string) => number {
-  return (name) => total(now, name) - total(before, name);
+function batchesBetween(before: Metrics, after: Metrics): number {
+  const name = 'fovea_worker_batches_total';
+  return total(after, name) - total(before, name);
 }
 
 interface Circumstances {
@@ -130,11 +125,10 @@ interface Circumstances {
   readonly mostAdmitted: number;
   readonly eventLoopP99Ms: number;
   readonly batches: number;
-  readonly runLate: number;
 }
 
 function judge(run: Run, circumstances: Circumstances): AtLoad {
-  const { load, offered, deadline, mostAdmitted, eventLoopP99Ms, batches, runLate } = circumstances;
+  const { load, offered, deadline, mostAdmitted, eventLoopP99Ms, batches } = circumstances;
   const samples = run.samples.all!;
   const answered = samples.filter(({ outcome }) => outcome === 'ANSWERED');
   const inTime = answered.filter(({ dueAt, doneAt }) => doneAt - dueAt <= deadline && doneAt <= run.to);
@@ -145,7 +139,6 @@ function judge(run: Run, circumstances: Circumstances): AtLoad {
     violations: {
       // From sending, as the service cannot know how late its client was by itself.
       answeredLate: answered.filter(({ sentAt, doneAt }) => doneAt - sentAt > deadline).length,
-      runLate,
       queueBoundExceeded: Math.max(0, mostAdmitted - QUEUE_BOUND),
     },
     batchesForNobody: Math.max(0, 1 - batchesOf(samples) / batches),

@@ -2,7 +2,7 @@
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
-  /** Milliseconds, with fractions, since some moment; never goes back. For durations. */
+  /** Milliseconds, with fractions, since some moment; never goes back, and nobody sets it. For durations, and deadlines within the process. */
   elapsed(): number;
 }
 

@@ -7,7 +7,7 @@ import { stopWorker, untilImages } from '../support/stopped-worker.ts';
 const queue = 32;
 let server: TestServer;
 beforeAll(async () => {
-  // No time passes for those who count points: none come back while a test runs.
+  // No time passes but for timers: while a test runs no points come back, and nothing that is queued becomes late.
   const clock = { ...systemClock, elapsed: () => 0 };
   server = await startServer({ FOVEA_MAX_QUEUED_IMAGES: String(queue) }, { clock });
 });

@@ -13,7 +13,7 @@ const { FLOAT16, DOUBLE, INT64, BOOL } = TensorProto_DataType;
 
 let scene: ImportScene;
 /** One process for all that is taken: to start one takes longer than to try a graph. */
-let trials: Trials;
+let trials: Trials | undefined;
 let models = 0;
 
 beforeAll(async () => {
@@ -21,7 +21,7 @@ beforeAll(async () => {
   trials = new Trials({ artifacts: scene.artifacts });
 });
 afterAll(async () => {
-  await trials.end();
+  await trials?.end();
   await scene.close();
 });
 
@@ -35,8 +35,8 @@ function odd(graph: OddGraph, manifest: Record<string, unknown> = {}, labels?: s
   });
 }
 
-async function importOdd(...model: Parameters<typeof odd>) {
-  const { variants } = await scene.import(odd(...model), null, trials);
+async function importOdd(...described: Parameters<typeof odd>) {
+  const { variants } = await scene.import(odd(...described), null, trials);
   const [variant] = variants;
   const stored = describeGraph(readModel(readFileSync(scene.artifacts.path(variant!.artifactSha256))));
   const outputs = Object.fromEntries(stored.outputs.map((each): [string, GraphTensor] => [each.name, each]));

@@ -12,7 +12,7 @@ export interface Ticket {
   /** The name of the tenant's plan. */
   readonly plan: string;
   readonly priority: Priority;
-  /** On the clock of `Clock.elapsed`: one that is set meanwhile makes nothing late. */
+  /** On the clock of `Clock.elapsed`. */
   readonly deadline: number;
   /** Aborted when nobody waits for the answer any more: what is queued leaves the queue, with the signal's reason. */
   readonly abandoned: AbortSignal;

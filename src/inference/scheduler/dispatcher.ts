@@ -360,15 +360,9 @@ export class Dispatcher {
   }
 
   #tell(images: readonly QueuedImage[], { worker }: Lane, answer: BatchOutput): void {
-    // The last moment at which it can have begun.
-    const begunAt = this.#clock.elapsed() - answer.computeMs;
-    const run: BatchRun = {
-      ...{ chosen: images[0]!.chosen, worker: worker.name, device: answer.device },
-      images: images.length,
-      imagesRunLate: images.filter(({ ticket }) => ticket.deadline < begunAt).length,
-      engineMs: answer.computeMs,
-    };
-    for (const told of this.#onBatch) told(run);
+    const { chosen } = images[0]!;
+    const run = { chosen, worker: worker.name, device: answer.device, engineMs: answer.computeMs };
+    for (const told of this.#onBatch) told({ ...run, images: images.length });
   }
 
   #failed(batch: readonly QueuedImage[], failure: Failure): void {

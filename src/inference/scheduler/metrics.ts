@@ -89,11 +89,6 @@ function registerBatchMetrics(registry: Registry, dispatcher: Dispatcher): void 
     buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10],
     ...{ labelNames, registers },
   });
-  const late = new Counter({
-    name: 'fovea_images_run_late_total',
-    help: 'Images that an engine began when their deadline had passed: it worked for nobody.',
-    registers,
-  });
   const models = new Map<string, { sizes: Histogram.Internal<string>; times: Histogram.Internal<string> }>();
   const ofModel = (name: string) => {
     let own = models.get(name);
@@ -103,8 +98,7 @@ function registerBatchMetrics(registry: Registry, dispatcher: Dispatcher): void 
     if (model === name) models.set(name, own);
     return own;
   };
-  dispatcher.onBatch(({ chosen, images, imagesRunLate, engineMs }) => {
-    late.inc(imagesRunLate);
+  dispatcher.onBatch(({ chosen, images, engineMs }) => {
     const own = ofModel(chosen.model);
     own.sizes.observe(images);
     own.times.observe(engineMs / 1_000);

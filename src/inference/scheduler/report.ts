@@ -7,8 +7,6 @@ export interface BatchRun {
   readonly worker: string;
   readonly device: string;
   readonly images: number;
-  /** Of these, those that the engine began when their deadline had passed: it worked for nobody. */
-  readonly imagesRunLate: number;
   /** Milliseconds of the engine alone. */
   readonly engineMs: number;
 }

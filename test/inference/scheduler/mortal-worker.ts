@@ -17,14 +17,12 @@ export class MortalWorker extends PaperWorker {
   deaths = 0;
   readonly #msPerImage: number;
   readonly #awayMs: number;
-  readonly #dawdlesMs: number;
   readonly #lost = new Set<(error: Error) => void>();
 
-  constructor(name: string, capacity: number, { msPerImage = 1, awayMs = 5, dawdlesMs = 0 } = {}) {
+  constructor(name: string, capacity: number, { msPerImage = 1, awayMs = 5 } = {}) {
     super(name, capacity);
     this.#msPerImage = msPerImage;
     this.#awayMs = awayMs;
-    this.#dawdlesMs = dawdlesMs;
   }
 
   override async infer(_variant: Variant, { data, shape }: Tensor): Promise<BatchOutput> {
@@ -36,7 +34,7 @@ export class MortalWorker extends PaperWorker {
     const { promise, reject } = Promise.withResolvers<never>();
     this.#lost.add(reject);
     try {
-      await Promise.race([promise, sleep(this.#dawdlesMs + this.#msPerImage * images)]);
+      await Promise.race([promise, sleep(this.#msPerImage * images)]);
     } finally {
       this.#lost.delete(reject);
     }

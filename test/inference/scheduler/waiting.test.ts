@@ -58,14 +58,3 @@ it('drops what is too late while it waits, and what nobody waits for any more, a
   expect(worker.batches).toEqual([[1]]);
   expect(dispatcher.expired).toBe(2);
 });
-
-it.each([
-  { begun: 'before its deadline, though it ended after it', dawdlesMs: 0, msPerImage: 300, imagesRunLate: 0 },
-  { begun: 'after its deadline', dawdlesMs: 300, msPerImage: 1, imagesRunLate: 1 },
-])('tells whether an image was begun $begun', async ({ imagesRunLate, ...of }) => {
-  const worker = new MortalWorker('worker', 1, of);
-  const { dispatcher, run } = dispatcherOver([worker]);
-  const told = new Promise((resolve) => dispatcher.onBatch(resolve));
-  void run(1, { deadline: performance.now() + 200 });
-  expect(await told).toMatchObject({ images: 1, imagesRunLate });
-});
