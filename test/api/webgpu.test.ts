@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { examplePicture, startServer, type TestServer } from '../support/server.ts';
+import { stopWorker, untilImages } from '../support/stopped-worker.ts';
 import { needsVulkan, useVulkan, vulkan } from '../support/vulkan.ts';
 
 const picture = (path: string) => ({
@@ -43,5 +44,22 @@ describe.skipIf(vulkan === null)(`a server on WebGPU (${needsVulkan})`, () => {
     expect(metrics.match(/^fovea_worker_info.*$/gm)).toEqual([
       'fovea_worker_info{worker="local",device="webgpu"} 1',
     ]);
+  }, 120_000);
+
+  it('the next batch is on its way while one is computed, and no third', async () => {
+    const { client } = await server.createTenant();
+    const images = { base64: examplePicture('blue-star') };
+    const { goOn } = await stopWorker(server);
+    const answers = [];
+    for (const [running, queued] of [
+      [1, 0],
+      [2, 0],
+      [2, 1],
+    ] as const) {
+      answers.push(client.classify({ images }));
+      await untilImages(server, { running, queued });
+    }
+    goOn();
+    for (const { errors } of await Promise.all(answers)) expect(errors).toEqual([]);
   }, 120_000);
 });

@@ -64,8 +64,8 @@ const AWAY_MS = 60_000;
 /** Keeps one worker process running on this machine. Starts it at once. */
 export class LocalWorker implements InferenceWorker {
   readonly name: string;
-  /** Two batches on one engine slow each other down, and the next is there at once when one is done. */
-  readonly capacity = 1;
+  /** On a GPU a batch's way there is long beside its run, so the next is there when one is done. */
+  readonly capacity: number;
   readonly isShared = false;
   readonly #options: LocalWorkerOptions;
   readonly #host: WorkerHost;
@@ -89,6 +89,7 @@ export class LocalWorker implements InferenceWorker {
     this.name = options.name ?? 'local';
     this.#logger = logger.child({ worker: this.name });
     const { providers, deviceId } = options.compute ?? onCpu;
+    this.capacity = providers[0] === 'cpu' ? 1 : 2;
     this.#device = deviceName(providers[0]!, deviceId);
     this.#supervision = this.#supervise();
   }
