@@ -16,7 +16,7 @@ async function bench(...args: string[]): Promise<{ stdout: string; stderr: strin
 test('overload ends with one line of JSON whose figures fit each other', { timeout: 120_000 }, async () => {
   const { stdout, stderr } = await bench(
     'overload',
-    ...'--seconds 2 --rounds 1 --deadline 5000 --json'.split(' '),
+    ...'--seconds 1 --rounds 1 --deadline 5000 --json'.split(' '),
   );
   const result = JSON.parse(stdout);
   expect(result).toMatchObject({ model: 'shapes@1', saturation: expect.any(Number) });
