@@ -2,7 +2,10 @@
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
-  /** Milliseconds, with fractions, since some moment; never goes back, and nobody sets it. For durations, and deadlines within the process. */
+  /**
+   * Milliseconds, with fractions, since some moment; never goes back, and nobody sets it. For durations, and for deadlines within
+   * the process.
+   */
   elapsed(): number;
 }
 
