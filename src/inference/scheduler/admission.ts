@@ -37,8 +37,11 @@ export interface AdmissionOptions {
   readonly clock: Clock;
 }
 
-/** An estimate of how long something waits is so much too short at times. */
-const HEADROOM = 1.2;
+/**
+ * An estimate of how long something waits is so much too short at times. What is admitted nevertheless is decoded for nothing where
+ * its time is over before its turn; what is refused for it is only a longer queue, since devices never wait for work then.
+ */
+const HEADROOM = 1.5;
 /** So much work for each worker keeps everything busy. */
 const ENOUGH_MS = 20;
 const LONGEST_RETRY_MS = 60_000;
@@ -177,7 +180,7 @@ export class Admission {
     throw this.#refusal(
       'late',
       images,
-      `It would take about ${Math.ceil(waitMs(workMs))} ms to answer this, more than the ${timeoutMs} ms that it may.`,
+      `It would take ${Math.ceil(waitMs(workMs))} to ${Math.ceil(waitMs(workMs) * HEADROOM)} ms to answer this, and it may take ${timeoutMs}.`,
       lateMs,
     );
   }
