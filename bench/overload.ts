@@ -14,8 +14,9 @@ import { onStage } from './stage.ts';
 const USAGE = `npm run bench -- overload [options]
 
 Goodput: images a second that are answered within their deadline, at 1, 3 and 10 times what the service answers when it is
-saturated, over that. Requests come at random moments (open loop), of four tenants. Beside it, what must not be: answers after
-the deadline, more images admitted than the queue's bound; and the share of the workers' batches that answered nobody.
+saturated, over that, which is measured before and after each round. Requests come at random moments (open loop), of four tenants.
+Beside it, what must not be: answers after the deadline, more images admitted than the queue's bound; and the share of the workers'
+batches that answered nobody.
 
 ${COMMON_OPTIONS}  --deadline n         of each request, milliseconds (2000)
   --requests n         offered at each load, in the place of --seconds
@@ -55,17 +56,15 @@ export async function run(args: string[]): Promise<void> {
     const keys = Object.values(await stage.tenants(TENANTS));
     const generator = await stage.generator();
     const clients = closed(SATURATING_CLIENTS);
-    const saturation = await saturate(
-      generator,
-      { all: foveaStream(url, keys, bodies, clients) },
-      options.seconds,
-    );
+    const saturated = () =>
+      saturate(generator, { all: foveaStream(url, keys, bodies, clients) }, options.seconds);
+    const saturations = [await saturated()];
     const loads = options.load > 0 ? [options.load] : LOADS;
     const results: AtLoad[][] = [];
     for (let round = 1; round <= options.rounds; round++) {
       const atLoads: AtLoad[] = [];
       for (const load of loads) {
-        const offered = load * saturation;
+        const offered = load * saturations.at(-1)!;
         const seconds = options.requests > 0 ? options.requests / offered : options.seconds;
         const before = await readMetrics(url);
         let mostAdmitted = 0;
@@ -91,7 +90,9 @@ export async function run(args: string[]): Promise<void> {
         atLoads.push(result);
       }
       results.push(atLoads);
+      saturations.push(await saturated());
     }
+    const saturation = sumOf(saturations) / saturations.length;
     const told = loads.map((_, index) =>
       overRounds(
         results.map((round) => round[index]!),
