@@ -74,8 +74,6 @@ export class Serving<T extends ServedTask> {
   /** On the clock of `Clock.elapsed`. */
   readonly #startedAt: number;
   readonly #timeoutMs: number;
-  /** Until its booking is asked for. */
-  readonly #allowedMs: number;
   readonly #requestId: string;
   readonly #idempotency: { key: string; requestHash: Uint8Array } | null;
   /** Aborted with the error that ends the request before its answer. */
@@ -105,7 +103,6 @@ export class Serving<T extends ServedTask> {
     this.#place = place;
     this.#startedAt = dependencies.clock.elapsed();
     this.#timeoutMs = request.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-    this.#allowedMs = this.#timeoutMs - dependencies.margin.of(this.#timeoutMs, this.#startedAt);
     this.#requestId = uuidv7({ msecs: dependencies.clock.now() });
     const key = request.idempotencyKey;
     this.#idempotency = key === null ? null : { key, requestHash: requestHash(task, request) };
@@ -149,7 +146,9 @@ export class Serving<T extends ServedTask> {
       );
       // Where every image failed at once, none of them has waited for this.
       await this.#orAbandoned(held);
-      if (this.#dependencies.clock.elapsed() > this.#ticket.deadline) throw this.#deadlineExceeded();
+      // Bookings may have become slow since it began.
+      if (this.#dependencies.clock.elapsed() - this.#startedAt > this.#allowedMs)
+        throw this.#deadlineExceeded();
       return await this.#commit(images);
     } catch (error) {
       this.#abandon(error);
@@ -161,6 +160,12 @@ export class Serving<T extends ServedTask> {
       this.#over.resolve();
       await this.#giveBackBudget(taken);
     }
+  }
+
+  /** Until its booking must be asked for, by what is known now of how long the rest takes. */
+  get #allowedMs(): number {
+    const { margin, clock } = this.#dependencies;
+    return this.#timeoutMs - margin.of(this.#timeoutMs, clock.elapsed());
   }
 
   get #units(): number {

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createSafeFetch } from '../../src/lib/safe-fetch.ts';
@@ -14,13 +17,29 @@ const openFetch = () => createSafeFetch({ allow: (address) => address === '127.0
 let server: TestServer;
 /** By how much the machine's clock was set forward. */
 let aheadMs = 0;
+/** Time that has passed beside what did. */
+let skippedMs = 0;
 beforeAll(async () => {
-  const clock = { ...systemClock, now: () => Date.now() + aheadMs };
+  const clock = {
+    now: () => Date.now() + aheadMs,
+    elapsed: () => systemClock.elapsed() + skippedMs,
+  };
   server = await startServer({}, { clock, fetch: openFetch() });
 });
 afterAll(() => server.close());
 
 const image = { base64: examplePicture() };
+
+/** Answers whoever asks it with `picture`, once it may. */
+async function slowHost(picture: Buffer): Promise<{ url: string; asked: Promise<unknown>; answer(): void }> {
+  const may = Promise.withResolvers<void>();
+  const host = createServer((_request, response) => void may.promise.then(() => response.end(picture)));
+  onTestFinished(() => void host.close());
+  const asked = once(host, 'request');
+  await once(host.listen(0, '127.0.0.1'), 'listening');
+  const { port } = host.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${port}/`, asked, answer: may.resolve };
+}
 
 function expectTooLate({ status, data, errors }: GraphqlAnswer<ClassifyData>, timeoutMs: number): void {
   expect({ status, data }).toEqual({ status: 200, data: null });
@@ -125,6 +144,23 @@ describe('DEADLINE_EXCEEDED', () => {
     await counters.waitedFor();
     setTimeout(counters.unlock, 600);
     expectTooLate(await late, 300);
+    await expectBooked(server, client, nothing);
+  });
+
+  it('also where bookings have become slow while its picture was fetched', async () => {
+    const [{ client }, other] = await Promise.all([server.createTenant(), server.createTenant()]);
+    const { url, asked, answer } = await slowHost(Buffer.from(image.base64, 'base64'));
+    const late = client.classify({ images: { url }, timeoutMs: 10_000 });
+    await asked;
+    skippedMs += 8_000;
+    const events = await lockTable(server, 'usage_event');
+    const slow = other.client.classify({ images: image });
+    await events.waitedFor();
+    setTimeout(events.unlock, 1_100);
+    expect((await slow).errors).toEqual([]);
+
+    answer();
+    expectTooLate(await late, 10_000);
     await expectBooked(server, client, nothing);
   });
 
