@@ -3,11 +3,11 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { yieldWorker } from '../../lib/background.ts';
 import { OipClient } from '../oip/client.ts';
 import { WorkerLostError } from '../oip/errors.ts';
 import { type Compute, onCpu } from '../providers/provider.ts';
 import type { TensorFlowChoice } from '../worker/engines/tensorflow/runtime.ts';
-import { runInBackground } from './background.ts';
 import { workerEnvironment } from './worker-environment.ts';
 
 export interface WorkerProcessOptions {
@@ -87,7 +87,7 @@ export class WorkerProcess {
     );
     const { pid } = this.#child;
     // With another device it computes there, and its moments on a processor are as short as anybody's.
-    if (pid !== undefined && compute.providers[0] === 'cpu') runInBackground(pid);
+    if (pid !== undefined && compute.providers[0] === 'cpu') yieldWorker(pid);
     this.client = new OipClient({ socketPath });
     this.ended = new Promise<End>((resolve) => {
       this.#child.on('error', (error) =>
