@@ -124,9 +124,7 @@ models
   .argument('<manifest>', 'path of the manifest (JSON)')
   .option('--tenant <name>', 'offer it to this tenant alone')
   .option('--json', 'print JSON')
-  .action(async (manifest, options) =>
-    (await import('./commands/models.ts')).importManifest(manifest, options),
-  );
+  .action(async (manifest, options) => (await modelsInBackground()).importManifest(manifest, options));
 models
   .command('list')
   .description('List the models, public ones and those of --tenant.')
@@ -141,7 +139,13 @@ models
   .option('--tfserving <dir>', 'the model folder of a TensorFlow Serving')
   .option('--tenant <name>', "of this tenant's own models, too")
   .option('--json', 'print JSON')
-  .action(async (model, options) => (await import('./commands/models.ts')).exportToServer(model, options));
+  .action(async (model, options) => (await modelsInBackground()).exportToServer(model, options));
+
+/** Yields before the modules are loaded, too: that takes a processor most of a second. */
+async function modelsInBackground() {
+  (await import('./commands/yield-to-service.ts')).yieldToService();
+  return import('./commands/models.ts');
+}
 
 // Whoever read what is told may be gone (a closed terminal, `| head`): no reason to end without order.
 process.stdout.on('error', () => {});

@@ -1,6 +1,5 @@
 import { join, resolve } from 'node:path';
 import { ArtifactStore } from '../inference/artifact-store.ts';
-import { yieldCommand } from '../lib/background.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { exportModel } from '../models/export/export-model.ts';
 import type { ExportTarget } from '../models/export/lay-out.ts';
@@ -21,7 +20,6 @@ export async function importManifest(
   options: OutputOptions & { tenant?: string },
 ): Promise<void> {
   await withInstallation(async (installation) => {
-    yieldCommand();
     const { config, database, notifications, logger, lifetime } = installation;
     const tenant = options.tenant === undefined ? null : await tenantNamed(installation, options.tenant);
     const artifacts = new ArtifactStore(config.artifactsDir);
@@ -85,7 +83,6 @@ export async function exportToServer(
         tenant === null ? 'public models, and --tenant for its own' : `what '${options.tenant}' sees`;
       throw new OperatorError(`There is no model '${reference}'. \`fovea models list\` names ${whose}.`);
     }
-    yieldCommand();
     const artifacts = new ArtifactStore(config.artifactsDir);
     const repository = resolve(folder);
     const exported = await exportModel(model, { target, repository, artifacts });

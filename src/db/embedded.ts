@@ -1,7 +1,8 @@
+import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../lib/logger.ts';
 import { prepareLayout } from './embedded/layout.ts';
-import { signalPostmaster } from './embedded/postmaster.ts';
+import { findPostmaster, signalPostmaster } from './embedded/postmaster.ts';
 import { enter, leave, type SessionOptions, urlOf } from './embedded/session.ts';
 
 /** The PostgreSQL that Fovea brings along, for those who name none of their own: one cluster a data directory. */
@@ -40,6 +41,10 @@ export function connectEmbeddedPostgres(
   options: EmbeddedOptions = {},
 ): Promise<EmbeddedPostgres> {
   return open(dataDir, logger, 'command', options);
+}
+
+export function isEmbeddedPostgresRunning(dataDir: string): boolean {
+  return existsSync(dataDir) && findPostmaster(prepareLayout(dataDir)) !== null;
 }
 
 async function open(

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { modelFolder } from '../models/model-folder.ts';
@@ -10,6 +11,7 @@ import {
   type Installation,
   installation,
   installed,
+  type Job,
   patience,
   processesOf,
 } from './installation.ts';
@@ -223,6 +225,37 @@ describe('commands beside a running server', () => {
     for (const [args, message] of faults) expectRefused(await place.run(...args, '--json').ended, 1, message);
   });
 });
+
+describe('a command that computes', () => {
+  it('yields the processors to the service beside it, but not where it brings up the database itself', async () => {
+    const place = await installed();
+    const manifest = modelFolder({ manifest: { name: 'tiny' } });
+    const alone = place.run('models', 'import', manifest);
+    expect(await prioritiesUntilItEnds(alone)).toEqual(new Set([getPriority()]));
+
+    await place.start();
+    for (const args of [
+      ['import', manifest],
+      ['export', 'tiny', '--triton', place.dataDir],
+    ]) {
+      const beside = place.run('models', ...args);
+      expect(await prioritiesUntilItEnds(beside)).toContain(Math.min(19, getPriority() + 10));
+    }
+  });
+});
+
+/** That it had of its first thread. */
+async function prioritiesUntilItEnds({ child, ended }: Job): Promise<Set<number>> {
+  const priorities = new Set<number>();
+  const watching = setInterval(() => {
+    try {
+      priorities.add(getPriority(child.pid!));
+    } catch {}
+  }, 5);
+  expect(await ended).toMatchObject({ code: 0 });
+  clearInterval(watching);
+  return priorities;
+}
 
 it('a command that is interrupted leaves no process behind', async () => {
   const place = installation();
