@@ -92,22 +92,22 @@ export async function run(args: string[]): Promise<void> {
       results.push(atLoads);
       saturations.push(await saturated());
     }
-    const saturation = sumOf(saturations) / saturations.length;
+    const around = results.map((_, index) => (saturations[index]! + saturations[index + 1]!) / 2);
     const told = loads.map((_, index) =>
       overRounds(
         results.map((round) => round[index]!),
-        saturation,
+        around,
       ),
     );
     const result = {
       model: `${model.name}@${model.version}`,
-      ...{ saturation, deadlineMs: options.deadline, loads: told, rounds: results },
+      ...{ saturations, deadlineMs: options.deadline, loads: told, rounds: results },
     };
     tell(
       options.json,
       result,
       [
-        `${result.model}; saturated at ${figure(saturation)} images/s; deadline ${options.deadline} ms`,
+        `${result.model}; saturated at ${saturations.map(figure).join(', ')} images/s; deadline ${options.deadline} ms`,
         inWords(told, results.at(-1)!),
       ].join('\n'),
     );
@@ -163,12 +163,12 @@ interface OverRounds {
   readonly eventLoopP99Ms: number;
 }
 
-function overRounds(rounds: readonly AtLoad[], saturation: number): OverRounds {
-  const goodput = median(rounds.map((round) => round.goodput));
+/** `saturations`: around each of the rounds. */
+function overRounds(rounds: readonly AtLoad[], saturations: readonly number[]): OverRounds {
   return {
     load: rounds[0]!.load,
-    goodput,
-    overSaturation: goodput / saturation,
+    goodput: median(rounds.map(({ goodput }) => goodput)),
+    overSaturation: median(rounds.map(({ goodput }, index) => goodput / saturations[index]!)),
     violations: sumOf(rounds.flatMap(({ violations }) => Object.values(violations))),
     batchesForNobody: median(rounds.map((round) => round.batchesForNobody)),
     p99: median(rounds.map(({ figures }) => figures.p99)),

@@ -124,7 +124,7 @@ models
   .argument('<manifest>', 'path of the manifest (JSON)')
   .option('--tenant <name>', 'offer it to this tenant alone')
   .option('--json', 'print JSON')
-  .action(async (manifest, options) => (await modelsInBackground()).importManifest(manifest, options));
+  .action(async (manifest, options) => (await modelsBesideService()).importManifest(manifest, options));
 models
   .command('list')
   .description('List the models, public ones and those of --tenant.')
@@ -139,11 +139,11 @@ models
   .option('--tfserving <dir>', 'the model folder of a TensorFlow Serving')
   .option('--tenant <name>', "of this tenant's own models, too")
   .option('--json', 'print JSON')
-  .action(async (model, options) => (await modelsInBackground()).exportToServer(model, options));
+  .action(async (model, options) => (await modelsBesideService()).exportToServer(model, options));
 
-/** Yields before the modules are loaded, too: that takes a processor most of a second. */
-async function modelsInBackground() {
-  (await import('./commands/yield-to-service.ts')).yieldToService();
+/** Most modules are loaded at a lower priority, too: that takes a processor most of a second. */
+async function modelsBesideService() {
+  (await import('./commands/lower-priority.ts')).lowerPriorityBesideService();
   return import('./commands/models.ts');
 }
 

@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../lib/logger.ts';
-import { prepareLayout } from './embedded/layout.ts';
+import { findLayout, prepareLayout } from './embedded/layout.ts';
 import { findPostmaster, signalPostmaster } from './embedded/postmaster.ts';
 import { enter, leave, type SessionOptions, urlOf } from './embedded/session.ts';
 
@@ -44,7 +43,8 @@ export function connectEmbeddedPostgres(
 }
 
 export function isEmbeddedPostgresRunning(dataDir: string): boolean {
-  return existsSync(dataDir) && findPostmaster(prepareLayout(dataDir)) !== null;
+  const layout = findLayout(dataDir);
+  return layout !== null && findPostmaster(layout) !== null;
 }
 
 async function open(

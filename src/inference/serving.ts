@@ -111,7 +111,7 @@ export class Serving<T extends ServedTask> {
       weight: caller.weight,
       plan: caller.plan,
       priority: request.priority,
-      deadline: this.#startedAt + this.#allowedMs,
+      deadline: this.#startedAt + this.#allowedMs(),
       abandoned: this.#abandoned.signal,
       span: caller.span,
       dispatched: false,
@@ -123,7 +123,7 @@ export class Serving<T extends ServedTask> {
     if (this.#caller.signal.aborted) throw new HungUpError();
     const timer = setTimeout(
       () => this.#abandon(this.#waitsForEqual ? equalUnderWay() : this.#deadlineExceeded()),
-      this.#allowedMs,
+      this.#allowedMs(),
     );
     const hungUp = () => {
       // What is dispatched is computed anyway: it is booked, and waits for a retry under its idempotency key.
@@ -147,7 +147,7 @@ export class Serving<T extends ServedTask> {
       // Where every image failed at once, none of them has waited for this.
       await this.#orAbandoned(held);
       // Bookings may have become slow since it began.
-      if (this.#dependencies.clock.elapsed() - this.#startedAt > this.#allowedMs)
+      if (this.#dependencies.clock.elapsed() - this.#startedAt > this.#allowedMs())
         throw this.#deadlineExceeded();
       return await this.#commit(images);
     } catch (error) {
@@ -163,7 +163,7 @@ export class Serving<T extends ServedTask> {
   }
 
   /** Until its booking must be asked for, by what is known now of how long the rest takes. */
-  get #allowedMs(): number {
+  #allowedMs(): number {
     const { margin, clock } = this.#dependencies;
     return this.#timeoutMs - margin.of(this.#timeoutMs, clock.elapsed());
   }

@@ -11,8 +11,8 @@ import {
   type Installation,
   installation,
   installed,
-  type Job,
   patience,
+  pidOf,
   processesOf,
 } from './installation.ts';
 
@@ -227,34 +227,43 @@ describe('commands beside a running server', () => {
 });
 
 describe('a command that computes', () => {
-  it('yields the processors to the service beside it, but not where it brings up the database itself', async () => {
+  it('has a lower priority than the service beside it, but not where it starts the database itself', async () => {
     const place = await installed();
     const manifest = modelFolder({ manifest: { name: 'tiny' } });
-    const alone = place.run('models', 'import', manifest);
-    expect(await prioritiesUntilItEnds(alone)).toEqual(new Set([getPriority()]));
+    const alone = await prioritiesOf(place, 'import', manifest);
+    expect(alone).toEqual({ command: [getPriority()], database: [getPriority()] });
 
     await place.start();
+    const lower = Math.min(19, getPriority() + 5);
     for (const args of [
       ['import', manifest],
       ['export', 'tiny', '--triton', place.dataDir],
     ]) {
-      const beside = place.run('models', ...args);
-      expect(await prioritiesUntilItEnds(beside)).toContain(Math.min(19, getPriority() + 10));
+      const { command, database } = await prioritiesOf(place, ...args);
+      expect(command).toContain(lower);
+      expect(database).toEqual([getPriority()]);
     }
   });
 });
 
-/** That it had of its first thread. */
-async function prioritiesUntilItEnds({ child, ended }: Job): Promise<Set<number>> {
-  const priorities = new Set<number>();
-  const watching = setInterval(() => {
+/** That `fovea models …` and the database beside it had while it ran, of their first threads. */
+async function prioritiesOf(place: Installation, ...args: string[]) {
+  const { child, ended } = place.run('models', ...args);
+  const command = new Set<number>();
+  const database = new Set<number>();
+  const look = (priorities: Set<number>, pid: () => number) => {
     try {
-      priorities.add(getPriority(child.pid!));
-    } catch {}
-  }, 5);
-  expect(await ended).toMatchObject({ code: 0 });
+      priorities.add(getPriority(pid()));
+    } catch {} // It does not run yet, or no more.
+  };
+  const watching = setInterval(() => {
+    look(command, () => child.pid!);
+    look(database, () => pidOf('postgres', place));
+  }, 50);
+  const end = await ended;
   clearInterval(watching);
-  return priorities;
+  expect(end).toMatchObject({ code: 0 });
+  return { command: [...command], database: [...database] };
 }
 
 it('a command that is interrupted leaves no process behind', async () => {

@@ -34,24 +34,32 @@ export function prepareLayout(dataDir: string): Layout {
   // The account that PostgreSQL runs as under root has to get through, and needs no more than that.
   if (created) chmodSync(directory, process.getuid?.() === 0 ? 0o711 : 0o700);
 
-  const state = readState(directory) ?? createState(directory);
-  const home = state.home ?? directory;
+  const layout = layoutOf(directory, readState(directory) ?? createState(directory));
+  const { home, account } = layout;
   mkdirSync(home, { recursive: true, mode: 0o711 });
-  const cluster = join(home, 'postgres');
-  const account = serverAccount(cluster);
   if (!canEnter(home, account)) {
     throw new OperatorError(
       `The user that PostgreSQL runs as (uid ${account?.uid}) can no longer enter ${home}, where its files are: ` +
         'let others enter that folder and each of its parents (chmod o+x).',
     );
   }
-  const { password, superuserPassword } = state;
+  return layout;
+}
+
+/** null where `dataDir` has no cluster yet. */
+export function findLayout(dataDir: string): Layout | null {
+  const state = readState(dataDir);
+  return state && layoutOf(realpathSync(dataDir), state);
+}
+
+function layoutOf(dataDir: string, { home, password, superuserPassword }: State): Layout {
+  const cluster = join(home ?? dataDir, 'postgres');
   return {
-    dataDir: directory,
-    home,
+    dataDir,
+    home: home ?? dataDir,
     cluster,
-    log: join(directory, 'postgres.log'),
-    account,
+    log: join(dataDir, 'postgres.log'),
+    account: serverAccount(cluster),
     password,
     superuserPassword,
   };

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { yieldWorker } from '../../lib/background.ts';
+import { lowerWorkerPriority } from '../../lib/priority.ts';
 import { OipClient } from '../oip/client.ts';
 import { WorkerLostError } from '../oip/errors.ts';
 import { type Compute, onCpu } from '../providers/provider.ts';
@@ -87,7 +87,7 @@ export class WorkerProcess {
     );
     const { pid } = this.#child;
     // With another device it computes there, and its moments on a processor are as short as anybody's.
-    if (pid !== undefined && compute.providers[0] === 'cpu') yieldWorker(pid);
+    if (pid !== undefined && compute.providers[0] === 'cpu') lowerWorkerPriority(pid);
     this.client = new OipClient({ socketPath });
     this.ended = new Promise<End>((resolve) => {
       this.#child.on('error', (error) =>

@@ -38,8 +38,8 @@ export interface AdmissionOptions {
 }
 
 /**
- * An estimate of how long something waits is so much too short at times. What is admitted nevertheless is decoded for nothing where
- * its time is over before its turn; what is refused for it is only a longer queue, since devices never wait for work then.
+ * An estimate of how long something waits is so much too short at times. Whoever is admitted by it and late all the same was decoded
+ * for nothing; whoever is refused for it only makes a shorter queue, where there is time for several batches.
  */
 const HEADROOM = 1.5;
 /** So much work for each worker keeps everything busy. */
@@ -170,7 +170,8 @@ export class Admission {
     // What would be late with nothing before it is not refused for what is: it is told that it was too late.
     if (workMs / this.#rate > allowedMs) return;
     const waitMs = (moreMs: number) => this.#backlog.until(tenant, weight, moreMs) / this.#rate;
-    const lateMs = waitMs(workMs) - allowedMs;
+    const ownMs = waitMs(workMs);
+    const lateMs = ownMs - allowedMs;
     if (lateMs <= 0) return;
     // What has little time is late where others of the tenant's are not.
     const longestMs = Math.max(timeoutMs, this.#longestMsOf.get(tenant) ?? 0) / HEADROOM;
@@ -180,7 +181,7 @@ export class Admission {
     throw this.#refusal(
       'late',
       images,
-      `It would take ${Math.ceil(waitMs(workMs))} to ${Math.ceil(waitMs(workMs) * HEADROOM)} ms to answer this, and it may take ${timeoutMs}.`,
+      `It would take ${Math.ceil(ownMs)} to ${Math.ceil(ownMs * HEADROOM)} ms to answer this, and it has ${timeoutMs} ms.`,
       lateMs,
     );
   }

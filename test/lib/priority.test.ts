@@ -4,9 +4,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { createInterface } from 'node:readline';
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { yieldWorker } from '../../src/lib/background.ts';
+import { lowerWorkerPriority } from '../../src/lib/priority.ts';
 
-const module = new URL('../../src/lib/background.ts', import.meta.url).href;
+const module = new URL('../../src/lib/priority.ts', import.meta.url).href;
 
 function started(code: string) {
   const child = spawn(process.execPath, ['--input-type=module', '--no-warnings', '-e', code], {
@@ -30,18 +30,18 @@ function prioritiesOf(pid: number): number[] {
   return [...new Set(threads.map((thread) => getPriority(thread)))];
 }
 
-const lowered = (steps: number) => Math.min(19, getPriority() + steps);
+const lowered = Math.min(19, getPriority() + 5);
 
-it('has a worker yield to others with each of its threads, and its session where sessions share the time', async () => {
+it('lowers the priority of each thread of a worker, and of its session where sessions share the time', async () => {
   const { pid, ready } = started(idle);
   await ready;
-  yieldWorker(pid);
-  expect(prioritiesOf(pid)).toEqual([lowered(5)]);
+  lowerWorkerPriority(pid);
+  expect(prioritiesOf(pid)).toEqual([lowered]);
   const session = `/proc/${pid}/autogroup`;
   if (!existsSync(session)) return;
   await vi.waitFor(() => {
     // Others may have been set just now.
-    yieldWorker(pid);
+    lowerWorkerPriority(pid);
     expect(readFileSync(session, 'utf8')).toMatch(/ nice 5\n$/);
   }, 10_000);
 });
@@ -50,13 +50,13 @@ it('does not mind a worker that has ended', async () => {
   const { pid, ended } = started(idle);
   process.kill(pid, 'SIGKILL');
   await ended;
-  yieldWorker(pid);
+  lowerWorkerPriority(pid);
 });
 
-it('has a command yield with each of its threads, but not its session', async () => {
-  const { pid, ready } = started(`import { yieldCommand } from '${module}'; yieldCommand(); ${idle}`);
+it('lowers the priority of each thread of this process, but not of its session', async () => {
+  const { pid, ready } = started(`import { lowerOwnPriority } from '${module}'; lowerOwnPriority(); ${idle}`);
   await ready;
-  expect(prioritiesOf(pid)).toEqual([lowered(10)]);
+  expect(prioritiesOf(pid)).toEqual([lowered]);
   const session = `/proc/${pid}/autogroup`;
   if (existsSync(session)) expect(readFileSync(session, 'utf8')).toMatch(/ nice 0\n$/);
 });
