@@ -181,7 +181,7 @@ describe('two workers behind two servers, one killed, hung or slowed down at a t
     await load.stop();
     process.stdout.write(`${load.answered.length} requests were answered\n`);
     expect(load.refused).toEqual([]);
-    expect(load.answered.length).toBeGreaterThan(100);
+    expect(load.answered.length).toBeGreaterThan(50);
   });
 
   it('every answer is booked once, and nothing else is', async () => {
