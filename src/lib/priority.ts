@@ -32,7 +32,7 @@ function lower(pid: number): void {
   for (const thread of threadsOf(pid)) {
     try {
       setPriority(thread, lowered);
-    } catch {}
+    } catch {} // It has ended, or may not be set: it keeps what it has.
   }
 }
 
